@@ -1,0 +1,1 @@
+"""JupyterHub pieces for labdata: kernels as Slurm jobs, services."""

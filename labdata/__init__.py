@@ -1,0 +1,31 @@
+"""labdata: from raw recordings to labelled arrays on one clock.
+
+``import labdata`` connects to nothing and imports nothing heavy; each public name is loaded when it
+is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.2.0.dev0"
+
+#: Public name -> module that defines it.
+_PUBLIC = {
+    "LabdataError": "labdata.errors",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'labdata' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

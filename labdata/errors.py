@@ -1,0 +1,82 @@
+"""The errors that leave labdata: what happened, the offending value, and what to do about it.
+
+Every fault that a user can cause or meet is a :class:`LabdataError`. The command line prints its
+message on one line and its hint on the next; a notebook shows both. Anything else that escapes is a
+defect of labdata itself.
+"""
+
+from __future__ import annotations
+
+
+class LabdataError(Exception):
+    """Base of all errors that labdata raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What happened, with the offending value.
+    hint : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class PreferenceError(LabdataError):
+    """A preference file, or one of its values, cannot be used."""
+
+
+class DatabaseError(LabdataError):
+    """The database cannot be reached, started or used."""
+
+
+class QueryError(LabdataError):
+    """A restriction or fetch that cannot mean what was written."""
+
+
+class FormatError(LabdataError):
+    """A raw or derived file does not have the content that its format requires."""
+
+
+class ClockError(LabdataError):
+    """Two clocks cannot be related within the tolerance."""
+
+
+class ObjectError(LabdataError):
+    """A labelled object breaks its data model, or two objects do not fit together."""
+
+
+class StoreError(LabdataError):
+    """A store refused, lacks or contradicts an object."""
+
+
+class IntegrityError(StoreError):
+    """Bytes differ from what was recorded of them."""
+
+
+class RuleError(LabdataError):
+    """An upload rule cannot handle the files given to it."""
+
+
+class UploadError(LabdataError):
+    """A folder cannot be put or uploaded."""
+
+
+class TaskError(LabdataError):
+    """A compute task cannot be made, claimed or run."""
+
+
+class MissingPackageError(LabdataError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"{package} is needed for this and is not installed.",
+            hint=f"pip install 'labdata-jupyter[{extra}]'",
+        )

@@ -1,0 +1,77 @@
+"""Small pieces of self-contained HTML for notebook representations.
+
+Everything is escaped, needs no script and follows the page's light or dark theme.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+_STYLE = (
+    "<style scoped>.labdata-card{font:13px/1.45 system-ui,sans-serif;font-variant-numeric:tabular-nums;"
+    "max-width:72em}.labdata-card table{border-collapse:collapse;margin:.3em 0}"
+    ".labdata-card caption{text-align:left;font-weight:600;padding:.2em 0}"
+    ".labdata-card th,.labdata-card td{padding:.2em .8em .2em 0;text-align:left;"
+    "border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent);font-weight:400}"
+    ".labdata-card th{opacity:.7}.labdata-card td.n{text-align:right}"
+    ".labdata-card .badge{border:1px solid #b26a00;color:#b26a00;border-radius:3px;padding:0 .4em}"
+    "@media (prefers-color-scheme:dark){.labdata-card .badge{border-color:#ffb454;color:#ffb454}}</style>"
+)
+
+
+def badge(text: str, explanation: str) -> str:
+    """Return an amber badge that explains itself on hover.
+
+    Parameters
+    ----------
+    text : str
+        The word shown.
+    explanation : str
+        The sentence shown on hover and read by a screen reader.
+    """
+    return f'<span class="badge" role="note" title="{escape(explanation)}">{escape(text)}</span>'
+
+
+def facts_table(caption: str, facts: Mapping[str, object]) -> str:
+    """Return a two-column table of named facts.
+
+    Parameters
+    ----------
+    caption : str
+        What the facts describe.
+    facts : mapping
+        Name to value; values are escaped.
+    """
+    rows = "".join(
+        f'<tr><th scope="row">{escape(str(name))}</th><td>{escape(str(value))}</td></tr>'
+        for name, value in facts.items()
+    )
+    return f"<table><caption>{escape(caption)}</caption>{rows}</table>"
+
+
+def rows_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table with a header row; numbers are right-aligned.
+
+    Parameters
+    ----------
+    caption : str
+        What the rows are.
+    columns : sequence of str
+        Column headings, with units.
+    rows : iterable of sequences
+        One value a column.
+    """
+    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
+    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
+    return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>"
+
+
+def card(*parts: str) -> str:
+    """Return parts wrapped in one styled block."""
+    return f'{_STYLE}<div class="labdata-card">{"".join(parts)}</div>'
+
+
+def _cell(value: object) -> str:
+    css = ' class="n"' if isinstance(value, int | float) and not isinstance(value, bool) else ""
+    return f"<td{css}>{escape('' if value is None else str(value))}</td>"

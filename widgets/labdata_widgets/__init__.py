@@ -1,0 +1,1 @@
+"""ipywidgets and Bokeh components for labdata."""
