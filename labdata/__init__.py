@@ -1,7 +1,7 @@
 """labdata: from raw recordings to labelled arrays on one clock.
 
-``import labdata`` connects to nothing and imports nothing heavy; each public name is loaded when it
-is first used.
+``import labdata`` connects to nothing and imports nothing heavy; each public name is loaded when
+it is first used.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The errors that leave labdata: what happened, the offending value, and what to do about it.
 
 Every fault that a user can cause or meet is a :class:`LabdataError`. The command line prints its
-message on one line and its hint on the next; a notebook shows both. Anything else that escapes is a
-defect of labdata itself.
+message on one line and its hint on the next; a notebook shows both. Anything else that escapes is
+a defect of labdata itself.
 """
 
 from __future__ import annotations

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 _STYLE = (
-    "<style scoped>.labdata-card{font:13px/1.45 system-ui,sans-serif;font-variant-numeric:tabular-nums;"
-    "max-width:72em}.labdata-card table{border-collapse:collapse;margin:.3em 0}"
+    "<style>.labdata-card{font:13px/1.45 system-ui,sans-serif;max-width:72em;"
+    "font-variant-numeric:tabular-nums}.labdata-card table{border-collapse:collapse;margin:.3em 0}"
     ".labdata-card caption{text-align:left;font-weight:600;padding:.2em 0}"
-    ".labdata-card th,.labdata-card td{padding:.2em .8em .2em 0;text-align:left;"
-    "border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent);font-weight:400}"
-    ".labdata-card th{opacity:.7}.labdata-card td.n{text-align:right}"
-    ".labdata-card .badge{border:1px solid #b26a00;color:#b26a00;border-radius:3px;padding:0 .4em}"
-    "@media (prefers-color-scheme:dark){.labdata-card .badge{border-color:#ffb454;color:#ffb454}}</style>"
+    ".labdata-card th,.labdata-card td{padding:.2em .8em .2em 0;text-align:left;font-weight:400;"
+    "border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent)}"
+    ".labdata-card th{opacity:.75}.labdata-card td.n{text-align:right}"
+    ".labdata-card .badge{border:1px solid #8f5600;color:#8f5600;border-radius:3px;padding:0 .4em}"
+    "@media (prefers-color-scheme:dark){.labdata-card .badge{border-color:#ffb454;color:#ffb454}}"
+    "</style>"
 )
 
 
