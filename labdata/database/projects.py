@@ -1,0 +1,344 @@
+"""Tables that are declared without a connection and belong to one project each.
+
+A table is written once, as a class in :mod:`labdata.schema`, and registered by :func:`table`. Those
+classes are the tables of the project in use. :class:`Lab` binds the same declarations to another
+project by subclassing them, so that any number of projects live beside each other in one process.
+Nothing touches the database until a table is first used; then the lab's schemas are activated once
+for all tables, creating what is missing only when the lab is new.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar, Literal, TypeVar
+
+from ..errors import DatabaseError
+from .connection import LabConnection, connect
+from .datajoint_compat import dj, quiet_notices
+
+Level = Literal["global", "data", "computed"]
+_T = TypeVar("_T", bound=type)
+
+#: The declarations, in the order in which their foreign keys need them.
+_declared: list[tuple[type, Level]] = []
+
+
+def table(level: Level) -> Any:
+    """Register a class as a table of every lab.
+
+    Parameters
+    ----------
+    level : {"global", "data", "computed"}
+        The schema it lives in: shared by all projects, a project's data, a project's results.
+
+    Returns
+    -------
+    callable
+        A class decorator.
+    """
+
+    def register(cls: _T) -> _T:
+        _declared.append((cls, level))
+        default_lab.adopt(cls, level)
+        return cls
+
+    return register
+
+
+class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
+    @property
+    def connection(cls) -> LabConnection:
+        cls.lab.activate()
+        return cls._connection
+
+    @property
+    def full_table_name(cls) -> str | None:
+        cls.lab.activate()
+        return super().full_table_name
+
+    def __len__(cls) -> int:
+        return len(cls())
+
+    def __bool__(cls) -> bool:
+        return True
+
+
+class _LazyPartMeta(_LazyMeta, type(dj.Part)):  # type: ignore[misc]
+    pass
+
+
+class LabTable:
+    """What all tables of labdata share.
+
+    Attributes
+    ----------
+    lab : Lab
+        The tables of the same project, by name.
+    """
+
+    lab: ClassVar[Lab]
+    definition: ClassVar[str]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        type(self).lab.activate()
+        super().__init__(*args, **kwargs)
+
+    def delete(
+        self,
+        transaction: bool = True,
+        prompt: bool | None = None,
+        *,
+        safemode: bool | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Delete these rows and all that depend on them, after showing what that is.
+
+        Parameters
+        ----------
+        transaction : bool, optional
+            Delete all or nothing.
+        prompt : bool, optional
+            Ask before; ``safemode`` is its old name.
+        """
+        prompt = safemode if prompt is None else prompt
+        rows = self
+        if self.restriction:
+            # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
+            rows = type(self)() & self.keys()
+        deleted: int = super(LabTable, rows).delete(transaction, prompt, **kwargs)  # type: ignore[misc]
+        return deleted
+
+
+class Manual(LabTable, dj.Manual, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table whose rows are entered by people or by a rule."""
+
+
+class Lookup(LabTable, dj.Lookup, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table of choices; ``initial_rows`` fill it when the lab is made, and never later."""
+
+    initial_rows: ClassVar[list[Any]] = []
+
+
+class Imported(LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table that an upload rule fills from raw files."""
+
+    # rules insert rows themselves, in the transaction that registers the files
+    _allow_insert = True
+
+
+class Computed(LabTable, dj.Computed, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table that ``populate`` fills from other tables."""
+
+
+class Part(LabTable, dj.Part, metaclass=_LazyPartMeta):  # type: ignore[misc]
+    """A table of details of its master's rows."""
+
+
+class Lab:
+    """All tables of one project, by name: ``lab.Session``, ``lab.SpikeSorting.Unit``.
+
+    Parameters
+    ----------
+    project : str, optional
+        The project; ``None`` takes the one of the preferences when the tables are first used.
+    """
+
+    def __init__(self, project: str | None = None) -> None:
+        self._project = project
+        self._tables: dict[str, Any] = {}
+        self._levels: dict[str, Level] = {}
+        self._lock = threading.RLock()
+        self._state: Literal["new", "busy", "done"] = "new"
+        self._connection: LabConnection | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["_tables"][name]
+        except KeyError:
+            raise AttributeError(f"The lab has no table {name!r}.") from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._tables]
+
+    def __repr__(self) -> str:
+        return f"Lab(project={self._project!r}, {len(self._tables)} tables)"
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """The master tables by name, parents first."""
+        return dict(self._tables)
+
+    @property
+    def connection(self) -> LabConnection:
+        """The connection that the tables use."""
+        self.activate()
+        assert self._connection is not None
+        return self._connection
+
+    @property
+    def project(self) -> str | None:
+        """The project these tables belong to; ``None`` for the lab's shared one."""
+        self.activate()
+        return self._project
+
+    def adopt(self, cls: Any, level: Level) -> None:
+        """Take a class as this lab's table of its name.
+
+        Parameters
+        ----------
+        cls : type
+            A table class with its parts.
+        level : {"global", "data", "computed"}
+            The schema it lives in.
+        """
+        cls.lab = self
+        for part in _parts(cls):
+            part.lab = self
+            part._master = cls
+        self._tables[cls.__name__] = cls
+        self._levels[cls.__name__] = level
+
+    def activate(self) -> None:
+        """Connect the tables to the database, at the first call.
+
+        Raises
+        ------
+        DatabaseError
+            If the database cannot be reached, or has no such project and may not get one.
+        """
+        if self._state == "done":
+            return
+        with self._lock:
+            if self._state != "new":
+                return  # done meanwhile, or called back while the tables are being declared
+            self._state = "busy"
+            try:
+                connection = connect()
+                self._bind(connection)
+                self._connection = connection
+                self._state = "done"
+            finally:
+                if self._state == "busy":
+                    self._state = "new"
+
+    def deactivate(self) -> None:
+        """Forget the connection, so that the next use activates the tables anew."""
+        with self._lock:
+            for cls in self._tables.values():
+                for one in (cls, *_parts(cls)):
+                    one.database = one._connection = one._heading = one._support = None
+            self._state, self._connection = "new", None
+
+    def _bind(self, connection: LabConnection) -> None:
+        preferences = connection._preferences
+        if self is default_lab:
+            self._project = preferences.project
+        names = schema_names(preferences.name, self._project)
+        present = _present_tables(connection, set(names.values()))
+        complete = all(
+            one.table_name in present.get(names[self._levels[name]], ())
+            for name, cls in self._tables.items()
+            for one in (cls, *_parts(cls))
+        )
+        if complete:
+            self._declare(connection, names, create=False)
+            return
+        if names["data"] not in present and self._project and not connection.embedded:
+            raise DatabaseError(
+                f"The database at {preferences.host} has no project {self._project!r}.",
+                hint="Check database.project and LABDATA_DATABASE_PROJECT, or ask the lab's "
+                "administrator to create it.",
+            )
+        with _make_alone(connection, preferences.name), quiet_notices():
+            self._declare(connection, names, create=True)
+            self._fill_lookups()
+
+    def _declare(self, connection: LabConnection, names: dict[Level, str], create: bool) -> None:
+        schemas = {
+            level: dj.Schema(
+                name, connection=connection, create_schema=create, create_tables=create
+            )
+            for level, name in names.items()
+        }
+        for name, cls in self._tables.items():
+            schemas[self._levels[name]](cls, context=dict(self._tables))
+
+    def _fill_lookups(self) -> None:
+        for cls in self._tables.values():
+            if issubclass(cls, Lookup) and cls.initial_rows and not len(cls()):
+                cls.insert(cls.initial_rows, skip_duplicates=True)
+
+
+def schema_names(name: str, project: str | None) -> dict[Level, str]:
+    """Return the names of a project's schemas by level.
+
+    Parameters
+    ----------
+    name : str
+        ``database.name`` of the preferences.
+    project : str or None
+        The project; without one, data live in the shared schema.
+    """
+    data = f"{name}_{project}" if project else name
+    return {"global": name, "data": data, "computed": f"{data}_computed"}
+
+
+def make_lab(project: str) -> Lab:
+    """Return the tables of a project, beside those of any other project in this process.
+
+    Parameters
+    ----------
+    project : str
+        Its name.
+    """
+    lab = Lab(project)
+    unbound = {"database": None, "_connection": None, "_heading": None, "_support": None}
+    for cls, level in _declared:
+        parts = {
+            p.__name__: type(p)(p.__name__, (p,), {**unbound, "__doc__": p.__doc__})
+            for p in _parts(cls)
+        }
+        lab.adopt(
+            type(cls)(cls.__name__, (cls,), {**unbound, **parts, "__doc__": cls.__doc__}), level
+        )
+    return lab
+
+
+def _parts(cls: type) -> list[Any]:
+    found = [getattr(cls, name) for name in dict.fromkeys(dir(cls)) if name[0].isupper()]
+    return [one for one in found if isinstance(one, type) and issubclass(one, dj.Part)]
+
+
+def _present_tables(connection: LabConnection, schemas: set[str]) -> dict[str, set[str]]:
+    marks = ", ".join(["%s"] * len(schemas))
+    rows = connection.query(
+        "SELECT s.schema_name, t.table_name FROM information_schema.schemata s "
+        "LEFT JOIN information_schema.tables t ON t.table_schema = s.schema_name "
+        f"WHERE s.schema_name IN ({marks})",
+        tuple(schemas),
+    )
+    present: dict[str, set[str]] = {}
+    for schema, name in rows:
+        present.setdefault(schema, set()).add(name)
+    return present
+
+
+class _make_alone:
+    """Hold the server's lock on making a lab, so that first users at once make one."""
+
+    def __init__(self, connection: LabConnection, name: str) -> None:
+        self._connection, self._name = connection, f"labdata.make.{name}"
+
+    def __enter__(self) -> None:
+        row = self._connection.query("SELECT GET_LOCK(%s, 120)", (self._name,)).fetchone()
+        if not row[0]:
+            raise DatabaseError(
+                "Another process has been making the lab's tables for two minutes.",
+                hint="Try again when it has ended.",
+            )
+
+    def __exit__(self, *exc: object) -> None:
+        self._connection.query("SELECT RELEASE_LOCK(%s)", (self._name,))
+
+
+default_lab = Lab()

@@ -1,0 +1,85 @@
+"""Extracellular recordings: probes, their configurations, recordings and their files."""
+
+from __future__ import annotations
+
+from ..database.projects import Imported, Manual, Part, table
+from .general import Dataset, File  # noqa: F401  (named by foreign keys)
+
+
+@table("data")
+class Probe(Manual):
+    """Probes, by serial number."""
+
+    definition = """
+    probe_id : varchar(32)               # serial number
+    ---
+    probe_type : varchar(32)             # the maker's type number or part number
+    probe_n_shanks : int16
+    probe_recording_channels : int32     # channels recorded at once
+    """
+
+
+@table("data")
+class ProbeConfiguration(Manual):
+    """Which sites of a probe were recorded, and with which gain."""
+
+    definition = """
+    -> Probe
+    configuration_id : int16
+    ---
+    probe_n_channels : int32             # saved channels
+    probe_gain : float64                 # uV per bit of the AP band
+    channel_idx : <array>                # int64 (n,), acquisition channel of each saved channel
+    channel_shank : <array>              # int64 (n,)
+    channel_coords : <array>             # float64 (n, 2), um: along the shanks' row, from the tip
+    configuration_hash : char(64)        # identity of the four columns above
+    unique index (probe_id, configuration_hash)
+    """
+
+
+@table("data")
+class EphysRecording(Imported):
+    """Extracellular recordings."""
+
+    definition = """
+    -> Dataset
+    ---
+    n_probes : int16
+    recording_duration : float64         # s, longest probe, on its nominal clock
+    recording_software : varchar(56)
+    """
+
+    class ProbeSetting(Part):
+        """Probes of a recording."""
+
+        definition = """
+        -> master
+        probe_num : int16                # imec number, from the file name
+        ---
+        -> ProbeConfiguration
+        sampling_rate : float64          # Hz, calibrated, as the recording states it
+        n_samples=null : int64           # of the AP band
+        """
+
+    class ProbeFile(Part):
+        """Files of a probe."""
+
+        definition = """
+        -> EphysRecording.ProbeSetting
+        -> File
+        """
+
+    def add_nidq_events(self) -> int:
+        """Read the digital lines of these recordings' files into DatasetEvents.
+
+        The ephys rule does this at upload; use it for recordings that came another way. Lines
+        that are there already are left alone.
+
+        Returns
+        -------
+        int
+            Number of lines added.
+        """
+        from .ephys_events import add_events
+
+        return add_events(self)

@@ -1,0 +1,230 @@
+"""Spike sorting: parameters, units, waveforms, metrics and counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..database.projects import Computed, Manual, Part, table
+from .ephys import EphysRecording  # noqa: F401  (named by foreign keys)
+from .general import AnalysisFile, Dataset  # noqa: F401
+
+
+@table("computed")
+class SpikeSortingParams(Manual):
+    """Parameter sets of spike sorters."""
+
+    definition = """
+    parameter_set_num : int32
+    ---
+    algorithm_name : varchar(64)
+    parameter_description=null : varchar(256)
+    parameters_dict : json
+    code_link=null : varchar(300)
+    parameters_hash : char(64)           # identity of algorithm and parameters
+    unique index (parameters_hash)
+    """
+
+
+@table("computed")
+class SpikeSorting(Manual):
+    """One sorting of one probe."""
+
+    definition = """
+    -> EphysRecording.ProbeSetting
+    -> SpikeSortingParams
+    ---
+    algorithm_version=null : varchar(56)
+    sorting_datetime=null : datetime(6)  # UTC
+    n_pre_samples=null : int16           # samples of a waveform before the spike
+    n_sorted_units=null : int32
+    n_detected_spikes=null : int64
+    sorting_channel_indices=null : <array>  # rows of channel_idx that were sorted
+    sorting_channel_coords=null : <array>   # float64 (n, 2), um
+    additional_params=null : json
+    package_versions=null : json
+    -> [nullable] AnalysisFile.proj(features_file='file_path', features_storage='storage')
+    -> [nullable] AnalysisFile.proj(waveforms_file='file_path', waveforms_storage='storage')
+    container_version=null : varchar(512)
+    """
+
+    class Segment(Part):
+        """Snippets of the filtered voltage, for a look."""
+
+        definition = """
+        -> master
+        segment_num : int32
+        ---
+        offset_samples : int64           # first sample of the snippet
+        segment : <array>                # float32 (n_samples, n_channels), uV
+        channel_median=null : <array>    # uV
+        channel_mad=null : <array>       # uV
+        channel_max=null : <array>       # uV
+        channel_min=null : <array>       # uV
+        channel_peak_to_peak=null : <array>  # uV
+        """
+
+    class Unit(Part):
+        """Sorted units and their spikes."""
+
+        definition = """
+        -> master
+        unit_id : int32
+        ---
+        spike_times : <spiketrain>       # int64 samples of the probe's clock
+        spike_positions=null : <array>   # float32 (n, 2), um: x and depth
+        spike_amplitudes=null : <array>  # float32 (n,), uV
+        """
+
+        def get_spike_times(
+            self,
+            *,
+            as_dict: bool = True,
+            return_seconds: bool = True,
+            extra_keys: list[str] | tuple[str, ...] = (),
+            warn: bool = True,
+            include_metrics: bool = False,
+            interp_method: str = "piecewise-linear",
+        ) -> list[Any]:
+            """Return the spike times of these units, each on the clock of its own recording.
+
+            Parameters
+            ----------
+            as_dict : bool, optional
+                One dict a unit (its key, ``spike_times`` and what else is asked for), else one
+                array a unit.
+            return_seconds : bool, optional
+                Float64 seconds on the clock that StreamSync names, else int64 samples.
+            extra_keys : list of str, optional
+                More attributes of the units, for instance ``"spike_amplitudes"``.
+            warn : bool, optional
+                Warn where a probe is not synchronised.
+            include_metrics : bool, optional
+                Add the attributes of UnitMetrics.
+            interp_method : {"piecewise-linear"}
+                The only method; a cubic spline through jittered pulses is not offered, as it
+                errs by seconds beyond the last pulse.
+
+            Returns
+            -------
+            list of dict or list of numpy.ndarray
+                In the order of the keys. The dicts also say ``clock`` (the clock the times are
+                on) and ``synced`` (False: the probe's own clock).
+            """
+            from .spike_times import get_spike_times
+
+            return get_spike_times(
+                self,
+                as_dict=as_dict,
+                return_seconds=return_seconds,
+                extra_keys=tuple(extra_keys),
+                warn=warn,
+                include_metrics=include_metrics,
+                interp_method=interp_method,
+            )
+
+    class Waveforms(Part):
+        """Median waveforms of units."""
+
+        definition = """
+        -> SpikeSorting.Unit
+        ---
+        waveform_median : <array>        # float32 (n_samples, n_channels), uV
+        waveform_channels=null : <array> # channels of the waveform; null: all
+        waveform_ptp=null : <array>      # peak to peak of each channel, uV
+        waveform_noise=null : float64    # uV
+        """
+
+
+@table("computed")
+class UnitMetrics(Computed):
+    """Quality and shape of units; null where a number could not be computed."""
+
+    definition = """
+    -> SpikeSorting.Unit
+    ---
+    num_spikes : int64
+    depth=null : float64                 # um from the tip
+    position=null : <array>              # float64 (2,), um: x and depth
+    shank=null : int32
+    channel_index=null : int32           # channel of the largest waveform
+    n_electrodes_spanned=null : int32
+    span_um=null : float64
+    firing_rate=null : float64           # Hz
+    isi_contamination=null : float64     # fraction, Llobet et al. 2022
+    isi_contamination_hill=null : float64  # fraction, Hill et al. 2011
+    n_isi_violations=null : int64
+    amplitude_cutoff=null : float64      # fraction of spikes below threshold
+    presence_ratio=null : float64        # fraction of the recording with spikes
+    depth_drift_range=null : float64     # um
+    depth_drift_fluctuation=null : float64   # um
+    depth_drift_start_to_end=null : float64  # um
+    firing_range=null : float64          # Hz
+    amplitude_drift=null : float64
+    spike_amplitude=null : float64       # uV, median
+    snr=null : float64
+    spike_duration=null : float64        # ms, trough to peak
+    trough_time=null : float64           # ms
+    trough_amplitude=null : float64      # uV
+    fw3m=null : float64                  # ms, full width at a third of the trough
+    trough_gradient=null : float64
+    peak_gradient=null : float64
+    peak_time=null : float64             # ms
+    peak_amplitude=null : float64        # uV
+    polarity=null : int8                 # -1 trough first, 1 peak first
+    active_electrodes=null : <array>
+    """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Compute the metrics of one unit from what the sorting stored."""
+        from .unit_metrics import make_unit_metrics
+
+        make_unit_metrics(self, key)
+
+
+@table("computed")
+class UnitCountCriteria(Manual):
+    """Expressions on UnitMetrics that call a unit single or multi."""
+
+    definition = """
+    unit_criteria_id : int32
+    ---
+    sua_criteria : varchar(2000)
+    mua_criteria=null : varchar(2000)
+    """
+
+
+@table("computed")
+class UnitCount(Computed):
+    """How many units of a sorting pass a criterion."""
+
+    definition = """
+    -> SpikeSorting
+    -> UnitCountCriteria
+    ---
+    all : int32
+    sua : int32                          # single units
+    mua : int32                          # multi units
+    """
+
+    class Unit(Part):
+        """Whether each unit passes."""
+
+        definition = """
+        -> master
+        -> UnitMetrics
+        ---
+        passes : int8                    # 1 single unit, 0 multi unit, -1 neither
+        """
+
+    @property
+    def key_source(self) -> Any:
+        """Sortings with metrics, and every criterion that is not judged by hand."""
+        lab = self.lab
+        automatic = lab.UnitCountCriteria & 'sua_criteria NOT LIKE "manual\\_%"'
+        return (lab.SpikeSorting & lab.UnitMetrics.proj()) * automatic
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Judge the units of one sorting by one criterion."""
+        from .unit_count import make_unit_count
+
+        make_unit_count(self, key)
