@@ -371,7 +371,7 @@ def _explain(error: ValidationError, path: Path, content: Mapping[str, Any]) -> 
     sentences, hints = [], []
     for fault in error.errors():
         location = [str(part) for part in fault["loc"]]
-        key = ".".join(location[:-1] + [location[-1].removeprefix("database.")])
+        key = ".".join([*location[:-1], location[-1].removeprefix("database.")])
         if fault["type"] == "extra_forbidden":
             sentences.append(f"{key!r} is not a preference.")
             near = difflib.get_close_matches(location[-1], _known_keys(location[:-1]), n=1)

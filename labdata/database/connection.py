@@ -1,9 +1,9 @@
 """One connection object a process, with one real connection a thread.
 
-DataJoint shares its connection between threads, which mixes up their results; here the parts of the
-object that hold a conversation with the server are kept a thread (and renewed after a fork), while
-schemas and dependencies stay shared. It speaks to the embedded server through its unix socket and
-to a lab's server through pymysql, with TLS unless the preference file says otherwise.
+DataJoint shares its connection between threads, which mixes up their results; here the parts of
+the object that hold a conversation with the server are kept a thread (and renewed after a fork),
+while schemas and dependencies stay shared. It speaks to the embedded server through its unix
+socket and to a lab's server through pymysql, with TLS unless the preference file says otherwise.
 """
 
 from __future__ import annotations

@@ -30,10 +30,12 @@ logger = logging.getLogger(__name__)
 USER = "labdata"
 #: A socket's path may have at most 107 bytes on Linux, 103 on macOS.
 _SOCKET_BYTES = 100
-_NETWORK = (
-    "nfs cifs smb smbfs smb2 smb3 9p afs afpfs webdav lustre gpfs beegfs ceph glusterfs sshfs "
-    "fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone ncpfs orangefs pvfs2"
-).split()
+_NETWORK = frozenset(
+    """
+    nfs cifs smb smbfs smb2 smb3 9p afs afpfs webdav lustre gpfs beegfs ceph glusterfs sshfs ncpfs
+    orangefs pvfs2 fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone
+    """.split()
+)
 
 
 @dataclass(frozen=True)
@@ -270,7 +272,7 @@ def file_system_type(folder: Path) -> str:
         An existing folder.
     """
     if sys.platform == "linux":
-        device = os.stat(folder).st_dev
+        device = folder.stat().st_dev
         wanted = f"{os.major(device)}:{os.minor(device)}"
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
             fields = line.split()

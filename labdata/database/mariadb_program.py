@@ -28,9 +28,9 @@ _FOLDERS = (
     "/usr/local/opt/mariadb/bin",
 )
 _HINT = (
-    "Install MariaDB's server (Debian, Ubuntu: apt install mariadb-server-core; Fedora: dnf install "
-    "mariadb-server; macOS: brew install mariadb; conda: conda install mariadb), or name a lab "
-    "server as database.host in the preference file."
+    "Install MariaDB's server (Debian, Ubuntu: apt install mariadb-server-core; Fedora: dnf "
+    "install mariadb-server; macOS: brew install mariadb; conda: conda install mariadb), or name "
+    "a lab server as database.host in the preference file."
 )
 
 

@@ -1,15 +1,16 @@
 """Tables that are declared without a connection and belong to one project each.
 
-A table is written once, as a class in :mod:`labdata.schema`, and registered by :func:`table`. Those
-classes are the tables of the project in use. :class:`Lab` binds the same declarations to another
-project by subclassing them, so that any number of projects live beside each other in one process.
-Nothing touches the database until a table is first used; then the lab's schemas are activated once
-for all tables, creating what is missing only when the lab is new.
+A table is written once, as a class in :mod:`labdata.schema`, and registered by :func:`table`.
+Those classes are the tables of the project in use. :class:`Lab` binds the same declarations to
+another project by subclassing them, so that any number of projects live beside each other in one
+process. Nothing touches the database until a table is first used; then the lab's schemas are
+activated once for all tables, creating what is missing only when the lab is new.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
 from ..errors import DatabaseError
@@ -116,7 +117,7 @@ class Manual(LabTable, dj.Manual, metaclass=_LazyMeta):  # type: ignore[misc]
 class Lookup(LabTable, dj.Lookup, metaclass=_LazyMeta):  # type: ignore[misc]
     """A table of choices; ``initial_rows`` fill it when the lab is made, and never later."""
 
-    initial_rows: ClassVar[list[Any]] = []
+    initial_rows: ClassVar[Sequence[Any]] = ()
 
 
 class Imported(LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]

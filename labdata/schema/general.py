@@ -135,10 +135,10 @@ class Species(Lookup):
     species_scientific_name : varchar(56)
     species_description=null : varchar(256)
     """
-    initial_rows = [
+    initial_rows = (
         ("mouse", "Mus musculus", None),
         ("rat", "Rattus norvegicus", None),
-    ]
+    )
 
 
 @table("global")
@@ -151,11 +151,11 @@ class Strain(Lookup):
     -> Species
     strain_description=null : varchar(256)
     """
-    initial_rows = [
+    initial_rows = (
         ("C57BL/6J", "mouse", None),
         ("B6129SF1/J", "mouse", None),
         ("Long-Evans", "rat", None),
-    ]
+    )
 
 
 @table("global")
@@ -246,23 +246,20 @@ class DatasetType(Lookup):
     definition = """
     dataset_type : varchar(32)
     """
-    initial_rows = [
-        (name,)
-        for name in (
-            "task-training",
-            "task-behavior",
-            "passive-spontaneous",
-            "passive-stimulation",
-            "free-behavior",
-            "imaging-2p",
-            "imaging-widefield",
-            "imaging-miniscope",
-            "ephys",
-            "opto-inactivation",
-            "opto-activation",
-            "analysis",
-        )
-    ]
+    initial_rows = (
+        ("task-training",),
+        ("task-behavior",),
+        ("passive-spontaneous",),
+        ("passive-stimulation",),
+        ("free-behavior",),
+        ("imaging-2p",),
+        ("imaging-widefield",),
+        ("imaging-miniscope",),
+        ("ephys",),
+        ("opto-inactivation",),
+        ("opto-activation",),
+        ("analysis",),
+    )
 
 
 @table("data")

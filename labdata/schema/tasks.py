@@ -24,6 +24,7 @@ class ComputeTask(Manual):
     task_starttime=null : datetime(6)    # UTC
     task_endtime=null : datetime(6)      # UTC
     task_versions=null : json            # packages that ran
+    task_claim=null : char(32)           # of the worker that has it
     -> [nullable] Dataset
     """
 

@@ -28,6 +28,7 @@ class UploadJob(Manual):
     experimenter=null : varchar(32)
     setup_name=null : varchar(54)
     upload_storage=null : varchar(32)
+    job_claim=null : char(32)            # of the worker that has it
     -> [nullable] Project
     """
 

@@ -1,0 +1,183 @@
+"""What an upload rule is, and how rules are found.
+
+A rule is stateless and never touches a store or a job: it looks at files (``check``), writes what
+should be stored into a staging folder (``apply``) and inserts its rows (``insert``) inside the
+transaction of its caller. So every rule inherits the same safety. Rules are found by the entry
+point ``labdata.rules``; the ones of labdata itself are always there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..errors import RuleError
+from ..progress import Progress
+
+#: Rules that come with labdata: name -> module and class.
+BUILT_IN = {
+    "none": "labdata.rules.plain:PlainRule",
+    "ephys": "labdata.rules.ephys:EphysRule",
+}
+
+
+@dataclass(frozen=True)
+class PutFile:
+    """A file that was put.
+
+    Attributes
+    ----------
+    path : Path
+        Where it is on this computer.
+    file_path : str
+        Its path relative to the inbox, with ``/``.
+    """
+
+    path: Path
+    file_path: str
+
+
+@dataclass(frozen=True)
+class UploadContext:
+    """What a rule is given.
+
+    Attributes
+    ----------
+    files : tuple of PutFile
+        All files of the job, in the order of their paths.
+    key : dict
+        subject_name, session_name, dataset_name.
+    staging : Path
+        An empty folder on a local disk.
+    progress : Progress
+        Called with bytes of the originals as they are processed.
+    """
+
+    files: tuple[PutFile, ...]
+    key: dict[str, str]
+    staging: Path
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class RuleOutput:
+    """What is to be stored in place of the files of a job.
+
+    Attributes
+    ----------
+    files : tuple of PutFile
+        What goes to the store: originals as they are, and new files in the staging folder.
+    replaced : tuple of PutFile
+        Originals that an equal, verified file in ``files`` stands for.
+    facts : dict
+        What ``apply`` learned and ``insert`` needs.
+    """
+
+    files: tuple[PutFile, ...]
+    replaced: tuple[PutFile, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class UploadRule(ABC):
+    """One kind of raw data.
+
+    Attributes
+    ----------
+    name : str
+        As given to ``labdata put -r``.
+    dataset_type : str or None
+        DatasetType of what it handles, if it is always the same.
+    """
+
+    name: ClassVar[str]
+    dataset_type: ClassVar[str | None] = None
+
+    def check(self, folder: Path, files: tuple[Path, ...]) -> None:
+        """Refuse a folder that this rule cannot handle, before anything is copied.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder to be put.
+        files : tuple of Path
+            Its files.
+
+        Raises
+        ------
+        LabdataError
+            With what is wrong and what to do.
+        """
+        del folder, files
+
+    def recorded(self, folder: Path) -> Any:
+        """Return when the data were recorded (local datetime), if they say so, else None.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder to be put.
+        """
+        del folder
+
+    @abstractmethod
+    def apply(self, context: UploadContext) -> RuleOutput:
+        """Write what should be stored into the staging folder, and say what it is.
+
+        Parameters
+        ----------
+        context : UploadContext
+            The files and where to write.
+
+        Raises
+        ------
+        LabdataError
+            If the files are not what the rule expects.
+        """
+
+    def insert(self, lab: Any, context: UploadContext, output: RuleOutput) -> None:
+        """Insert the rows of this kind of data; runs inside the upload's transaction.
+
+        Parameters
+        ----------
+        lab : Lab
+            The tables.
+        context, output
+            What ``apply`` was given and returned.
+        """
+        del lab, context, output
+
+
+def rule_names() -> list[str]:
+    """Return the names of all rules, built in and installed."""
+    installed = [entry.name for entry in entry_points(group="labdata.rules")]
+    return list(dict.fromkeys([*BUILT_IN, *installed]))
+
+
+def find_rule(name: str) -> UploadRule:
+    """Return the rule of a name.
+
+    Parameters
+    ----------
+    name : str
+        As given to ``labdata put -r``.
+
+    Raises
+    ------
+    RuleError
+        If there is no such rule; the message names those there are.
+    """
+    if name in BUILT_IN:
+        module, _, cls = BUILT_IN[name].partition(":")
+        rule: UploadRule = getattr(importlib.import_module(module), cls)()
+        return rule
+    for entry in entry_points(group="labdata.rules"):
+        if entry.name == name:
+            loaded: UploadRule = entry.load()()
+            return loaded
+    raise RuleError(
+        f"There is no upload rule {name!r}.", hint=f"The rules are: {', '.join(rule_names())}."
+    )

@@ -1,0 +1,173 @@
+"""The rule for extracellular recordings of SpikeGLX.
+
+AP and LF bands are compressed losslessly, one ``.zarr.zip`` each, and compared sample by sample
+with their originals, which then go to ProcessedFile. Metas, NI-DAQ files and everything else are
+stored as they are. Every digital line of every stream becomes DatasetEvents.Digital with both
+edges; which lines belong together is for StreamSync and its user to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import RuleError
+from ..formats import spikeglx
+from ..formats.zarr_band import SUFFIX, compress_band, verify_band
+from ..schema.ephys_events import insert_stream
+from .base import PutFile, RuleOutput, UploadContext, UploadRule
+
+_COMPRESSED = ("ap", "lf")
+
+
+class EphysRule(UploadRule):
+    """Compress and describe a SpikeGLX run."""
+
+    name: ClassVar[str] = "ephys"
+    dataset_type: ClassVar[str | None] = "ephys"
+
+    def check(self, folder: Path, files: tuple[Path, ...]) -> None:
+        """Refuse a run that is cut, incomplete, still being written, or one of several."""
+        spikeglx.check_still(folder)
+        _only_run(folder)
+
+    def recorded(self, folder: Path) -> datetime | None:
+        """Return when the run was started."""
+        return min((m.recorded for m in _only_run(folder).streams if m.recorded), default=None)
+
+    def apply(self, context: UploadContext) -> RuleOutput:
+        """Compress the bands of the run and read its events."""
+        by_path = {file.path: file for file in context.files}
+        run = _only_run(_common_folder(context))
+        stored = list(context.files)
+        replaced: list[PutFile] = []
+        probe_files: dict[int, list[str]] = defaultdict(list)
+        events = {}
+        for meta in run.streams:
+            original = by_path[meta.bin_path]
+            kept = original
+            if meta.band in _COMPRESSED:
+                kept = _compress(original, context)
+                stored[stored.index(original)] = kept
+                replaced.append(original)
+            if meta.probe_num is not None:
+                probe_files[meta.probe_num] += [kept.file_path, by_path[meta.path].file_path]
+            if meta.band != "lf":
+                events[meta.name] = spikeglx.read_digital_events(meta.bin_path)
+        facts = {"run": run, "events": events, "probe_files": dict(probe_files)}
+        return RuleOutput(tuple(stored), tuple(replaced), facts)
+
+    def insert(self, lab: Any, context: UploadContext, output: RuleOutput) -> None:
+        """Insert the recording, its probes, their files, and the events of every stream."""
+        run: spikeglx.SpikeGLXRun = output.facts["run"]
+        key = context.key
+        probes = [m for m in run.streams if m.band == "ap"]
+        lab.EphysRecording.insert1(
+            {
+                **key,
+                "n_probes": len(probes),
+                "recording_duration": max((m.duration_s for m in probes), default=0.0),
+                "recording_software": (probes or list(run.streams))[0].software[:56],
+            }
+        )
+        files = {r["file_path"]: r for r in (lab.Dataset.DataFiles & key).fetch(as_dict=True)}
+        for meta in probes:
+            probe = {**key, "probe_num": meta.probe_num}
+            lab.EphysRecording.ProbeSetting.insert1(
+                {
+                    **probe,
+                    **insert_configuration(lab, spikeglx.read_probe(meta)),
+                    "sampling_rate": meta.sampling_rate_hz,
+                    "n_samples": meta.n_samples,
+                }
+            )
+            lab.EphysRecording.ProbeFile.insert(
+                {**probe, "file_path": path, "storage": files[path]["storage"]}
+                for path in output.facts["probe_files"][meta.probe_num]
+            )
+        for meta in run.streams:
+            if meta.name in output.facts["events"]:
+                insert_stream(
+                    lab,
+                    key,
+                    meta.stream_name,
+                    output.facts["events"][meta.name],
+                    sampling_rate_hz=meta.sampling_rate_hz,
+                    n_samples=meta.n_samples,
+                )
+
+
+def insert_configuration(lab: Any, probe: spikeglx.ProbeGeometry) -> dict[str, Any]:
+    """Return the key of a probe's configuration, inserted if it is new.
+
+    A configuration is the same when channels, shanks, coordinates and gain are; it is found by a
+    hash of them, so that no two rows can be made of one.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables; a transaction is open.
+    probe : ProbeGeometry
+        What the recording says.
+    """
+    lab.Probe.insert1(
+        {
+            "probe_id": probe.probe_id,
+            "probe_type": probe.part_number or probe.probe_type,
+            "probe_n_shanks": probe.n_shanks,
+            "probe_recording_channels": probe.n_channels,
+        },
+        skip_duplicates=True,
+    )
+    gain = float(probe.uv_per_bit["ap"][0])
+    identity = hashlib.sha256()
+    for array in (probe.channel_idx, probe.shank, probe.positions_um, probe.uv_per_bit["ap"]):
+        identity.update(np.ascontiguousarray(array).tobytes())
+    found = {"probe_id": probe.probe_id, "configuration_hash": identity.hexdigest()}
+    if not lab.ProbeConfiguration & found:
+        taken = (lab.ProbeConfiguration & {"probe_id": probe.probe_id}).fetch("configuration_id")
+        lab.ProbeConfiguration.insert1(
+            {
+                **found,
+                "configuration_id": int(max(taken, default=0)) + 1,
+                "probe_n_channels": probe.n_channels,
+                "probe_gain": gain,
+                "channel_idx": probe.channel_idx,
+                "channel_shank": probe.shank,
+                "channel_coords": probe.positions_um,
+            }
+        )
+    key: dict[str, Any] = (lab.ProbeConfiguration & found).fetch1("KEY")
+    return key
+
+
+def _only_run(folder: Path) -> spikeglx.SpikeGLXRun:
+    runs = spikeglx.find_runs(folder)
+    if len(runs) != 1:
+        names = ", ".join(run.name for run in runs) or "none"
+        raise RuleError(
+            f"{folder} holds {len(runs)} runs ({names}), where a dataset is one run.",
+            hint="Put each run's folder as a dataset of its own, with -d.",
+        )
+    return runs[0]
+
+
+def _common_folder(context: UploadContext) -> Path:
+    folders = [file.path.parent for file in context.files]
+    shared = folders[0]
+    while not all(folder.is_relative_to(shared) for folder in folders):
+        shared = shared.parent
+    return shared
+
+
+def _compress(original: PutFile, context: UploadContext) -> PutFile:
+    stem = original.file_path.removesuffix(".bin")
+    destination = context.staging / (Path(stem).name + SUFFIX)
+    compress_band(original.path, destination, progress=context.progress)
+    verify_band(original.path, destination)
+    return PutFile(destination, stem + SUFFIX)

@@ -1,0 +1,341 @@
+"""``upload``: take a registered folder through its rule into the store and the database.
+
+A worker claims a job with one conditional UPDATE whose row count decides, and holds a named lock
+of the database server while it works; the server drops the lock when the worker dies, however it
+dies, so a job whose worker is gone is known at once and can be taken over. The claim's token is
+checked again in the one transaction that makes File, Dataset.DataFiles, the rule's rows and the
+job's state true together. Nothing is deleted, nothing stored is overwritten, and each step can be
+repeated.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import IntegrityError, LabdataError, UploadError
+from ..preferences import Preferences, absolute_folder, load_preferences
+from ..progress import Progress, ignore_progress
+from ..schema.files import open_store
+from ..stores import hash_file, resolve_inside
+from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
+from .putting import utc
+
+logger = logging.getLogger(__name__)
+
+#: States a worker may claim; WORKING only when its worker is gone.
+_CLAIMABLE = ("ON SERVER", "WAITING", "WORKING")
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """What an upload did.
+
+    Attributes
+    ----------
+    job_id : int
+        The upload job.
+    key : dict
+        subject_name, session_name, dataset_name.
+    n_files : int
+        Files now in the store.
+    raw_bytes, stored_bytes : int
+        Bytes that were put, and bytes that were stored for them.
+    """
+
+    job_id: int
+    key: dict[str, str]
+    n_files: int
+    raw_bytes: int
+    stored_bytes: int
+
+
+def claimable_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
+    """Return the numbers of the jobs that this host may claim, oldest first.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    all_hosts : bool, optional
+        Also those meant for other hosts.
+    """
+    query = lab.UploadJob & [{"job_status": status} for status in _CLAIMABLE]
+    query = query & {"project_name": lab.project}
+    if not all_hosts:
+        query = query & {"job_host": load_preferences().upload_host or socket.gethostname()}
+    return [int(number) for number in query.fetch("job_id")]
+
+
+def upload_job(
+    job_id: int,
+    *,
+    lab: Any = None,
+    preferences: Preferences | None = None,
+    progress: Progress = ignore_progress,
+    on_size: Callable[[int], None] = ignore_progress,
+) -> UploadResult | None:
+    """Upload one job.
+
+    Parameters
+    ----------
+    job_id : int
+        The job.
+    lab : Lab, optional
+        Tables of another project.
+    preferences : Preferences, optional
+        By default the user's.
+    progress : Progress, optional
+        Called with bytes of work done; the work is three passes over the originals.
+    on_size : callable, optional
+        Told the bytes of work in all once they are known.
+
+    Returns
+    -------
+    UploadResult or None
+        ``None`` if another worker has the job, or it is done.
+
+    Raises
+    ------
+    LabdataError
+        Why the job failed; the job then says so too.
+    """
+    if lab is None:
+        from ..schema import default_lab as lab
+    preferences = preferences or load_preferences()
+    with _worker_lock(lab, job_id) as alone:
+        claim = alone and _claim(lab, job_id)
+        if not claim:
+            return None
+        try:
+            return _Upload(lab, preferences, job_id, claim).run(progress, on_size)
+        except LabdataError as error:
+            _finish(lab, job_id, claim, "FAILED", str(error))
+            raise
+        except BaseException as error:
+            # interrupted: give the job back, so that anybody may take it up again
+            _finish(lab, job_id, claim, "WAITING", f"interrupted ({type(error).__name__})")
+            raise
+
+
+def reset_failed(lab: Any, job_ids: list[int]) -> int:
+    """Let failed jobs be claimed again.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    job_ids : list of int
+        The jobs; those that have not failed are left alone.
+
+    Returns
+    -------
+    int
+        How many were reset.
+    """
+    return sum(
+        _update(
+            lab,
+            "SET job_waiting=1, job_status='WAITING', job_claim=NULL "
+            "WHERE job_id=%s AND job_status='FAILED'",
+            (job_id,),
+        )
+        for job_id in job_ids
+    )
+
+
+class _Upload:
+    """One claimed job on its way."""
+
+    def __init__(self, lab: Any, preferences: Preferences, job_id: int, claim: str) -> None:
+        self.lab, self.preferences, self.claim = lab, preferences, claim
+        self.job: dict[str, Any] = (lab.UploadJob & {"job_id": job_id}).fetch1()
+        self.assigned = (lab.UploadJob.AssignedFiles & {"job_id": job_id}).fetch(as_dict=True)
+        self.key = {k: self.job[k] for k in ("subject_name", "session_name", "dataset_name")}
+        self.raw_bytes = sum(row["src_size"] for row in self.assigned)
+
+    def run(self, progress: Progress, on_size: Callable[[int], None]) -> UploadResult:
+        on_size(3 * self.raw_bytes)
+        rule = find_rule(self.job["job_rule"])
+        files = self._verify_sources(progress)
+        with _staging(self.preferences, self.job["job_id"]) as staging:
+            context = UploadContext(files, self.key, staging, progress)
+            output = rule.apply(context)
+            rows = self._store(output, progress)
+            self._register(rule, context, output, rows)
+        stored = sum(row["file_size"] for row in rows)
+        return UploadResult(self.job["job_id"], self.key, len(rows), self.raw_bytes, stored)
+
+    def _verify_sources(self, progress: Progress) -> tuple[PutFile, ...]:
+        """Read every source again: what was put is what is uploaded."""
+        inbox = self.preferences.upload_path
+        folders = [absolute_folder("upload_path", inbox)] if inbox else []
+        folders += self.preferences.local_folders()
+        files = []
+        for row in self.assigned:
+            path = next(
+                (p for f in folders if (p := resolve_inside(f, row["src_path"])).is_file()), None
+            )
+            if path is None:
+                raise UploadError(
+                    f"{row['src_path']} is not in the inbox of this host.",
+                    hint=f"Looked in {', '.join(map(str, folders))}.",
+                )
+            found = hash_file(path, progress=progress)
+            if found.sha256 != row["src_sha256"]:
+                raise IntegrityError(
+                    f"{path} differs from what was put: {found.size_bytes} bytes with SHA-256 "
+                    f"{found.sha256[:12]}, {row['src_size']} with {row['src_sha256'][:12]} put.",
+                    hint="It was changed or damaged in the inbox; put the folder again.",
+                )
+            files.append(PutFile(path, row["src_path"]))
+        return tuple(files)
+
+    def _store(self, output: RuleOutput, progress: Progress) -> list[dict[str, Any]]:
+        name = self.job["upload_storage"]
+        store = open_store(name, self.preferences)
+        known = {row["src_path"]: row for row in self.assigned}
+        rows = []
+        for file in output.files:
+            original = known.get(file.file_path)
+            expected = original["src_sha256"] if original else hash_file(file.path).sha256
+            info = store.put(file.path, file.file_path, sha256=expected, progress=progress)
+            verified = store.stat(file.file_path, verify=True)
+            if verified.sha256 != expected:
+                raise IntegrityError(
+                    f"{file.file_path} is not in {store.describe()} as it was sent.",
+                    hint="The store is damaged; nothing was registered and nothing deleted.",
+                )
+            rows.append(
+                {
+                    "file_path": file.file_path,
+                    "storage": name,
+                    "file_datetime": utc(file.path.stat().st_mtime),
+                    "file_size": info.size_bytes,
+                    "file_sha256": expected,
+                }
+            )
+        return rows
+
+    def _register(
+        self,
+        rule: UploadRule,
+        context: UploadContext,
+        output: RuleOutput,
+        rows: list[dict[str, Any]],
+    ) -> None:
+        lab, key = self.lab, self.key
+        known = {row["src_path"]: row for row in self.assigned}
+        with lab.connection.transaction:
+            self._insert_dataset()
+            lab.File.insert(rows)
+            lab.Dataset.DataFiles.insert(
+                [{**key, "file_path": r["file_path"], "storage": r["storage"]} for r in rows]
+            )
+            lab.ProcessedFile.insert(
+                {
+                    "file_path": file.file_path,
+                    "file_datetime": known[file.file_path]["src_datetime"],
+                    "file_size": known[file.file_path]["src_size"],
+                    "file_sha256": known[file.file_path]["src_sha256"],
+                }
+                for file in output.replaced
+            )
+            rule.insert(lab, context, output)
+            if not _finish(lab, self.job["job_id"], self.claim, "COMPLETED", "") == 1:
+                raise UploadError(
+                    f"Upload job {self.job['job_id']} was taken over by another worker.",
+                    hint="Nothing was registered here.",
+                )
+
+    def _insert_dataset(self) -> None:
+        lab, job = self.lab, self.job
+        session = {k: self.key[k] for k in ("subject_name", "session_name")}
+        if not lab.Session & session:
+            if job["session_datetime"] is None:
+                raise UploadError(
+                    f"Session {session['session_name']!r} vanished after the folder was put.",
+                    hint="Add it to Session again, or put the folder with --session-datetime.",
+                )
+            lab.Session.insert1(
+                {
+                    **session,
+                    "session_datetime": job["session_datetime"],
+                    "experimenter": job["experimenter"],
+                }
+            )
+        lab.Dataset.insert1(
+            {
+                **self.key,
+                "dataset_type": job["dataset_type"],
+                "setup_name": job["setup_name"],
+            },
+            skip_duplicates=True,
+        )
+
+
+@contextmanager
+def _worker_lock(lab: Any, job_id: int) -> Iterator[bool]:
+    """Hold the server's lock of a job; yields False if another worker holds it."""
+    name = f"labdata.upload.{lab.UploadJob.database}.{job_id}"
+    connection = lab.connection
+    taken = connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1
+    try:
+        yield taken
+    finally:
+        if taken:
+            connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def _claim(lab: Any, job_id: int) -> str | None:
+    claim = uuid.uuid4().hex
+    marks = ", ".join(["%s"] * len(_CLAIMABLE))
+    changed = _update(
+        lab,
+        "SET job_waiting=0, job_status='WORKING', job_claim=%s, job_starttime=%s, "
+        f"job_endtime=NULL WHERE job_id=%s AND job_status IN ({marks})",
+        (claim, datetime.now(UTC).replace(tzinfo=None), job_id, *_CLAIMABLE),
+    )
+    return claim if changed == 1 else None
+
+
+def _finish(lab: Any, job_id: int, claim: str, status: str, log: str) -> int:
+    return _update(
+        lab,
+        "SET job_waiting=%s, job_status=%s, job_endtime=%s, job_log=%s "
+        "WHERE job_id=%s AND job_claim=%s AND job_status='WORKING'",
+        (
+            int(status == "WAITING"),
+            status,
+            datetime.now(UTC).replace(tzinfo=None),
+            log[-4000:],
+            job_id,
+            claim,
+        ),
+    )
+
+
+def _update(lab: Any, clause: str, values: tuple[Any, ...]) -> int:
+    cursor = lab.connection.query(f"UPDATE {lab.UploadJob.full_table_name} {clause}", values)
+    return int(cursor.rowcount)
+
+
+@contextmanager
+def _staging(preferences: Preferences, job_id: int) -> Iterator[Path]:
+    """Yield an empty folder of the job's own; what a killed worker left in it is removed."""
+    scratch = absolute_folder("scratch_path", preferences.scratch_path)
+    staging = scratch / f"labdata-upload-{job_id}"
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""Events of a recording's streams: from digital lines to rows, and from stored files to lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..formats import spikeglx
+from .files import open_in_place
+
+
+def insert_stream(
+    lab: Any,
+    key: dict[str, Any],
+    stream_name: str,
+    lines: Iterable[spikeglx.DigitalLine],
+    *,
+    sampling_rate_hz: float,
+    n_samples: int,
+) -> int:
+    """Insert the digital lines of one stream; lines that are there already are left alone.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        subject_name, session_name, dataset_name.
+    stream_name : str
+        For instance ``imec0`` or ``nidq``.
+    lines : iterable of DigitalLine
+        Lines with their edges.
+    sampling_rate_hz : float
+        Nominal rate of the stream.
+    n_samples : int
+        Length of the stream.
+
+    Returns
+    -------
+    int
+        Number of lines added.
+    """
+    stream = {k: key[k] for k in ("subject_name", "session_name", "dataset_name")}
+    stream["stream_name"] = stream_name
+    lab.DatasetEvents.insert1(
+        {**stream, "sampling_rate": sampling_rate_hz, "n_samples": n_samples},
+        skip_duplicates=True,
+    )
+    present = set((lab.DatasetEvents.Digital & stream).fetch("event_name"))
+    rows = [
+        {
+            **stream,
+            "event_name": line.event_name,
+            "event_timestamps": line.timestamps,
+            "event_values": line.values,
+            "event_samples": line.samples,
+        }
+        for line in lines
+        if line.event_name not in present
+    ]
+    lab.DatasetEvents.Digital.insert(rows)
+    return len(rows)
+
+
+def add_events(recordings: Any) -> int:
+    """Read the digital lines of recordings from their stored files; see EphysRecording."""
+    lab = recordings.lab
+    added = 0
+    for key in recordings.fetch("KEY"):
+        files = lab.File & (lab.Dataset.DataFiles & key).proj()
+        for row in files.fetch(as_dict=True):
+            name = row["file_path"]
+            if not name.endswith(("nidq.bin", "obx.bin", ".ap.bin", ".ap.zarr.zip")):
+                continue
+            if name.endswith(".bin"):
+                (meta_row,) = (lab.File & {"file_path": name.removesuffix("bin") + "meta"}).fetch(
+                    as_dict=True
+                )
+                open_in_place(meta_row)
+            band = open_stored_band(open_in_place(row))
+            added += insert_stream(
+                lab,
+                key,
+                band.meta.stream_name,
+                spikeglx.band_digital_events(band),
+                sampling_rate_hz=band.sampling_rate_hz,
+                n_samples=band.n_samples,
+            )
+    return added
+
+
+def open_stored_band(path: Path) -> Any:
+    """Open a raw or compressed band by what its name says.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.bin`` (with its ``.meta`` beside it) or a ``.zarr.zip``.
+
+    Returns
+    -------
+    RecordedBand
+        Its samples are read when they are sliced.
+    """
+    if path.name.endswith(".zarr.zip"):
+        from ..formats.zarr_band import open_zarr_band
+
+        return open_zarr_band(path)
+    return spikeglx.open_band(path)

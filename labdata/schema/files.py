@@ -1,0 +1,154 @@
+"""From rows of File to files: local folders first, then the store that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import PreferenceError, StoreError
+from ..preferences import Preferences, absolute_folder, labdata_folder, load_preferences
+from ..progress import Progress, ignore_progress
+from ..stores import LocalStore, Store, resolve_inside
+
+
+def open_store(name: str, preferences: Preferences | None = None) -> Store:
+    """Return the store of a name in the preferences.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``storage``.
+    preferences : Preferences, optional
+        By default the user's.
+
+    Raises
+    ------
+    PreferenceError
+        If there is no such store, or its settings are not enough.
+    """
+    preferences = preferences or load_preferences()
+    settings = preferences.storage.get(name)
+    if settings is None:
+        known = ", ".join(preferences.storage) or "none"
+        raise PreferenceError(
+            f"There is no store {name!r}; the preference file has: {known}.",
+            hint=f"Describe it under storage in {preferences.file}.",
+        )
+    if settings.protocol == "s3":
+        raise PreferenceError(
+            f"Store {name!r} is on S3, which this version does not read yet.",
+            hint="Use a store with protocol local, on this computer or a mounted file server.",
+        )
+    if settings.path is None:
+        raise PreferenceError(
+            f"Store {name!r} is local and has no path.", hint=f"Set storage.{name}.path."
+        )
+    root = absolute_folder(f"storage.{name}.path", settings.path)
+    if root.is_relative_to(labdata_folder()):
+        # labdata's own place; any other root must be there, or an unmounted disk would go unseen
+        root.mkdir(parents=True, exist_ok=True)
+    return LocalStore(root, settings.folder)
+
+
+def find_local(file_path: str, size_bytes: int, folders: Sequence[Path]) -> Path | None:
+    """Return the first local copy of a file that has its size.
+
+    Parameters
+    ----------
+    file_path : str
+        Relative path, as in File.
+    size_bytes : int
+        Its recorded size; a copy of another size is passed over.
+    folders : sequence of Path
+        Searched in order.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            continue
+        path = resolve_inside(folder, file_path)
+        if path.is_file() and path.stat().st_size == size_bytes:
+            return path
+    return None
+
+
+def get_files(
+    query: Any,
+    *,
+    local_paths: Sequence[str | Path] | None = None,
+    download: bool | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Return the files of a query of File on this computer; see :meth:`File.get`."""
+    preferences = load_preferences()
+    if local_paths is None:
+        folders = preferences.local_folders()
+    else:
+        folders = [absolute_folder("local_paths", str(p)) for p in local_paths]
+    allowed = preferences.allow_s3_download if download is None else download
+    found = []
+    for row in query.fetch(as_dict=True):
+        path = find_local(row["file_path"], row["file_size"], folders)
+        found.append(path or _fetch(row, folders[0], allowed, preferences, progress))
+    return found
+
+
+def open_in_place(row: dict[str, Any], preferences: Preferences | None = None) -> Path:
+    """Return a path to read a file at: a local copy, else the object in a local store itself.
+
+    Analyses read through this, so that a store on this computer or a file server is not copied.
+    Nothing may be written there.
+
+    Parameters
+    ----------
+    row : dict
+        A row of File.
+    preferences : Preferences, optional
+        By default the user's.
+
+    Raises
+    ------
+    StoreError
+        If the file is nowhere to be read, or has another size than recorded.
+    """
+    preferences = preferences or load_preferences()
+    folders = preferences.local_folders()
+    path = find_local(row["file_path"], row["file_size"], folders)
+    if path:
+        return path
+    store = open_store(row["storage"], preferences)
+    if isinstance(store, LocalStore):
+        info = store.stat(row["file_path"])
+        if info.size_bytes != row["file_size"]:
+            raise StoreError(
+                f"{row['file_path']} has {info.size_bytes} bytes in {store.describe()}, "
+                f"{row['file_size']} were recorded.",
+                hint="The object was changed or cut; restore it from a copy.",
+            )
+        return resolve_inside(store.root / store.folder, row["file_path"])
+    return _fetch(row, folders[0], preferences.allow_s3_download, preferences, None)
+
+
+def _fetch(
+    row: dict[str, Any],
+    folder: Path,
+    allowed: bool,
+    preferences: Preferences,
+    progress: Progress | None,
+) -> Path:
+    settings = preferences.storage.get(row["storage"])
+    if settings and settings.protocol == "s3" and not allowed:
+        raise StoreError(
+            f"{row['file_path']} is on no local path, and allow_s3_download is false.",
+            hint="Use `labdata get`, or set allow_s3_download to true.",
+        )
+    store = open_store(row["storage"], preferences)
+    folder.mkdir(parents=True, exist_ok=True)
+    destination = resolve_inside(folder, row["file_path"])
+    store.get(
+        row["file_path"],
+        destination,
+        sha256=row["file_sha256"],
+        progress=progress or ignore_progress,
+    )
+    return destination

@@ -1,0 +1,183 @@
+"""From rows of StreamSync to clock maps: each stream its own, or the word that it has none."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..clocks import ClockMap, synchronise
+from ..errors import ClockError, QueryError
+from ..objects import UnsyncedWarning
+
+_DATASET = ("subject_name", "session_name", "dataset_name")
+#: (subject_name, session_name, dataset_name, stream_name)
+StreamKey = tuple[str, str, str, str]
+
+
+def check_method(method: str) -> None:
+    """Accept the one interpolation that is safe, and refuse the others with the reason.
+
+    Parameters
+    ----------
+    method : str
+        As given by the user.
+
+    Raises
+    ------
+    QueryError
+        For anything but ``piecewise-linear``.
+    """
+    if method != "piecewise-linear":
+        raise QueryError(
+            f"The interpolation {method!r} is not offered.",
+            hint="Use 'piecewise-linear', over edges smoothed within their quantisation. A cubic "
+            "spline through jittered pulses errs by seconds beyond the last pulse.",
+        )
+
+
+def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMap:
+    """Return the map from a stream's clock to the clock that a StreamSync row names.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    row : dict
+        A row of StreamSync.
+    force : bool, optional
+        Accept residuals above tolerance: the tolerance is raised to half a period of the pulses.
+
+    Raises
+    ------
+    ClockError
+        If the pulses cannot be matched within the tolerance.
+    """
+    stream = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
+    clock = {
+        "subject_name": row["subject_name"],
+        "session_name": row["session_name"],
+        "dataset_name": row["clock_dataset"],
+        "stream_name": row["clock_stream"],
+        "event_name": row["clock_stream_event"],
+    }
+    mine, my_span, my_quantum = _line(lab, stream)
+    theirs, their_span, their_quantum = _line(lab, clock)
+    settings: dict[str, Any] = {
+        "stream": row["stream_name"],
+        "clock": row["clock_stream"],
+        "stream_span_s": my_span,
+        "clock_span_s": their_span,
+        "stream_quantum_s": my_quantum,
+        "clock_quantum_s": their_quantum,
+    }
+    arguments = (
+        mine["event_timestamps"],
+        mine["event_values"],
+        theirs["event_timestamps"],
+        theirs["event_values"],
+    )
+    try:
+        return synchronise(*arguments, **settings)
+    except ClockError:
+        if not force:
+            raise
+    loose = 0.5 * float(np.median(np.diff(theirs["event_timestamps"])))
+    return synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
+
+
+def clock_maps(
+    lab: Any, streams: Iterable[StreamKey], *, force: bool = False
+) -> dict[StreamKey, ClockMap]:
+    """Return the clock map of each stream that has a StreamSync.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    streams : iterable of StreamKey
+        The streams; those without a StreamSync are missing from the result.
+    force : bool, optional
+        As in :func:`fit_stream`.
+
+    Raises
+    ------
+    QueryError
+        If a stream has several synchronisations, which would be a choice of clock by chance.
+    """
+    wanted = list(dict.fromkeys(streams))
+    if not wanted:
+        return {}
+    names = (*_DATASET, "stream_name")
+    rows = (lab.StreamSync & [dict(zip(names, w, strict=True)) for w in wanted]).fetch(
+        as_dict=True
+    )
+    found: dict[StreamKey, dict[str, Any]] = {}
+    for row in rows:
+        key = (row[names[0]], row[names[1]], row[names[2]], row[names[3]])
+        if key in found:
+            clocks = f"{found[key]['clock_stream']} and {row['clock_stream']}"
+            raise QueryError(
+                f"Stream {key[3]} of {'/'.join(key[:3])} has two synchronisations: with {clocks}.",
+                hint="Delete the row of StreamSync that is wrong.",
+            )
+        found[key] = row
+    return {key: fit_stream(lab, row, force=force) for key, row in found.items()}
+
+
+def warn_unsynced(streams: Iterable[StreamKey]) -> None:
+    """Warn, once and by name, that the times of some streams are on their own clocks.
+
+    Parameters
+    ----------
+    streams : iterable of StreamKey
+        The streams without a synchronisation.
+    """
+    names = sorted({f"{s}/{n}/{d} {stream}" for s, n, d, stream in streams})
+    if names:
+        warnings.warn(
+            f"Not synchronised, times are on the stream's own clock: {'; '.join(names)}. "
+            "Insert the common pulses into StreamSync.",
+            UnsyncedWarning,
+            stacklevel=4,
+        )
+
+
+def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
+    """Warn about times outside the pulses, which are extrapolated at the fitted rate.
+
+    Parameters
+    ----------
+    clock_map : ClockMap
+        The map.
+    values : array_like
+        Seconds on the stream's clock.
+    """
+    n_outside = int(np.count_nonzero(clock_map.extrapolated(values)))
+    if n_outside:
+        first, last = clock_map.report.covered_s
+        warnings.warn(
+            f"{n_outside} of {np.size(values)} times are outside the pulses ({first:.3f} to "
+            f"{last:.3f} s) and extrapolated at the fitted rate.",
+            UnsyncedWarning,
+            stacklevel=3,
+        )
+
+
+def _line(
+    lab: Any, key: dict[str, Any]
+) -> tuple[dict[str, Any], tuple[float, float] | None, float]:
+    """Return a line's row, the span of its stream, and its sample interval, in seconds."""
+    row = (lab.DatasetEvents.Digital & key).fetch1()
+    stream = (lab.DatasetEvents & key).fetch1("sampling_rate", "n_samples")
+    rate, n_samples = stream
+    if row["event_timestamps"] is None:
+        raise ClockError(
+            f"Line {key['event_name']} of {key['stream_name']} has no events.",
+            hint="Choose the line that carries the common pulses.",
+        )
+    if not rate or not n_samples:
+        return row, None, 0.0
+    return row, (0.0, n_samples / rate), 1.0 / rate
