@@ -184,7 +184,7 @@ def _serial(meta: SpikeGLXMeta) -> str:
 def _shank_count(meta: SpikeGLXMeta, shanks: NDArray[np.int64]) -> int:
     """Shanks that the probe has: ~snsGeomMap=(part,shanks,..) or ~snsShankMap=(shanks,..)."""
     used = int(shanks.max(initial=0)) + 1
-    for key, position in (("~snsGeomMap", 1), ("~snsShankMap", 0)):
+    for key, position in (("snsGeomMap", 1), ("snsShankMap", 0)):
         entries = table_entries(meta.fields.get(key, ""))
         parts = entries[0].split(",") if entries else []
         if len(parts) > position and parts[position].isdigit():
@@ -231,7 +231,7 @@ def _microvolts(meta: SpikeGLXMeta, band: str) -> NDArray[np.float64]:
 
 
 def _gains(meta: SpikeGLXMeta, band: str) -> NDArray[np.float64]:
-    header, *rows = table_entries(meta.fields["~imroTbl"])
+    header, *rows = table_entries(meta.fields["imroTbl"])
     head = header.split(",")
     n_channels = meta.acquired_counts["AP"]
     gain_at = {"ap": 3, "lf": 4}[band]

@@ -29,8 +29,8 @@ _FIELDS = {
     "obx": ("obSampRate", "snsXaDwSy", "acqXaDwSy", ("XA", "XD", "SY")),
 }
 _NEEDED = {
-    "ap": ("imAiRangeMax", "~imroTbl"),
-    "lf": ("imAiRangeMax", "~imroTbl"),
+    "ap": ("imAiRangeMax", "imroTbl"),
+    "lf": ("imAiRangeMax", "imroTbl"),
     "nidq": ("niAiRangeMax", "niMNGain", "niMAGain"),
     "obx": ("obAiRangeMax", "obMaxInt"),
 }
@@ -53,7 +53,8 @@ class SpikeGLXMeta:
     text : str
         Its content, verbatim (bytes that are not UTF-8 are kept as surrogates).
     fields : Mapping of str to str
-        Every ``key=value`` line; keys keep their ``~``.
+        Every ``key=value`` line. The ``~`` before the name of a table is dropped, because
+        some tools write metas without it.
     stream_name : str
         ``imec0``, ``nidq``, ``obx0``.
     band : str
@@ -240,7 +241,7 @@ def table_entries(text: str) -> list[str]:
 
 def _split(text: str) -> dict[str, str]:
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return {key.strip(): value.strip() for key, value in pairs}
+    return {key.strip().removeprefix("~"): value.strip() for key, value in pairs}
 
 
 def _identify(
