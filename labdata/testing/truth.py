@@ -58,8 +58,7 @@ class ClockTruth:
 
     def first_samples_from(self, true_s: ArrayLike) -> NDArray[np.int64]:
         """Return the first sample at or after each true time."""
-        samples: NDArray[np.int64] = np.ceil(self.samples_at(true_s)).astype(np.int64)
-        return samples
+        return np.asarray(np.ceil(self.samples_at(true_s)), np.int64)
 
     def map_to(self, other: ClockTruth) -> tuple[float, float]:
         """Return (slope, offset in s) such that other's seconds = slope * own seconds + offset."""
