@@ -136,7 +136,7 @@ class ProbeTruth:
 
     def unit_samples(self, unit: int) -> NDArray[np.int64]:
         """Return the samples of one unit's spikes, int64 ascending."""
-        return self.spike_samples[self.spike_units == unit]
+        return np.asarray(self.spike_samples[self.spike_units == unit], np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -291,7 +291,7 @@ def _integer(path: Path, fields: Mapping[str, str], key: str) -> int:
     if not value.isdigit() or int(value) == 0:
         raise FormatError(
             f"{path}: {key}={value} is not a positive whole number.",
-            hint="The recording is empty or its meta file is damaged; take the rig's original.",
+            hint="The recording is empty, has not ended, or its meta file is damaged.",
         )
     return int(value)
 

@@ -191,7 +191,8 @@ def _paired_metas(folder: Path) -> list[Path]:
         if other not in present:
             raise FormatError(
                 f"{path} has no {other.name} beside it.",
-                hint="A recording is a .bin and a .meta file together; copy both from the rig.",
+                hint="A recording is a .bin and a .meta file together: copy both from the rig; "
+                "if it is still running, wait for its end.",
             )
     return [p for p in names if p.suffix == ".meta"]
 
