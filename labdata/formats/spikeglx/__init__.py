@@ -1,0 +1,34 @@
+"""SpikeGLX recordings: meta files, probe geometry, samples, events, and the files of a run."""
+
+from __future__ import annotations
+
+from labdata.formats.spikeglx.binary import check_size, open_band
+from labdata.formats.spikeglx.events import (
+    AnalogChannel,
+    DigitalLine,
+    band_digital_events,
+    read_analog_channels,
+    read_digital_events,
+)
+from labdata.formats.spikeglx.geometry import ProbeGeometry, channel_uv_per_bit, read_probe
+from labdata.formats.spikeglx.meta import SpikeGLXMeta, parse_meta, read_meta
+from labdata.formats.spikeglx.runs import SpikeGLXRun, check_still, find_runs
+
+__all__ = [
+    "AnalogChannel",
+    "DigitalLine",
+    "ProbeGeometry",
+    "SpikeGLXMeta",
+    "SpikeGLXRun",
+    "band_digital_events",
+    "channel_uv_per_bit",
+    "check_size",
+    "check_still",
+    "find_runs",
+    "open_band",
+    "parse_meta",
+    "read_analog_channels",
+    "read_digital_events",
+    "read_meta",
+    "read_probe",
+]

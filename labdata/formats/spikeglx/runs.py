@@ -1,0 +1,219 @@
+"""Which files of a folder make up a run, and whether the run has ended.
+
+SpikeGLX names its files ``<run>_g<gate>_t<trigger>.<stream>``. One gate and trigger of one run is
+one recording, whichever folders its probes were written to. Probes are known by the number in
+their file's name, so a run that holds only ``imec1`` holds probe 1.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from labdata.errors import FormatError, UploadError
+from labdata.formats.spikeglx.binary import check_size
+from labdata.formats.spikeglx.meta import SpikeGLXMeta, read_meta
+
+_NAME = re.compile(
+    r"(?P<run>.+)_g(?P<gate>\d+)_t(?P<trigger>\d+|cat)"
+    r"\.(?:imec\d*\.(?:ap|lf)|nidq|obx\d*(?:\.obx)?)\.(?:bin|meta)"
+)
+_STREAM = re.compile(r"\.(?:imec\d*\.(?:ap|lf)|nidq|obx\d*(?:\.obx)?)\.(?:bin|meta)$")
+
+
+@dataclass(frozen=True)
+class SpikeGLXRun:
+    """The files of one gate and trigger of a run.
+
+    Parameters
+    ----------
+    run_name : str
+        Name given at the rig.
+    gate : int
+        Number after ``_g``.
+    trigger : str
+        Number after ``_t``, or ``cat`` for files joined by CatGT.
+    streams : tuple of SpikeGLXMeta
+        One a binary file, ordered by name: ``imec0.ap``, ``imec0.lf``, ``nidq``, ...
+    """
+
+    run_name: str
+    gate: int
+    trigger: str
+    streams: tuple[SpikeGLXMeta, ...]
+
+    @property
+    def name(self) -> str:
+        """Run, gate and trigger as SpikeGLX writes them."""
+        return f"{self.run_name}_g{self.gate}_t{self.trigger}"
+
+    @property
+    def probe_nums(self) -> tuple[int, ...]:
+        """Numbers of the probes, ascending."""
+        return tuple(sorted({m.probe_num for m in self.streams if m.probe_num is not None}))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every ``.bin`` and ``.meta`` file of the run."""
+        return tuple(p for m in self.streams for p in (m.bin_path, m.path))
+
+    def stream(self, name: str) -> SpikeGLXMeta:
+        """Return the description of one stream, such as ``imec0.ap`` or ``nidq``.
+
+        Raises
+        ------
+        FormatError
+            When the run has no such stream.
+        """
+        for meta in self.streams:
+            if meta.name == name:
+                return meta
+        raise FormatError(
+            f"{self.name} has no stream {name!r}.",
+            hint=f"It has {', '.join(m.name for m in self.streams)}.",
+        )
+
+
+def find_runs(folder: str | Path) -> list[SpikeGLXRun]:
+    """Find every run below a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Any folder above or at the run's own.
+
+    Returns
+    -------
+    list of SpikeGLXRun
+        By run name, gate and trigger; empty when there are no SpikeGLX files.
+
+    Raises
+    ------
+    FormatError
+        When a ``.bin`` has no ``.meta`` or the reverse, when a meta cannot be read, or when two
+        files claim the same stream of the same run.
+    """
+    groups: dict[tuple[str, int, str], dict[str, SpikeGLXMeta]] = {}
+    for meta_path in _paired_metas(Path(folder)):
+        match = _NAME.fullmatch(meta_path.name)
+        if match is None:  # refused by _paired_metas
+            continue
+        key = (match["run"], int(match["gate"]), match["trigger"])
+        meta = read_meta(meta_path)
+        streams = groups.setdefault(key, {})
+        if meta.name in streams:
+            raise FormatError(
+                f"{meta_path} and {streams[meta.name].path} are both {meta.name} of the same run.",
+                hint="Keep one copy of the run in the folder.",
+            )
+        streams[meta.name] = meta
+    return [
+        SpikeGLXRun(*key, streams=tuple(groups[key][name] for name in sorted(groups[key])))
+        for key in sorted(groups)
+    ]
+
+
+def check_still(
+    source: str | Path | SpikeGLXRun, *, settle_s: float = 2.0, quiet_s: float = 0.0
+) -> list[SpikeGLXRun]:
+    """Check that a run has ended: it is whole, and nothing in it changes while we watch.
+
+    SpikeGLX writes the final size into the meta file when a recording ends. Sizes that disagree
+    therefore mean a run that is being written, copied or cut. A copy in progress may have the
+    full size before its content, so the folder is also looked at twice.
+
+    Parameters
+    ----------
+    source : str, Path or SpikeGLXRun
+        A folder of runs, or one run.
+    settle_s : float, optional
+        Time between the two looks.
+    quiet_s : float, optional
+        Refuse as well when a file was modified less than this long ago.
+
+    Returns
+    -------
+    list of SpikeGLXRun
+        The runs that were checked, read after the second look.
+
+    Raises
+    ------
+    UploadError
+        When a file appears, vanishes, grows or is touched between the looks, or is too young.
+    FormatError
+        When a size contradicts its meta, or there is no run.
+    """
+    folders = _folders(source)
+    before = _look(folders)
+    youngest = max((mtime_ns for _, mtime_ns in before.values()), default=0)
+    age_s = time.time() - youngest / 1e9
+    if before and age_s < quiet_s:
+        raise UploadError(
+            f"A file in {folders[0]} was written {age_s:.1f} s ago, less than {quiet_s:g} s.",
+            hint="Wait until the recording or copy has ended, then try again.",
+        )
+    time.sleep(settle_s)
+    after = _look(folders)
+    changed = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
+    if changed:
+        raise UploadError(
+            f"{changed[0]} changed within {settle_s:g} s"
+            + (f", and {len(changed) - 1} other files." if len(changed) > 1 else "."),
+            hint="The run is still being written or copied; try again when that has ended.",
+        )
+    runs = [source] if isinstance(source, SpikeGLXRun) else find_runs(source)
+    if not runs:
+        raise FormatError(
+            f"There is no SpikeGLX run in {source}.",
+            hint="Give the folder that holds the <run>_g0_t0.*.bin and .meta files.",
+        )
+    for run in runs:
+        for meta in run.streams:
+            check_size(read_meta(meta.path))
+    return runs
+
+
+def _paired_metas(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise FormatError(f"{folder} is not a folder.", hint="Give the folder of the run.")
+    names = sorted(p for p in folder.rglob("*") if _STREAM.search(p.name) and p.is_file())
+    for path in names:
+        if _NAME.fullmatch(path.name) is None:
+            raise FormatError(
+                f"{path} is a SpikeGLX file whose name has no gate and trigger.",
+                hint="Names look like <run>_g0_t0.imec0.ap.bin; give it its original name back.",
+            )
+    present = set(names)
+    for path in names:
+        other = path.with_suffix(".bin" if path.suffix == ".meta" else ".meta")
+        if other not in present:
+            raise FormatError(
+                f"{path} has no {other.name} beside it.",
+                hint="A recording is a .bin and a .meta file together: copy both from the rig; "
+                "if it is still running, wait for its end.",
+            )
+    return [p for p in names if p.suffix == ".meta"]
+
+
+def _folders(source: str | Path | SpikeGLXRun) -> list[Path]:
+    if isinstance(source, SpikeGLXRun):
+        return sorted({path.parent for path in source.files})
+    if not Path(source).is_dir():
+        raise FormatError(f"{source} is not a folder.", hint="Give the folder of the run.")
+    return [Path(source)]
+
+
+def _look(folders: list[Path]) -> dict[Path, tuple[int, int]]:
+    """Size and modification time of every file, so that any change is seen."""
+    seen = {}
+    for folder in folders:
+        for path in folder.rglob("*"):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            if path.is_file():
+                seen[path] = (stat.st_size, stat.st_mtime_ns)
+    return seen

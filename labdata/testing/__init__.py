@@ -1,0 +1,28 @@
+"""Synthetic recordings of which everything is known: spikes, clocks, events.
+
+Used by the demo, the guide and the tests, and public, so that a plugin can be tested the same way.
+No data files and no packages beyond labdata's own are needed.
+
+>>> from labdata.testing import write_spikeglx_run
+>>> truth = write_spikeglx_run("/tmp/example", duration_s=5.0)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from labdata.testing.lab import LabTruth, SessionTruth, write_lab
+from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
+from labdata.testing.spikeglx_run import write_spikeglx_run
+from labdata.testing.truth import ClockTruth, GroundTruth, ProbeTruth
+
+__all__ = [
+    "PROBE_MODELS",
+    "ClockTruth",
+    "GroundTruth",
+    "LabTruth",
+    "ProbeModel",
+    "ProbeSpec",
+    "ProbeTruth",
+    "SessionTruth",
+    "write_lab",
+    "write_spikeglx_run",
+]
