@@ -99,7 +99,9 @@ class ClockMap:
         first, last = self.stream_knots_s[0], self.stream_knots_s[-1]
         result = np.asarray(np.interp(times, self.stream_knots_s, self.clock_knots_s))
         before, after = times < first, times > last
-        result = np.where(before, self.clock_knots_s[0] + self.rate_before * (times - first), result)
+        result = np.where(
+            before, self.clock_knots_s[0] + self.rate_before * (times - first), result
+        )
         result = np.where(after, self.clock_knots_s[-1] + self.rate_after * (times - last), result)
         self._refuse_far(times, before | after)
         return result, np.asarray(before | after)
@@ -210,8 +212,8 @@ def fit_clock(
     )
     if match.matched_fraction < least_matched:
         raise ClockError(
-            f"Only {match.n_matched} pulses ({100 * match.matched_fraction:.0f} %) of {stream} and "
-            f"{clock} agree within {tolerance_s:.3g} s; {100 * least_matched:.0f} % must.",
+            f"Only {match.n_matched} pulses ({100 * match.matched_fraction:.0f} %) of {stream} "
+            f"and {clock} agree within {tolerance_s:.3g} s; {100 * least_matched:.0f} % must.",
             hint="Check that both events are the same sync line; a jittery one needs a larger "
             "tolerance_s.",
         )
@@ -313,7 +315,7 @@ def _fit_knots(
     level, slope = straight_line(x, y)
     line = level + slope * x
     smoothed, window = smooth(x, y - line, quantum_s=quantum_s)
-    # Never further from an edge than it can be wrong: a sample, or the tolerance where jitter rules.
+    # Never further from an edge than it can be wrong: a sample, or its jitter.
     error = y - line - smoothed
     most = max(quantum_s, 4 * float(np.sqrt(np.mean(error**2))))
     most = min(most, tolerance_s)

@@ -204,9 +204,7 @@ def _pair_numbers(stream: Train, clock: Train, offset_hint_s: float | None) -> _
 
 def _pair_patterns(stream: FloatArray, clock: FloatArray, tolerance_s: float) -> _Rough:
     """Pair irregular trains by the fingerprints of their intervals."""
-    places = find_places(
-        stream, clock, tolerance_s=tolerance_s, most_rate_error=MOST_RATE_ERROR
-    )
+    places = find_places(stream, clock, tolerance_s=tolerance_s, most_rate_error=MOST_RATE_ERROR)
     found: list[tuple[IntArray, IntArray]] = []
     for place in places:
         i, j = int(place[0]), int(place[1])

@@ -1,7 +1,7 @@
 """Number the pulses of a regular train, so that missing ones are missing numbers.
 
-A regular train carries no code, but each interval is a whole number of periods. Going from pulse to
-pulse and rounding gives each a number; a dropped pulse is a number that is skipped and a spurious
+A regular train carries no code, but each interval is a whole number of periods. Going from
+pulse to pulse and rounding gives each a number; a dropped pulse is a number that is skipped and a spurious
 one has none. The period is followed as it goes, because clocks warm up and generators wander, and
 a fixed one would be half a period off after a day.
 """
@@ -42,7 +42,7 @@ class Numbering:
 
 
 def number_pulses(times_s: FloatArray) -> Numbering | None:
-    """Number the pulses of a regular train.
+    """Return the numbers of the pulses of a regular train.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _longest_run(regular: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int, int]]:
-    """Number pulses from the first on; those that fit no whole period are left out."""
+    """Return (position, number) from the first pulse on, without those that do not fit."""
     numbered = [(0, 0)]
     last, number, run = times[0], 0, 0
     for k in range(1, len(times)):

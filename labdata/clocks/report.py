@@ -136,7 +136,9 @@ class SyncReport:
             (f"{self.clock} dropped", self.dropped_in_clock_s),
         ):
             if times:
-                found.append(f"{name} {_count(len(times), 'pulse')}: {_listed(times)} on the clock.")
+                found.append(
+                    f"{name} {_count(len(times), 'pulse')}: {_listed(times)} on the clock."
+                )
         if self.n_spurious:
             found.append(f"{_count(self.n_spurious, 'spurious pulse')} left out.")
         if self.largest_gap_s > 10 * self.period_s:
@@ -210,7 +212,7 @@ class SyncReport:
             "drift": f"{self.drift_ppm:+.3f} ppm",
             "offset": f"{self.offset_s:.6f} s, by {self.evidence}",
             "period": f"{self.period_s:.6g} s" + ("" if self.periodic else " (irregular)"),
-            "pulses cover": f"{self.covered_s[0]:.3f} to {self.covered_s[1]:.3f} s of {self.stream}",
+            "covered": f"{self.covered_s[0]:.3f} to {self.covered_s[1]:.3f} s of {self.stream}",
         }
 
 
