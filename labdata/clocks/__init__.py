@@ -1,0 +1,27 @@
+"""Streams on different clocks, related through the pulses they share. Needs only numpy.
+
+>>> import numpy as np
+>>> from labdata.clocks import fit_clock
+>>> pulses = np.arange(0.5, 600.0)
+>>> to_nidq = fit_clock(pulses, 0.25 + pulses * (1 + 20e-6), stream="imec0", clock="nidq")
+>>> round(float(to_nidq.apply(100.0)), 6)
+100.252
+"""
+
+from labdata.clocks.clock_map import ClockMap, estimate_quantum, fit_clock, synchronise
+from labdata.clocks.edges import Onsets, remove_glitches, select_onsets
+from labdata.clocks.matching import PulseMatch, match_pulses
+from labdata.clocks.report import SyncReport
+
+__all__ = [
+    "ClockMap",
+    "Onsets",
+    "PulseMatch",
+    "SyncReport",
+    "estimate_quantum",
+    "fit_clock",
+    "match_pulses",
+    "remove_glitches",
+    "select_onsets",
+    "synchronise",
+]

@@ -1,0 +1,310 @@
+"""Pair the pulses of two streams by the pattern of their intervals, never by index.
+
+Pairing the n-th pulse of one stream with the n-th of the other puts everything after one missed
+pulse off by a whole period. Here a regular train is numbered in whole periods and the numbers are
+aligned; an irregular one is matched by its fingerprints. Then every pair is checked against a
+smooth relation of the two clocks, and what has no partner is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labdata.clocks.alignment import Span, Train, choose_shift
+from labdata.clocks.edges import as_times
+from labdata.clocks.numbering import Numbering, number_pulses
+from labdata.clocks.patterns import TRIALS, find_places, grow, nearest_pairs, predict
+from labdata.clocks.smoothing import local_line, running_median, straight_line
+from labdata.errors import ClockError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Largest error of a pulse against the relation of the clocks, seconds.
+TOLERANCE_S = 1e-3
+#: Fewest pulses that can relate two clocks.
+FEWEST_PULSES = 3
+#: Largest difference of two nominal rates, as a fraction (a guessed 25 kHz for 30 kHz is 0.2).
+MOST_RATE_ERROR = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class PulseMatch:
+    """Which pulse of a stream is which pulse of the clock, and which have no partner.
+
+    Indices count the pulses of the trains that were given, from 0.
+
+    Attributes
+    ----------
+    stream_index, clock_index : ndarray of int64, shape (n_matched,)
+        Partners, both ascending.
+    missing_in_stream : ndarray of int64
+        Clock pulses inside the overlap that the stream lacks: dropped by the stream.
+    missing_in_clock : ndarray of int64
+        Stream pulses inside the overlap that the clock lacks: dropped by the clock.
+    spurious_in_stream, spurious_in_clock : ndarray of int64
+        Pulses that fit no whole period, or came at a time that the other side contradicts. For an
+        irregular train a spurious pulse of one side cannot be told from a dropped one of the
+        other and counts as dropped.
+    outside_stream, outside_clock : ndarray of int64
+        Pulses before or after the overlap, where the other stream did not record or lost pulses
+        at its very start or end, which cannot be told apart.
+    periodic : bool
+        Whether the trains are regular.
+    period_s : float
+        Median period on the clock in seconds; NaN if irregular.
+    offset_s : float
+        Time on the clock at 0 s of the stream, seconds, by a straight line.
+    rate : float
+        Clock seconds a stream second.
+    evidence : str
+        What decided the offset: pattern, jitter, hint, spans or overlap
+        (:mod:`labdata.clocks.alignment`).
+    ambiguous_offset : bool
+        Whether another offset explains the pulses about as well.
+    alternative_offset_s : float
+        The next best offset in seconds; NaN if there is none.
+    """
+
+    stream_index: IntArray
+    clock_index: IntArray
+    missing_in_stream: IntArray
+    missing_in_clock: IntArray
+    spurious_in_stream: IntArray
+    spurious_in_clock: IntArray
+    outside_stream: IntArray
+    outside_clock: IntArray
+    periodic: bool
+    period_s: float
+    offset_s: float
+    rate: float
+    evidence: str
+    ambiguous_offset: bool
+    alternative_offset_s: float
+
+    @property
+    def n_matched(self) -> int:
+        """Number of pairs."""
+        return len(self.stream_index)
+
+    @property
+    def matched_fraction(self) -> float:
+        """Share of the pulses inside the overlap that have a partner, the lower of both sides."""
+        alone_stream = len(self.missing_in_clock) + len(self.spurious_in_stream)
+        alone_clock = len(self.missing_in_stream) + len(self.spurious_in_clock)
+        return self.n_matched / max(self.n_matched + max(alone_stream, alone_clock), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rough:
+    """Pairs before they are checked, and how they were found."""
+
+    i: IntArray
+    j: IntArray
+    evidence: str
+    ambiguous: bool
+    other_offset_change_s: float
+    numbered: tuple[Numbering, Numbering] | None
+
+
+def match_pulses(
+    stream_s: ArrayLike,
+    clock_s: ArrayLike,
+    *,
+    tolerance_s: float = TOLERANCE_S,
+    offset_hint_s: float | None = None,
+    stream_span_s: Span | None = None,
+    clock_span_s: Span | None = None,
+    stream_quantum_s: float = 0.0,
+    clock_quantum_s: float = 0.0,
+) -> PulseMatch:
+    """Match the pulses of a stream with those of the clock.
+
+    Parameters
+    ----------
+    stream_s, clock_s : array_like, shape (n_stream,), (n_clock,)
+        Onsets in seconds, each on its own clock, ascending.
+    tolerance_s : float
+        Largest error of a pulse against the smooth relation of the two clocks, seconds.
+    offset_hint_s : float, optional
+        Time on the clock at 0 s of the stream, if known to within a quarter of a period. Only
+        regular trains need it.
+    stream_span_s, clock_span_s : tuple of float, optional
+        Start and stop of each recording on its own clock, seconds, usually ``(0, duration)``; the
+        stop may be None. Recordings are taken to start and stop together to within about half a
+        period (or half a second), which decides between offsets that differ by whole periods.
+    stream_quantum_s, clock_quantum_s : float
+        Sample intervals in seconds, 0 if unknown.
+
+    Returns
+    -------
+    PulseMatch
+
+    Raises
+    ------
+    ClockError
+        If either train has fewer than 3 pulses or the trains have nothing in common.
+    """
+    stream, clock = as_times(stream_s, "stream's pulses"), as_times(clock_s, "clock's pulses")
+    _enough(stream, "stream")
+    _enough(clock, "clock")
+    numbered = (number_pulses(stream), number_pulses(clock))
+    if numbered[0] is not None and numbered[1] is not None:
+        a = Train(stream[numbered[0].index], numbered[0], stream_span_s, stream_quantum_s)
+        b = Train(clock[numbered[1].index], numbered[1], clock_span_s, clock_quantum_s)
+        _same_period(numbered[0].period_s, numbered[1].period_s)
+        rough = _pair_numbers(a, b, offset_hint_s)
+    else:
+        rough = _pair_patterns(stream, clock, tolerance_s)
+    i, j = _check(stream, clock, rough, tolerance_s)
+    return _describe(stream, clock, i, j, rough)
+
+
+def _enough(times: FloatArray, name: str) -> None:
+    if len(times) < FEWEST_PULSES:
+        raise ClockError(
+            f"The {name} has {len(times)} sync pulses; at least {FEWEST_PULSES} are needed.",
+            hint="Check that the event is the sync line of this stream and that it was connected.",
+        )
+
+
+def _same_period(stream_period: float, clock_period: float) -> None:
+    ratio = clock_period / stream_period
+    if abs(np.log(ratio)) > np.log1p(MOST_RATE_ERROR):
+        raise ClockError(
+            f"The pulses come every {stream_period:.6g} s on the stream and every "
+            f"{clock_period:.6g} s on the clock (ratio {ratio:.4g}): not the same signal.",
+            hint="If the ratio is near 2 or 0.5, one side logs both edges: pass its values. "
+            "Otherwise check that both events are the same sync line.",
+        )
+
+
+def _pair_numbers(stream: Train, clock: Train, offset_hint_s: float | None) -> _Rough:
+    """Pair regular trains by number."""
+    choice = choose_shift(stream, clock, offset_hint_s=offset_hint_s)
+    _, in_stream, in_clock = np.intersect1d(
+        stream.numbering.number + choice.shift,
+        clock.numbering.number,
+        assume_unique=True,
+        return_indices=True,
+    )
+    step = (choice.runner_up - choice.shift) * clock.numbering.period_s
+    return _Rough(
+        stream.numbering.index[in_stream],
+        clock.numbering.index[in_clock],
+        choice.evidence,
+        choice.ambiguous,
+        step if step else float("nan"),
+        (stream.numbering, clock.numbering),
+    )
+
+
+def _pair_patterns(stream: FloatArray, clock: FloatArray, tolerance_s: float) -> _Rough:
+    """Pair irregular trains by the fingerprints of their intervals."""
+    places = find_places(stream, clock, tolerance_s=tolerance_s, most_rate_error=MOST_RATE_ERROR)
+    found: list[tuple[IntArray, IntArray]] = []
+    for place in places:
+        i, j = int(place[0]), int(place[1])
+        if any(np.any((a == i) & (b == j)) for a, b in found):
+            continue
+        found.append(grow(stream, clock, place, tolerance_s=tolerance_s))
+        if len(found) == TRIALS:
+            break
+    found.sort(key=lambda pairs: -len(pairs[0]))
+    if not found or len(found[0][0]) < FEWEST_PULSES:
+        raise ClockError(
+            f"The intervals of the stream's {len(stream)} pulses and of the clock's "
+            f"{len(clock)} have no stretch in common.",
+            hint="Check that both events are the same sync line, that both log the same edges "
+            "(pass their values) and, for a guessed sampling rate, that the guess is close.",
+        )
+    best = found[0]
+    rivals = [pairs for pairs in found[1:] if len(pairs[0]) >= 0.8 * len(best[0])]
+    change = float("nan")
+    if rivals:
+        change = float(
+            np.median(clock[rivals[0][1]] - stream[rivals[0][0]])
+            - np.median(clock[best[1]] - stream[best[0]])
+        )
+    return _Rough(*best, "pattern", bool(rivals) and abs(change) > tolerance_s, change, None)
+
+
+def _check(
+    stream: FloatArray, clock: FloatArray, rough: _Rough, tolerance_s: float
+) -> tuple[IntArray, IntArray]:
+    """Keep the pairs that a smooth relation of the clocks explains; look for lost partners."""
+    i, j = rough.i, rough.j
+    for _ in range(2):
+        if len(i) < FEWEST_PULSES:
+            break
+        kept = _smooth_pairs(stream[i], clock[j], tolerance_s)
+        if kept.sum() < FEWEST_PULSES:
+            i, j = i[kept], j[kept]
+            break
+        x, y = stream[i][kept], clock[j][kept]
+        level, slope = straight_line(x, y)
+        line = local_line(x, y - level - slope * x, min(21, len(x)))[0]
+        everything = np.arange(len(stream))
+        guess = predict(x, line + level + slope * x, stream)
+        i, j = nearest_pairs(everything, guess, clock, tolerance_s)
+    if len(i) < FEWEST_PULSES:
+        raise ClockError(
+            f"Only {len(i)} of {min(len(stream), len(clock))} pulses agree within "
+            f"{tolerance_s:.3g} s; typical error {_typical_error(stream, clock, rough):.3g} s.",
+            hint="Check that both events are the same sync line; a jittery one needs a larger "
+            "tolerance_s.",
+        )
+    return i, j
+
+
+def _smooth_pairs(x: FloatArray, y: FloatArray, tolerance_s: float) -> NDArray[np.bool_]:
+    level, slope = straight_line(x, y)
+    error = y - level - slope * x
+    return np.abs(error - running_median(error, 11)) <= tolerance_s
+
+
+def _typical_error(stream: FloatArray, clock: FloatArray, rough: _Rough) -> float:
+    if len(rough.i) < 2:
+        return float("nan")
+    x, y = stream[rough.i], clock[rough.j]
+    level, slope = straight_line(x, y)
+    error = y - level - slope * x
+    return float(np.median(np.abs(error - running_median(error, 11))))
+
+
+def _describe(
+    stream: FloatArray, clock: FloatArray, i: IntArray, j: IntArray, rough: _Rough
+) -> PulseMatch:
+    """Sort the pulses without a partner by what became of them."""
+    alone_stream = np.setdiff1d(np.arange(len(stream)), i, assume_unique=True)
+    alone_clock = np.setdiff1d(np.arange(len(clock)), j, assume_unique=True)
+    in_stream = (alone_stream > i[0]) & (alone_stream < i[-1])
+    in_clock = (alone_clock > j[0]) & (alone_clock < j[-1])
+    numbered = rough.numbered
+    grid_stream = np.arange(len(stream)) if numbered is None else numbered[0].index
+    grid_clock = np.arange(len(clock)) if numbered is None else numbered[1].index
+    # A pulse that had a partner by number and lost it came at the wrong time: not a dropped one.
+    late_stream, late_clock = np.isin(alone_stream, rough.i), np.isin(alone_clock, rough.j)
+    lost_clock = in_stream & np.isin(alone_stream, grid_stream) & ~late_stream
+    lost_stream = in_clock & np.isin(alone_clock, grid_clock) & ~late_clock
+    level, slope = straight_line(stream[i], clock[j])
+    return PulseMatch(
+        stream_index=i,
+        clock_index=j,
+        missing_in_stream=alone_clock[lost_stream],
+        missing_in_clock=alone_stream[lost_clock],
+        spurious_in_stream=alone_stream[in_stream & ~lost_clock],
+        spurious_in_clock=alone_clock[in_clock & ~lost_stream],
+        outside_stream=alone_stream[~in_stream],
+        outside_clock=alone_clock[~in_clock],
+        periodic=numbered is not None,
+        period_s=float("nan") if numbered is None else numbered[1].period_s,
+        offset_s=level,
+        rate=slope,
+        evidence=rough.evidence,
+        ambiguous_offset=rough.ambiguous,
+        alternative_offset_s=level + rough.other_offset_change_s,
+    )

@@ -1,0 +1,112 @@
+"""Number the pulses of a regular train, so that missing ones are missing numbers.
+
+A regular train carries no code, but each interval is a whole number of periods. Going from
+pulse to pulse and rounding gives each a number; a dropped pulse is a number that is skipped and a spurious
+one has none. The period is followed as it goes, because clocks warm up and generators wander, and
+a fixed one would be half a period off after a day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Share of the pulses that must fit whole periods for a train to be regular.
+REGULAR_SHARE = 0.7
+#: Regular intervals in a row after which a train that lost its phase is taken up again.
+RESTART_AFTER = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Numbering:
+    """Whole-period numbers of a regular train.
+
+    Attributes
+    ----------
+    index : ndarray of int64, shape (n_on_grid,)
+        Which pulses have a number.
+    number : ndarray of int64, shape (n_on_grid,)
+        Their numbers, ascending, the first is 0.
+    period_s : float
+        Median period in seconds on the train's own clock.
+    """
+
+    index: IntArray
+    number: IntArray
+    period_s: float
+
+
+def number_pulses(times_s: FloatArray) -> Numbering | None:
+    """Return the numbers of the pulses of a regular train.
+
+    Parameters
+    ----------
+    times_s : ndarray of float64, shape (n,)
+        Onsets in seconds, ascending.
+
+    Returns
+    -------
+    Numbering or None
+        None if fewer than :data:`REGULAR_SHARE` of the pulses fit whole periods.
+    """
+    if len(times_s) < 3:
+        return None
+    intervals = np.diff(times_s)
+    period = float(np.median(intervals))
+    near = intervals[np.abs(intervals - period) < 0.2 * period]
+    if period <= 0 or len(near) < 0.3 * len(intervals):
+        return None
+    period = float(np.median(near))
+    spread = 1.4826 * float(np.median(np.abs(near - period)))
+    tolerance = min(max(0.02 * period, 6 * spread), 0.25 * period)
+    first, last = _longest_run(np.abs(intervals - period) < tolerance)
+    times = times_s.tolist()
+    ahead = _walk(times[first:], period, tolerance)
+    behind = _walk([-t for t in times[last::-1]], period, tolerance)
+    numbers = {first + k: number for k, number in ahead}
+    base = numbers.get(last)
+    if base is None:
+        return None
+    numbers |= {last - k: base - number for k, number in behind if last - k < first}
+    if len(numbers) < REGULAR_SHARE * len(times):
+        return None
+    index = np.array(sorted(numbers), dtype=np.int64)
+    number = np.array([numbers[k] for k in index.tolist()], dtype=np.int64)
+    return Numbering(index, number - number[0], period)
+
+
+def _longest_run(regular: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the first and last pulse of the longest run of regular intervals."""
+    padded = np.concatenate([[False], regular, [False]]).astype(np.int8)
+    steps = np.diff(padded)
+    starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+    longest = int(np.argmax(stops - starts))
+    return int(starts[longest]), int(stops[longest])
+
+
+def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int, int]]:
+    """Return (position, number) from the first pulse on, without those that do not fit."""
+    numbered = [(0, 0)]
+    last, number, run = times[0], 0, 0
+    for k in range(1, len(times)):
+        steps = round((times[k] - last) / period)
+        allowed = min(tolerance + 2e-4 * period * max(steps - 1, 0), 0.3 * period)
+        if steps >= 1 and abs(times[k] - last - steps * period) <= allowed:
+            number += steps
+            numbered.append((k, number))
+            period += 0.05 * ((times[k] - last) / steps - period)
+            last, run = times[k], 0
+            continue
+        run = run + 1 if abs(times[k] - times[k - 1] - period) <= tolerance else 0
+        if run >= RESTART_AFTER:
+            # The generator came back with another phase: the rounded gap keeps the numbers.
+            start = k - run
+            number += max(1, round((times[start] - last) / period))
+            numbered += [(start + m, number + m) for m in range(run + 1)]
+            number, last, run = number + run, times[k], 0
+    return numbered

@@ -1,0 +1,53 @@
+"""What a scientist holds: labelled xarray datasets on one clock. Needs no database.
+
+Plain ``xarray.Dataset``s with a validated layout (:mod:`labdata.objects.validate`) and functions
+that keep it; no subclass and no accessor, so that there is one way to do a thing.
+
+>>> from labdata.objects import align_spikes, build_spikes, count_spikes
+>>> sync = {"clock": "nidq"}
+>>> spikes = build_spikes({3: [1.0, 1.2, 5.0], 9: []}, stream="imec0", sync=sync)
+>>> psth = count_spikes(align_spikes(spikes, [1.1, 4.9], window_s=(-0.5, 0.5)), bin_s=0.5)
+>>> psth["count"].sum("time").values.tolist()
+[[2, 1], [0, 0]]
+"""
+
+from labdata.objects._attrs import UnsyncedWarning
+from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
+from labdata.objects.events import build_events, concat_events, onsets_of
+from labdata.objects.io import load, save
+from labdata.objects.plots import plot_raster
+from labdata.objects.spikes import (
+    build_spikes,
+    concat_spikes,
+    iter_units,
+    restrict_time,
+    select_units,
+    spikes_of,
+    tidy,
+)
+from labdata.objects.trials import build_trials
+from labdata.objects.validate import count_orphans, find_faults, validate
+
+__all__ = [
+    "UnsyncedWarning",
+    "align_spikes",
+    "aligned_lists",
+    "build_events",
+    "build_spikes",
+    "build_trials",
+    "concat_events",
+    "concat_spikes",
+    "count_orphans",
+    "count_spikes",
+    "find_faults",
+    "iter_units",
+    "load",
+    "onsets_of",
+    "plot_raster",
+    "restrict_time",
+    "save",
+    "select_units",
+    "spikes_of",
+    "tidy",
+    "validate",
+]

@@ -1,0 +1,304 @@
+"""Spikes around events, and counts of them: vectorised, and exact at the edges.
+
+A spike is in a trial if ``start <= spike_time - event_time < stop``: half-open, so that windows
+that touch share no spike. Trials may overlap (a spike then has a row in each), come in any order,
+and lack their event (NaN: no rows, the trial stays).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from labdata.errors import ObjectError
+from labdata.objects._attrs import require_kind, same_clock
+from labdata.objects._groups import Groups, group, positions, unit_labels
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Seconds before and after an event.
+WINDOW_S = (-0.5, 1.5)
+
+
+def align_spikes(
+    spikes: xr.Dataset,
+    event_times: ArrayLike | xr.DataArray | xr.Dataset,
+    *,
+    window_s: tuple[float, float] = WINDOW_S,
+    allow_clock_mismatch: bool = False,
+) -> xr.Dataset:
+    """Return the spikes of every unit around every event.
+
+    Parameters
+    ----------
+    spikes : xarray.Dataset
+        Kind ``spikes``.
+    event_times : array_like or xarray.DataArray, shape (n_trials,)
+        Seconds on the same clock; NaN where the event did not happen. A DataArray such as
+        ``trials["stim_time"]`` gives its labels, coordinates and clock; an events dataset its
+        ``event_time``. Plain arrays make trials 1, 2, ...
+    window_s : tuple of float
+        Start and stop around the event, seconds; the stop is not included.
+    allow_clock_mismatch : bool
+        Accept events whose clock has another name.
+
+    Returns
+    -------
+    xarray.Dataset
+        Kind ``aligned_spikes``: ``relative_time`` [s], ``spike_unit`` and ``spike_trial`` (labels)
+        over ``spike``, sorted by unit, trial and time; all units and trials as coordinates, with
+        ``event_time`` and ``window_observed`` (0 where the window leaves the recording or there
+        was no event) a trial.
+
+    Raises
+    ------
+    ObjectError
+        If the clocks differ, the window is empty, or a time is infinite.
+    """
+    require_kind(spikes, "spikes")
+    times, coords, event_attrs = _trials(event_times)
+    same_clock(spikes.attrs, event_attrs, allow=allow_clock_mismatch)
+    start, stop = _window(window_s)
+    groups, units = group(spikes), unit_labels(spikes)
+    relative, unit_at, trial_at = _around(groups, times, start, stop)
+    trial = np.asarray(coords["trial"][1])
+    observed = np.isfinite(times)
+    if "t_start" in spikes.attrs and "t_stop" in spikes.attrs:
+        inside = (times + start >= spikes.attrs["t_start"]) & (
+            times + stop <= spikes.attrs["t_stop"]
+        )
+        observed = observed & inside
+    seconds = {"units": "s"}
+    coords["event_time"] = ("trial", times, seconds | {"clock": spikes.attrs.get("clock", "")})
+    flag = {"flag_values": np.array([0, 1], dtype=np.int8), "flag_meanings": "partly wholly"}
+    coords["window_observed"] = ("trial", observed.astype(np.int8), flag)
+    coords |= {n: c.variable for n, c in spikes.coords.items() if c.dims == ("unit",)}
+    attrs = {k: v for k, v in spikes.attrs.items() if k != "labdata_kind"}
+    return xr.Dataset(
+        {
+            "relative_time": ("spike", relative, seconds),
+            "spike_unit": ("spike", units[unit_at], {"long_name": "unit of the spike"}),
+            "spike_trial": ("spike", trial[trial_at], {"long_name": "trial of the spike"}),
+        },
+        coords,
+        {
+            "labdata_kind": "aligned_spikes",
+            **attrs,
+            "window_start_s": start,
+            "window_stop_s": stop,
+        },
+    )
+
+
+def count_spikes(
+    spikes: xr.Dataset,
+    event_times: ArrayLike | xr.DataArray | xr.Dataset | None = None,
+    *,
+    bin_s: float = 0.01,
+    window_s: tuple[float, float] = WINDOW_S,
+    allow_clock_mismatch: bool = False,
+) -> xr.Dataset:
+    """Count spikes in bins around events.
+
+    Parameters
+    ----------
+    spikes : xarray.Dataset
+        Kind ``aligned_spikes``; or ``spikes`` with `event_times`.
+    event_times, window_s, allow_clock_mismatch
+        See :func:`align_spikes`; only with spikes that are not aligned yet.
+    bin_s : float
+        Width of a bin, seconds; a whole number of bins must fill the window.
+
+    Returns
+    -------
+    xarray.Dataset
+        Kind ``psth``, dims unit, trial, time (bin centres, s): ``count`` (uint16, or uint32 where
+        needed) and ``rate`` (float32, Hz), NaN for a trial whose event did not happen. A bin holds
+        ``edge <= relative_time < next edge``.
+
+    Raises
+    ------
+    ObjectError
+        If bins do not fill the window, or as :func:`align_spikes`.
+    """
+    if event_times is not None:
+        spikes = align_spikes(
+            spikes, event_times, window_s=window_s, allow_clock_mismatch=allow_clock_mismatch
+        )
+    require_kind(spikes, "aligned_spikes")
+    start, stop = float(spikes.attrs["window_start_s"]), float(spikes.attrs["window_stop_s"])
+    edges = _edges(start, stop, bin_s)
+    count = _count(spikes, edges)
+    happened = np.isfinite(spikes["event_time"].values)
+    rate = (count / np.float32(bin_s)).astype(np.float32)
+    rate[:, ~happened, :] = np.nan
+    dims = ("unit", "trial", "time")
+    coords: dict[Any, Any] = {
+        n: c.variable for n, c in spikes.coords.items() if c.dims in (("unit",), ("trial",))
+    }
+    coords["time"] = ("time", (edges[:-1] + edges[1:]) / 2, {"units": "s"})
+    attrs = {**spikes.attrs, "labdata_kind": "psth", "bin_s": float(bin_s)}
+    return xr.Dataset(
+        {
+            "count": (dims, count, {"units": "1", "long_name": "spikes in the bin"}),
+            "rate": (dims, rate, {"units": "Hz"}),
+        },
+        coords,
+        attrs,
+    )
+
+
+def aligned_lists(aligned: xr.Dataset, unit: int) -> list[FloatArray]:
+    """Return one unit's spikes trial by trial, as a raster takes them.
+
+    Parameters
+    ----------
+    aligned : xarray.Dataset
+        Kind ``aligned_spikes``.
+    unit : int
+        Label.
+
+    Returns
+    -------
+    list of ndarray of float64
+        Relative times in seconds, one array a trial, in the order of ``aligned.trial``.
+    """
+    require_kind(aligned, "aligned_spikes")
+    mine = aligned["spike_unit"].values == unit
+    at = positions(aligned["spike_trial"].values[mine].astype(np.int32), aligned["trial"].values)
+    order = np.argsort(at, kind="stable")
+    times, at = aligned["relative_time"].values[mine][order], at[order]
+    bounds = np.searchsorted(at, np.arange(aligned.sizes["trial"] + 1))
+    return [times[a:b] for a, b in pairwise(bounds)]
+
+
+def _trials(
+    event_times: ArrayLike | xr.DataArray | xr.Dataset,
+) -> tuple[FloatArray, dict[Any, Any], Mapping[str, Any]]:
+    """Return times, trial coordinates and the attributes that may name a clock."""
+    attrs: Mapping[str, Any] = {}
+    if isinstance(event_times, xr.Dataset):
+        require_kind(event_times, "events")
+        attrs, event_times = event_times.attrs, event_times["event_time"]
+    times = np.asarray(getattr(event_times, "values", event_times), dtype=np.float64)
+    if times.ndim != 1:
+        raise ObjectError(
+            f"Event times have {times.ndim} dimensions; one time a trial is needed.",
+            hint="Choose one event: trials['stim_time'].",
+        )
+    if np.isinf(times).any():
+        raise ObjectError(
+            f"Event {int(np.flatnonzero(np.isinf(times))[0])} has an infinite time.",
+            hint="Use NaN for an event that did not happen.",
+        )
+    labels: NDArray[Any] = np.arange(1, len(times) + 1, dtype=np.int32)
+    coords: dict[Any, Any] = {}
+    if isinstance(event_times, xr.DataArray):
+        attrs = {**attrs, **event_times.attrs}
+        dim = event_times.dims[0]
+        own = event_times.coords
+        coords = {n: ("trial", c.values, c.attrs) for n, c in own.items() if c.dims == (dim,)}
+        if dim == "trial" and "trial" in own:
+            labels = _trial_labels(own["trial"].values)
+        coords.pop(dim, None)
+    coords["trial"] = ("trial", labels, {"long_name": "trial id"})
+    return times, coords, attrs
+
+
+def _trial_labels(values: NDArray[Any]) -> NDArray[np.int32]:
+    if not np.issubdtype(values.dtype, np.integer) or len(np.unique(values)) < len(values):
+        raise ObjectError(
+            f"Trial labels must be unique integers (they are {values.dtype}).",
+            hint="Number the trials: trials.assign_coords(trial=range(1, n + 1)).",
+        )
+    return values.astype(np.int32)
+
+
+def _window(window_s: tuple[float, float]) -> tuple[float, float]:
+    start, stop = float(window_s[0]), float(window_s[1])
+    if not (start < stop and np.isfinite(stop - start)):
+        raise ObjectError(
+            f"The window from {start} to {stop} s is empty or without end.",
+            hint="Give the earlier time first, such as (-0.5, 1.5).",
+        )
+    return start, stop
+
+
+def _around(
+    groups: Groups, times: FloatArray, start: float, stop: float
+) -> tuple[FloatArray, IntArray, IntArray]:
+    """Return relative time, unit position and trial position of every spike in a window."""
+    trial = np.flatnonzero(np.isfinite(times))
+    trial = trial[np.argsort(times[trial], kind="stable")]
+    event = times[trial]
+    n_units = len(groups.start)
+    # Search a little too wide, then decide on the relative time itself: event + start rounds.
+    slack = (
+        4 * float(np.spacing(np.abs(event).max() + max(abs(start), abs(stop))))
+        if len(event)
+        else 0.0
+    )
+    low = np.empty((n_units, len(times)), dtype=np.int64)
+    high = np.empty_like(low)
+    low[:], high[:] = 0, 0
+    for k, (a, b) in enumerate(zip(groups.start, groups.stop, strict=True)):
+        mine = groups.time_s[a:b]
+        low[k, trial] = a + np.searchsorted(mine, event + (start - slack))
+        high[k, trial] = a + np.searchsorted(mine, event + (stop + slack))
+    count = (high - low).ravel()
+    ends = np.cumsum(count)
+    total = int(ends[-1]) if len(ends) else 0
+    cell = np.repeat(np.arange(len(count)), count)
+    at = np.arange(total) + np.repeat(low.ravel() - (ends - count), count)
+    unit_at, trial_at = np.divmod(cell, max(len(times), 1))
+    relative = groups.time_s[at] - times[trial_at]
+    inside = (relative >= start) & (relative < stop)
+    if inside.all():
+        return relative, unit_at, trial_at
+    return relative[inside], unit_at[inside], trial_at[inside]
+
+
+def _edges(start: float, stop: float, bin_s: float) -> FloatArray:
+    n = (stop - start) / bin_s if bin_s > 0 else 0.0
+    if n < 0.5 or abs(n - round(n)) > 1e-6 * max(n, 1.0):
+        raise ObjectError(
+            f"Bins of {bin_s} s do not fill the window of {stop - start:.6g} s.",
+            hint="Choose a bin that divides the window, such as 0.01 s for 2 s.",
+        )
+    edges = start + np.arange(round(n) + 1) * bin_s
+    edges[-1] = stop
+    return np.asarray(edges)
+
+
+def _count(aligned: xr.Dataset, edges: FloatArray) -> NDArray[np.uint16] | NDArray[np.uint32]:
+    """Count by unit, trial and bin; spikes of units or trials that are gone do not count."""
+    n_trials, n_bins = aligned.sizes["trial"], len(edges) - 1
+    relative = aligned["relative_time"].values
+    unit = positions(np.asarray(aligned["spike_unit"].values, np.int32), unit_labels(aligned))
+    trial = positions(np.asarray(aligned["spike_trial"].values, np.int32), aligned["trial"].values)
+    k = ((relative - edges[0]) / (edges[1] - edges[0])).astype(np.int64)
+    k = np.clip(k, 0, n_bins - 1)
+    k -= (relative < edges[k]).astype(np.int64)
+    k += (relative >= edges[k + 1]).astype(np.int64)
+    keep = (unit >= 0) & (trial >= 0) & (k >= 0) & (k < n_bins)
+    cell = trial * n_bins + k
+    if not keep.all():
+        unit, cell = unit[keep], cell[keep]
+    order = None if (np.diff(unit) >= 0).all() else np.argsort(unit, kind="stable")
+    if order is not None:
+        unit, cell = unit[order], cell[order]
+    n_units = aligned.sizes["unit"]
+    bounds = np.searchsorted(unit, np.arange(n_units + 1))
+    count = np.zeros((n_units, n_trials * n_bins), dtype=np.uint16)
+    for u in range(n_units):
+        mine = np.bincount(cell[bounds[u] : bounds[u + 1]], minlength=n_trials * n_bins)
+        if mine.size and mine.max() > np.iinfo(count.dtype).max:
+            count = count.astype(np.uint32)
+        count[u] = mine
+    return count.reshape(n_units, n_trials, n_bins)
