@@ -45,7 +45,7 @@ class LocalStore(Store):
 
     def __init__(self, root: str | os.PathLike[str], folder: str = "") -> None:
         self.root = Path(root).expanduser().absolute()
-        self.folder = validate_object_path(folder) if folder else ""
+        self.folder = "" if folder == "" else validate_object_path(folder)
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.root)!r}, {self.folder!r})"
@@ -102,7 +102,7 @@ class LocalStore(Store):
 
     def list(self, folder: str = "") -> Iterator[ObjectInfo]:
         """Yield the files below a folder; see :meth:`Store.list`."""
-        start = self._locate(folder) if folder else self._base()
+        start = self._base() if folder == "" else self._locate(folder)
         return self._walk(start, f"{folder}/" if folder else "")
 
     def delete(self, object_path: str) -> None:
