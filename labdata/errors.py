@@ -60,6 +60,10 @@ class IntegrityError(StoreError):
     """Bytes differ from what was recorded of them."""
 
 
+class MissingObjectError(StoreError):
+    """A store that answers does not have the object; not the same as a store that is away."""
+
+
 class RuleError(LabdataError):
     """An upload rule cannot handle the files given to it."""
 

@@ -1,0 +1,75 @@
+# make demo  runs labdata on synthetic sessions, from a fresh clone
+# make test  checks style, types and behaviour
+#
+# Only what `make` of macOS and Linux share is used, and only relative paths: the folder of the
+# clone may have spaces in its name.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# A Python to build the environment with: `make demo PYTHON=/opt/python3.12/bin/python3`.
+PYTHON ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check --no-input
+
+# Types are checked strictly in the packages that compute; those that exist so far.
+TYPED := $(foreach name,formats clocks objects stores compute,\
+	$(if $(wildcard labdata/$(name)/__init__.py),-p labdata.$(name)))
+
+# Tests marked slow run when CI is set, and by `make test-all`.
+CHOICE := $(if $(CI),,-m "not slow")
+
+.PHONY: help demo test test-all unit lint format clean
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.installed-demo ## Install what the demo needs into .venv, and run it
+	@if test -t 0 && test -t 1; then once=; else once=--once; fi; \
+	exec $(VENV)/bin/labdata demo $$once
+
+test: system-packages $(VENV)/.installed-dev ## Install, then style, types and tests (slow ones if CI is set)
+	@$(MAKE) --no-print-directory lint unit
+
+test-all: ## As `make test`, with the slow tests
+	@$(MAKE) --no-print-directory test CHOICE=
+
+unit: $(VENV)/.installed-dev
+	$(RUN) -m pytest $(CHOICE)
+
+lint: $(VENV)/.installed-dev ## Style and types only
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy $(TYPED)
+
+format: $(VENV)/.installed-dev ## Rewrite the source in the project's style
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+clean: ## Remove the environment and what was built; the demo's data stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf labdata_jupyter.egg-info
+	find labdata widgets hub tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: system-packages
+system-packages:
+	@sh tests/system_packages.sh mariadb chromium
+
+# The stamps are made last, so an installation that was interrupted is repeated.
+$(VENV)/.created:
+	@sh tests/system_packages.sh python "$(PYTHON)"
+	@python=$$(sh tests/find_python.sh "$(PYTHON)") && \
+	echo "Making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
+	@echo "Installing labdata and what its demo needs into $(VENV) (a few minutes the first time)"
+	@$(PIP) install --quiet --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
+	@echo "Installing labdata and its tests' tools into $(VENV) (a few minutes the first time)"
+	@$(PIP) install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed-demo

@@ -1,0 +1,23 @@
+"""Where bytes are kept: one small set of verbs, whatever is behind them.
+
+Nothing here knows the database. A store is told an object's path and, when it is known, its
+SHA-256; it never overwrites, and it never shows an object that is not whole.
+"""
+
+from labdata.stores.base import AccessReport, AccessStep, ObjectInfo, Store
+from labdata.stores.checksums import Checksums, copy_hashed, hash_file
+from labdata.stores.local import LocalStore
+from labdata.stores.paths import resolve_inside, validate_object_path
+
+__all__ = [
+    "AccessReport",
+    "AccessStep",
+    "Checksums",
+    "LocalStore",
+    "ObjectInfo",
+    "Store",
+    "copy_hashed",
+    "hash_file",
+    "resolve_inside",
+    "validate_object_path",
+]

@@ -1,0 +1,334 @@
+"""What every store can do, and what all of them promise.
+
+Seven verbs are enough for labdata, and every kind of storage can keep the same promises with
+them, so the rest of the program does not know what is behind. ``tests/contracts`` holds each kind
+to the promises:
+
+- an object is seen whole or not at all, whenever a writer is killed;
+- an object that exists is never overwritten: equal content is success, other content an error;
+- what is asked for is given in full or an error is raised, never fewer bytes;
+- "it is not there" (:class:`~labdata.errors.MissingObjectError`) and "I cannot tell" (any other
+  :class:`~labdata.errors.StoreError`) are different answers, because originals are deleted on the
+  strength of them.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO
+
+from labdata.errors import MissingObjectError, StoreError
+from labdata.progress import Progress, ignore_progress
+from labdata.stores.access import AccessReport, AccessStep, probe_access
+from labdata.stores.checksums import Checksums
+from labdata.stores.durable import STALE_PARTIAL_S
+
+__all__ = ["AccessReport", "AccessStep", "ObjectInfo", "Store"]
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a store knows of an object.
+
+    Attributes
+    ----------
+    path : str
+        Path in the store, relative, with ``/``.
+    size_bytes : int
+        Length of the content.
+    sha256 : str or None
+        SHA-256 of the content, 64 lower-case hexadecimal digits. None if the store would have to
+        read the object to know; ask ``stat(path, verify=True)``.
+    modified : datetime.datetime
+        When the content last changed as far as the store knows, in UTC.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str | None
+    modified: datetime
+
+
+class Store(ABC):
+    """A place where objects (named, immutable runs of bytes) are kept.
+
+    Subclasses implement the abstract verbs and run ``tests/contracts/store_contract.py``. Every
+    verb takes an object path as :func:`~labdata.stores.paths.validate_object_path` allows it and
+    raises only :class:`~labdata.errors.StoreError` or its children. A store may be used from
+    several threads.
+    """
+
+    @abstractmethod
+    def put(
+        self,
+        source: str | os.PathLike[str],
+        object_path: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress = ignore_progress,
+    ) -> ObjectInfo:
+        """Store a file as an object; return once the store has all of it, checked.
+
+        Parameters
+        ----------
+        source : path
+            A regular file that nothing writes to.
+        object_path : str
+            The object's path in the store.
+        sha256 : str, optional
+            What the content must hash to.
+        progress : callable, optional
+            Told bytes done; they add up to the size of the file.
+
+        Returns
+        -------
+        ObjectInfo
+            Of the stored object, its ``sha256`` never None.
+
+        Raises
+        ------
+        labdata.errors.IntegrityError
+            If the file changed meanwhile, is not what ``sha256`` says, or the object exists with
+            other content. The store is as it was before.
+        labdata.errors.StoreError
+            If the file cannot be read or the store not written.
+        """
+
+    @abstractmethod
+    def get(
+        self,
+        object_path: str,
+        destination: str | os.PathLike[str],
+        *,
+        sha256: str | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Checksums:
+        """Write an object to a file, which is whole and checked or not there.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+        destination : path
+            The file to write. If it exists with equal content that is success.
+        sha256 : str, optional
+            What the content must hash to. Without it the store's own record is used, if any.
+        progress : callable, optional
+            Told bytes done; they add up to the size of the object.
+
+        Returns
+        -------
+        labdata.stores.checksums.Checksums
+            Of what was written.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no such object.
+        labdata.errors.IntegrityError
+            If the content is not what ``sha256`` says, or the file exists with other content.
+        labdata.errors.StoreError
+            If the object cannot be read or the file not written.
+        """
+
+    @abstractmethod
+    def stat(
+        self, object_path: str, *, verify: bool = False, progress: Progress = ignore_progress
+    ) -> ObjectInfo:
+        """Return what the store knows of an object now; nothing is remembered from before.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+        verify : bool, optional
+            Have the content itself confirmed now. Then ``sha256`` is never None.
+        progress : callable, optional
+            Told bytes read when verifying.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no such object.
+        labdata.errors.StoreError
+            If the store cannot tell.
+        """
+
+    @abstractmethod
+    def list(self, folder: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects below a folder and the folders in it, ordered by path.
+
+        Unfinished writes are not objects and are not seen.
+
+        Parameters
+        ----------
+        folder : str, optional
+            An object path, taken as a folder: ``"a"`` yields ``a/b`` but not ``a-b``. Empty for
+            the whole store. A folder without objects yields nothing.
+
+        Raises
+        ------
+        labdata.errors.StoreError
+            If the store cannot be read.
+        """
+
+    @abstractmethod
+    def delete(self, object_path: str) -> None:
+        """Remove an object; one that is not there is success, so that it can be repeated.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+
+        Raises
+        ------
+        labdata.errors.StoreError
+            If it cannot be removed.
+        """
+
+    @abstractmethod
+    def open_range(
+        self, object_path: str, *, start_byte: int = 0, size_bytes: int | None = None
+    ) -> BinaryIO:
+        """Open part of an object for reading from its start; close it after use.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+        start_byte : int, optional
+            First byte, counted from 0.
+        size_bytes : int, optional
+            Number of bytes; to the end of the object if not given.
+
+        Returns
+        -------
+        binary file
+            Gives exactly the range, then its end. It may not be seekable. If the store fails
+            on the way, reading raises.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no such object.
+        labdata.errors.StoreError
+            If the range is not within the object.
+        """
+
+    @abstractmethod
+    def remove_partials(self, *, older_than_s: float = STALE_PARTIAL_S) -> int:
+        """Remove what killed writers left behind.
+
+        Parameters
+        ----------
+        older_than_s : float, optional
+            Unfinished writes younger than this, in seconds, are kept, because their writer may
+            live or come back to resume.
+
+        Returns
+        -------
+        int
+            Number of unfinished writes removed.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one line that tells a person where this is, without secrets."""
+
+    def read_range(self, object_path: str, *, start_byte: int, size_bytes: int) -> bytes:
+        """Return part of an object.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+        start_byte : int
+            First byte, counted from 0.
+        size_bytes : int
+            Number of bytes.
+
+        Returns
+        -------
+        bytes
+            Exactly ``size_bytes`` of them.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no such object.
+        labdata.errors.StoreError
+            If the range is not within the object, or it ended early.
+        """
+        with self.open_range(object_path, start_byte=start_byte, size_bytes=size_bytes) as reader:
+            content = reader.read()
+        if len(content) != size_bytes:
+            raise StoreError(
+                f"{object_path} gave {len(content)} of {size_bytes} bytes from {start_byte}.",
+                hint="The object or the connection was cut; repeat, then verify the object.",
+            )
+        return content
+
+    def exists(self, object_path: str) -> bool:
+        """Return whether the store has an object; raise if it cannot tell.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+
+        Raises
+        ------
+        labdata.errors.StoreError
+            If the store does not answer: that is not False.
+        """
+        try:
+            self.stat(object_path)
+        except MissingObjectError:
+            return False
+        return True
+
+    def check_access(self) -> AccessReport:
+        """Try, live, to write, read, list and delete a small object of a name of its own.
+
+        Returns
+        -------
+        labdata.stores.access.AccessReport
+            What worked and, in words, what did not. Nothing is raised for a store that refuses.
+        """
+        return probe_access(self)
+
+
+def validate_range(
+    object_path: str, *, start_byte: int, size_bytes: int | None, object_size_bytes: int
+) -> int:
+    """Return the number of bytes of a range, which must lie within its object.
+
+    Parameters
+    ----------
+    object_path : str
+        For the message.
+    start_byte : int
+        First byte, counted from 0.
+    size_bytes : int or None
+        Number of bytes, None for all that follow.
+    object_size_bytes : int
+        Length of the object.
+
+    Raises
+    ------
+    labdata.errors.StoreError
+        If any byte of the range is not there.
+    """
+    size = object_size_bytes - start_byte if size_bytes is None else size_bytes
+    if start_byte < 0 or size < 0 or start_byte + size > object_size_bytes:
+        raise StoreError(
+            f"{object_path} has {object_size_bytes} bytes; "
+            f"{size_bytes} bytes from byte {start_byte} are not within it.",
+            hint="The object is shorter than expected, or the range was computed wrongly.",
+        )
+    return size

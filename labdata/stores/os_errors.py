@@ -1,0 +1,60 @@
+"""Operating system errors said in words: what was being done, to what, and what to do now.
+
+A full disk, a missing mount and a missing permission are everyday events in a laboratory. They
+leave the stores as :class:`~labdata.errors.StoreError` with a hint, never as a bare ``OSError``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from labdata.errors import StoreError
+
+_FULL = "Free some space there (or raise the quota) and repeat; nothing incomplete was kept."
+_REFUSED = "Check who owns the folder, its permissions, and that the disk is not read-only."
+_DEVICE = "Check the disk, its cable or the network mount, then repeat."
+
+_HINTS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "The file system or the process limit (ulimit -f) allows no file of this size.",
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+    errno.EROFS: _REFUSED,
+    errno.EIO: _DEVICE,
+    errno.ESTALE: _DEVICE,
+    errno.ENOENT: "Check the path, and that the disk is mounted.",
+    errno.ENOTDIR: "A part of the path is a file; choose another path.",
+    errno.EISDIR: "That is a folder; name a file.",
+    errno.EEXIST: "A part of the path is a file; choose another path.",
+    errno.ENAMETOOLONG: "Shorten the path; the file system does not allow one that long.",
+}
+
+
+@contextmanager
+def explain_os_errors(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn any ``OSError`` of the block into a StoreError with a hint.
+
+    Parameters
+    ----------
+    action : str
+        What is being done, as in ``"store"`` or ``"read"``.
+    path : path
+        What it is done to; shown in the message.
+
+    Raises
+    ------
+    labdata.errors.StoreError
+        In place of the ``OSError``, which is kept as its cause.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        code = error.errno if error.errno is not None else 0
+        raise StoreError(
+            f"Could not {action} {os.fspath(path)}: {reason}.", hint=_HINTS.get(code)
+        ) from error

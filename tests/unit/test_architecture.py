@@ -1,0 +1,447 @@
+"""Who may import whom, what may not be written, and what ``import labdata`` may cost.
+
+The rules are read off the source with ``ast``, so they hold for packages that nobody has imported
+and for those that are yet to come. Each rule is also shown a piece of code that breaks it.
+"""
+
+import ast
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROOTS = {
+    "labdata": REPOSITORY / "labdata",
+    "labdata_widgets": REPOSITORY / "widgets" / "labdata_widgets",
+    "labdata_hub": REPOSITORY / "hub" / "labdata_hub",
+}
+
+PURE = ["formats", "clocks", "objects", "stores"]
+TOP = ["cli", "notebook", "testing"]
+
+#: Package of labdata -> packages of labdata that it may not import.
+FORBIDDEN = {
+    **{name: ["database", "schema", "rules", "compute", "access", *TOP] for name in PURE},
+    "database": ["schema", "rules", "compute", "access", *TOP],
+    "schema": ["rules", "compute", "access", *TOP],
+    **{name: ["cli", "notebook"] for name in ("rules", "compute", "access")},
+}
+
+#: The edges of a process, where whatever went wrong must be recorded before it ends: module and
+#: function, with the reason. Everywhere else an exception is named.
+CATCH_ALL = {}
+
+#: Packages that cost time, or reach out, and are loaded when first used.
+HEAVY = ["numpy", "pandas", "datajoint", "xarray", "zarr", "pymysql", "IPython", "rich"]
+
+IMPORT_LIMIT_S = 0.050
+
+
+class Module:
+    """A source file, parsed."""
+
+    def __init__(self, name, text, *, is_package=False):
+        self.name = name
+        self.is_package = is_package
+        self.tree = ast.parse(text)
+
+    @property
+    def package(self):
+        """First package below the distribution's: ``clocks`` of ``labdata.clocks.edges``."""
+        parts = self.name.split(".")
+        return parts[1] if parts[0] == "labdata" and len(parts) > 1 else parts[0]
+
+    @property
+    def folder(self):
+        """The package that relative imports start from."""
+        return self.name if self.is_package else self.name.rpartition(".")[0]
+
+
+def read_modules():
+    for top, folder in ROOTS.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = [top, *path.relative_to(folder).with_suffix("").parts]
+            is_package = parts[-1] == "__init__"
+            name = ".".join(parts[:-1] if is_package else parts)
+            yield Module(name, path.read_text(encoding="utf-8"), is_package=is_package)
+
+
+MODULES = list(read_modules())
+LABDATA = [module for module in MODULES if module.name.split(".")[0] == "labdata"]
+
+
+def lazy_names():
+    """Return the public names of ``labdata`` and the modules they come from."""
+    (module,) = [module for module in LABDATA if module.name == "labdata"]
+    for node in module.tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "_PUBLIC":
+            return ast.literal_eval(node.value)
+    return {}
+
+
+LAZY = lazy_names()
+
+
+def imports(module, tree=None):
+    """Yield (line, dotted name) of everything that is imported, wherever in the file."""
+    for node in ast.walk(tree or module.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = module.folder.split(".")
+                above = parts[: len(parts) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                yield node.lineno, LAZY.get(alias.name, full) if base == "labdata" else full
+        elif isinstance(node, ast.Call) and _called(node) == "import_module":
+            constants = [item for item in node.args[:1] if isinstance(item, ast.Constant)]
+            yield from ((node.lineno, str(item.value)) for item in constants)
+
+
+def _called(node):
+    return getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+
+
+def wrong_direction(module):
+    """Return imports that go against the layers."""
+    forbidden = FORBIDDEN.get(module.package, []) if module.name.startswith("labdata.") else []
+    found = []
+    for line, name in imports(module):
+        parts = name.split(".")
+        if parts[0] == "labdata" and len(parts) > 1 and parts[1] in forbidden:
+            found.append(f"{module.name}:{line} imports {name}")
+    return found
+
+
+def foreign_private_parts(module):
+    """Return imports of names that start with ``_`` from another package."""
+    found = []
+    for line, name in imports(module):
+        parts = name.split(".")
+        owner = parts[1] if parts[0] == "labdata" and len(parts) > 1 else parts[0]
+        ours = parts[0] in ROOTS
+        private = [part for part in parts if part.startswith("_") and not part.endswith("__")]
+        if ours and private and owner != module.package:
+            found.append(f"{module.name}:{line} imports {name}")
+    return found
+
+
+def eager_upper_packages(module):
+    """Return imports of the packages above labdata that run when the module is imported."""
+    if not module.name.startswith("labdata.") and module.name != "labdata":
+        return []
+    found = []
+    for statement in outside_functions(module.tree):
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            wrapped = ast.Module(body=[statement], type_ignores=[])
+            found += [
+                f"{module.name}:{line} imports {name}"
+                for line, name in imports(module, wrapped)
+                if name.split(".")[0] in ("labdata_widgets", "labdata_hub")
+            ]
+    return found
+
+
+def outside_functions(node):
+    """Yield the nodes that run at import: all but those inside functions."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from outside_functions(child)
+
+
+def prints(module):
+    """Return calls of print outside the command line, the only part that owns a terminal."""
+    if module.package == "cli":
+        return []
+    return calls_of(module, {"print"})
+
+
+def evaluations(module):
+    """Return places that run text as code."""
+    return calls_of(module, {"eval", "exec"})
+
+
+def calls_of(module, names):
+    return [
+        f"{module.name}:{node.lineno} calls {node.func.id}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+    ]
+
+
+def catch_alls(module):
+    """Return (module, function, line) of handlers that catch every exception."""
+    return [
+        (module.name, function, handler.lineno)
+        for function, handler in _handlers(module.tree, "")
+        if handler.type is None or _names(handler.type) & {"Exception", "BaseException"}
+    ]
+
+
+def _handlers(node, function):
+    for child in ast.iter_child_nodes(node):
+        inside = function
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inside = f"{function}.{child.name}".lstrip(".")
+        if isinstance(child, ast.ExceptHandler):
+            yield function, child
+        yield from _handlers(child, inside)
+
+
+def _names(expression):
+    return {
+        getattr(node, "id", None) or getattr(node, "attr", None)
+        for node in ast.walk(expression)
+        if isinstance(node, ast.Name | ast.Attribute)
+    }
+
+
+def undocumented(module):
+    """Return public modules, classes, functions and methods without a docstring."""
+    found = [] if ast.get_docstring(module.tree) else [module.name]
+    return found + _undocumented(module.tree, module.name)
+
+
+def _undocumented(node, prefix):
+    found = []
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If | ast.Try | ast.With):
+            found += _undocumented(child, prefix)
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if child.name.startswith("_"):
+            continue
+        decorators = set().union(*(_names(item) for item in child.decorator_list))
+        if not ast.get_docstring(child) and not decorators & {"overload", "setter", "override"}:
+            found.append(f"{prefix}.{child.name}")
+        if isinstance(child, ast.ClassDef):
+            found += _undocumented(child, f"{prefix}.{child.name}")
+    return found
+
+
+RULES = [wrong_direction, foreign_private_parts, eager_upper_packages, prints, evaluations]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_source_keeps_the_rule(rule):
+    modules = MODULES if rule in (foreign_private_parts, evaluations) else LABDATA
+    assert list(itertools.chain.from_iterable(rule(module) for module in modules)) == []
+
+
+def test_public_names_are_documented():
+    assert list(itertools.chain.from_iterable(undocumented(module) for module in LABDATA)) == []
+
+
+def test_every_exception_is_named_except_at_the_edges_of_a_process():
+    found = [place for module in MODULES for place in catch_alls(module)]
+    assert [place for place in found if place[:2] not in CATCH_ALL] == []
+    stale = set(CATCH_ALL) - {place[:2] for place in found}
+    assert stale == set(), "these no longer catch everything; remove them from the list"
+
+
+@pytest.mark.parametrize(
+    "rule,name,code",
+    [
+        (wrong_direction, "labdata.clocks.edges", "from labdata.schema import File"),
+        (wrong_direction, "labdata.clocks.edges", "from labdata import schema"),
+        (wrong_direction, "labdata.clocks.edges", "import labdata.database.connection as c"),
+        (wrong_direction, "labdata.stores.s3", "def f():\n    from ..database import connect"),
+        (wrong_direction, "labdata.objects", "importlib.import_module('labdata.access')"),
+        (wrong_direction, "labdata.schema.ephys", "from labdata.compute import task"),
+        (wrong_direction, "labdata.access", "from labdata.cli import main"),
+        (foreign_private_parts, "labdata.schema.ephys", "from labdata.clocks._fit import line"),
+        (foreign_private_parts, "labdata.objects.spikes", "from labdata.clocks.fit import _line"),
+        (foreign_private_parts, "labdata_widgets.unit", "from labdata.objects import _x"),
+        (eager_upper_packages, "labdata.notebook", "import labdata_widgets"),
+        (eager_upper_packages, "labdata.notebook", "if x:\n    from labdata_hub import y"),
+        (prints, "labdata.rules.ephys", "def f():\n    print('debugging')"),
+        (evaluations, "labdata.schema.ephys", "x = eval(criteria)"),
+        (evaluations, "labdata_hub.spawner", "exec(text)"),
+        (undocumented, "labdata.x", "'''Doc.'''\nclass A:\n    '''Doc.'''\n    def f(self): ..."),
+        (undocumented, "labdata.x", "'''Doc.'''\nif True:\n    def f(): ..."),
+        (undocumented, "labdata.x", "'''Doc.'''\nclass A: ..."),
+        (undocumented, "labdata.x", "def _f(): ..."),
+        (catch_alls, "labdata.x", "try: f()\nexcept Exception as error: raise X from error"),
+        (catch_alls, "labdata.x", "try: f()\nexcept: pass"),
+        (catch_alls, "labdata.x", "try: f()\nexcept (OSError, builtins.BaseException): pass"),
+    ],
+)
+def test_a_breach_is_found(rule, name, code):
+    assert len(rule(Module(name, code))) == 1
+
+
+@pytest.mark.parametrize(
+    "rule,name,code",
+    [
+        (wrong_direction, "labdata.schema.ephys", "from labdata.clocks import ClockMap"),
+        (wrong_direction, "labdata.stores.local", "from .base import Store"),
+        (wrong_direction, "labdata.clocks.edges", "import numpy.access"),
+        (foreign_private_parts, "labdata.clocks.edges", "from labdata.clocks._fit import _line"),
+        (foreign_private_parts, "labdata.stores.s3", "from labdata import __version__"),
+        (foreign_private_parts, "labdata.stores.s3", "from _typeshed import X"),
+        (eager_upper_packages, "labdata.notebook", "def f():\n    import labdata_widgets"),
+        (prints, "labdata.cli.demo", "print('done')"),
+        (evaluations, "labdata.x", "frame.eval('a')"),
+        (undocumented, "labdata.x", "'''Doc.'''\ndef _f(): ..."),
+        (catch_alls, "labdata.x", "try: f()\nexcept (OSError, ValueError): pass"),
+    ],
+)
+def test_what_is_allowed_is_not_found(rule, name, code):
+    assert rule(Module(name, code)) == []
+
+
+def test_relative_imports_are_resolved():
+    inner = Module("labdata.stores.s3", "from . import a\nfrom .b import c\nfrom ..d import e")
+    assert [name for _, name in imports(inner)] == [
+        "labdata.stores.a",
+        "labdata.stores.b.c",
+        "labdata.d.e",
+    ]
+    package = Module("labdata.stores", "from .b import c", is_package=True)
+    assert [name for _, name in imports(package)] == ["labdata.stores.b.c"]
+
+
+# --- import labdata ------------------------------------------------------------------------------
+
+#: Imports labdata as a user does, writing down what it does to the world.
+IMPORT = """
+import json, sys, time
+done = []
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        done.append([event, str(arguments[0])])
+    elif event.split(".")[0] in ("socket", "subprocess", "sqlite3") or event in (
+        "os.mkdir", "os.rename", "os.remove", "os.system", "os.exec", "os.posix_spawn", "os.fork"
+    ):
+        done.append([event, ""])
+sys.addaudithook(watch)
+start_s = time.perf_counter()
+import labdata
+elapsed_s = time.perf_counter() - start_s
+print(json.dumps({"s": elapsed_s, "done": done, "loaded": sorted(sys.modules)}))
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh_imports(tmp_path_factory):
+    """Return what five fresh interpreters reported, and the home folder they ran in."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("LABDATA", "COV_", "XDG_", "DJ_"))
+    }
+    environment |= {
+        "HOME": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join(str(folder.parent) for folder in ROOTS.values()),
+    }
+    reports = []
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT],
+            env=environment,
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        reports.append(json.loads(done.stdout))
+    return reports, home
+
+
+def test_import_loads_nothing_heavy(fresh_imports):
+    reports, _ = fresh_imports
+    top = {name.split(".")[0] for report in reports for name in report["loaded"]}
+    assert "labdata" in top
+    assert sorted(top & {*HEAVY, "labdata_widgets", "labdata_hub"}) == []
+
+
+def test_import_costs_less_than_50_ms(fresh_imports):
+    reports, _ = fresh_imports
+    assert min(report["s"] for report in reports) < IMPORT_LIMIT_S
+
+
+def test_fault_37_import_writes_no_file_and_connects_to_nothing(fresh_imports):
+    reports, home = fresh_imports
+    assert [report["done"] for report in reports] == [[]] * len(reports)
+    assert list(home.iterdir()) == []
+
+
+# --- the repository ------------------------------------------------------------------------------
+
+#: Spelled in pieces, so that this file does not contain what it looks for.
+PLACES = {
+    "a folder of one machine": re.compile(r"(?<![\w.~-])/" + r"(?:work|root)/"),
+    "a package registry": re.compile(
+        "|".join(
+            re.escape(".".join(parts))
+            for parts in (
+                ("pypi", "org"),
+                ("files", "pythonhosted", "org"),
+                ("registry", "npmjs", "org"),
+                ("conda", "anaconda", "org"),
+            )
+        )
+        + "|--(?:extra-)?index"
+        + r"-url|PIP_(?:EXTRA_)?INDEX"
+        + "_URL"
+    ),
+}
+
+
+def tracked_files():
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(REPOSITORY), "ls-files", "-z"], capture_output=True, check=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("needs git and a clone")
+    return [REPOSITORY / os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+
+
+@pytest.mark.parametrize("what", PLACES)
+def test_no_file_names(what):
+    found = []
+    for path in tracked_files():
+        if not path.is_file():
+            continue
+        text = path.read_bytes().decode("utf-8", errors="replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            if PLACES[what].search(line):
+                found.append(f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:100]}")
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "what,text,expected",
+    [
+        ("a folder of one machine", "path = '/ro" + "ot/x'", True),
+        ("a folder of one machine", "cd /wo" + "rk/main", True),
+        ("a folder of one machine", "frame/wo" + "rk/file", False),
+        ("a folder of one machine", "example.org/ro" + "ot/x", False),
+        ("a package registry", "https://py" + "pi.org/simple", True),
+        ("a package registry", "pip install --index" + "-url x", True),
+        ("a package registry", "pip install labdata-jupyter", False),
+    ],
+)
+def test_the_search_finds_what_it_should(what, text, expected):
+    assert bool(PLACES[what].search(text)) == expected
+
+
+def test_torch_is_not_a_dependency():
+    """Two gigabytes that nobody asked for; sorters that need it have containers."""
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    assert re.search(r"[\"']torch\b", text) is None
