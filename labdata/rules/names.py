@@ -2,7 +2,8 @@
 
 The rule is the preference ``path_rules``, for instance
 ``{subject_name}/{session_name}/{dataset_name}``: one field or literal a folder, matched against
-the path below the local path. What the path does not say is asked for; nothing is guessed silently.
+the path below the local path. What the path does not say is asked for; nothing is guessed
+silently.
 """
 
 from __future__ import annotations

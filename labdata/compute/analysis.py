@@ -1,0 +1,145 @@
+"""What an analysis is, and how analyses are found.
+
+An analysis says which datasets it works on, which options it takes, and computes one dataset. It
+inserts its results itself, in one transaction; the task around it (:mod:`labdata.compute.task`)
+claims, logs and records. Analyses are found by the entry point ``labdata.analyses``; nothing from
+the database or a preference file is ever turned into code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, ClassVar
+
+from ..errors import TaskError
+
+#: Analyses that come with labdata: name -> module and class.
+BUILT_IN = {"spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis"}
+
+
+@dataclass(frozen=True)
+class TaskContext:
+    """What an analysis is given.
+
+    Attributes
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        subject_name, session_name, dataset_name.
+    parameters : dict
+        Options as the analysis' own parser made them.
+    report : callable
+        Told a short sentence at each step.
+    """
+
+    lab: Any
+    key: dict[str, Any]
+    parameters: Mapping[str, Any]
+    report: Callable[[str], None]
+
+
+class Analysis(ABC):
+    """One kind of computation on a dataset.
+
+    Attributes
+    ----------
+    name : str
+        As given to ``labdata run``.
+    summary : str
+        One line for the help.
+    packages : tuple of str
+        Distributions whose versions are recorded with each task.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ("labdata-jupyter", "numpy")
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add this analysis' options to a parser.
+
+        Parameters
+        ----------
+        parser : argparse.ArgumentParser
+            The parser of ``labdata run <name>``.
+        """
+
+    def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters to record, or refuse them before a task is made.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Parsed options.
+
+        Raises
+        ------
+        LabdataError
+            If an option is wrong or a package is missing.
+        """
+        return dict(parameters)
+
+    @abstractmethod
+    def find_datasets(self, lab: Any, restriction: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the keys of the datasets that this analysis can work on.
+
+        Parameters
+        ----------
+        lab : Lab
+            The tables.
+        restriction : mapping
+            subject_name, session_name, dataset_name, as far as given.
+        """
+
+    @abstractmethod
+    def compute(self, context: TaskContext) -> str:
+        """Compute one dataset and insert the results in one transaction.
+
+        Parameters
+        ----------
+        context : TaskContext
+            What to work on.
+
+        Returns
+        -------
+        str
+            What was done, in a sentence.
+        """
+
+
+def analysis_names() -> list[str]:
+    """Return the names of all analyses, built in and installed."""
+    installed = [entry.name for entry in entry_points(group="labdata.analyses")]
+    return list(dict.fromkeys([*BUILT_IN, *installed]))
+
+
+def find_analysis(name: str) -> Analysis:
+    """Return the analysis of a name.
+
+    Parameters
+    ----------
+    name : str
+        As given to ``labdata run``.
+
+    Raises
+    ------
+    TaskError
+        If there is none; the message names those there are.
+    """
+    if name in BUILT_IN:
+        module, _, cls = BUILT_IN[name].partition(":")
+        analysis: Analysis = getattr(importlib.import_module(module), cls)()
+        return analysis
+    for entry in entry_points(group="labdata.analyses"):
+        if entry.name == name:
+            loaded: Analysis = entry.load()()
+            return loaded
+    raise TaskError(
+        f"There is no analysis {name!r}.", hint=f"The analyses are: {', '.join(analysis_names())}."
+    )

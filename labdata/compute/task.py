@@ -1,0 +1,250 @@
+"""A task: one run of an analysis on one dataset, from WAITING to COMPLETED or FAILED.
+
+One claim wins, by a conditional UPDATE whose row count decides. While it works, a worker holds a
+named lock of the database server, which the server drops when the worker dies; so a task whose
+worker is gone is known at once and may be claimed again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ..errors import LabdataError, TaskError
+from .analysis import Analysis, TaskContext, find_analysis
+
+logger = logging.getLogger(__name__)
+
+_CLAIMABLE = ("WAITING", "WORKING", "FAILED")
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """How a task ended.
+
+    Attributes
+    ----------
+    job_id : int
+        Number of the task.
+    summary : str
+        What was done.
+    """
+
+    job_id: int
+    summary: str
+
+
+def create_tasks(
+    analysis: Analysis,
+    lab: Any,
+    restriction: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    *,
+    command: str = "",
+    target: str = "local",
+) -> list[int]:
+    """Make a task for each dataset of a restriction, or find the one that is there.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What to run.
+    lab : Lab
+        The tables.
+    restriction : mapping
+        subject_name, session_name, dataset_name, as far as given.
+    parameters : mapping
+        Options of the analysis.
+    command : str, optional
+        The command line, for the record.
+    target : str, optional
+        Where it is to run.
+
+    Returns
+    -------
+    list of int
+        Task numbers. A task of the same analysis, dataset and parameters that has not ended is
+        returned rather than made again.
+
+    Raises
+    ------
+    TaskError
+        If there is no dataset to work on.
+    """
+    recorded = analysis.check(parameters)
+    datasets = analysis.find_datasets(lab, restriction)
+    if not datasets:
+        given = ", ".join(f"{k}={v}" for k, v in restriction.items()) or "nothing"
+        raise TaskError(
+            f"No dataset for {analysis.name} matches {given}.",
+            hint="`labdata sessions -a SUBJECT` lists what there is.",
+        )
+    numbers = []
+    for key in datasets:
+        same = _unfinished(lab, analysis.name, key, recorded)
+        if same is not None:
+            numbers.append(same)
+            continue
+        with lab.connection.transaction:
+            lab.ComputeTask.insert1(
+                {
+                    **key,
+                    "task_name": analysis.name,
+                    "task_status": "WAITING",
+                    "task_target": target,
+                    "task_cmd": command[:4000] or None,
+                    "task_parameters": recorded,
+                }
+            )
+            numbers.append(int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0]))
+    return numbers
+
+
+def run_task(
+    job_id: int, *, lab: Any = None, report: Callable[[str], None] = logger.info
+) -> TaskResult:
+    """Claim a task and run it here.
+
+    Parameters
+    ----------
+    job_id : int
+        Number of the task.
+    lab : Lab, optional
+        Tables of another project.
+    report : callable, optional
+        Told a short sentence at each step.
+
+    Raises
+    ------
+    TaskError
+        If there is no such task, another worker has it, or it is done.
+    LabdataError
+        Why it failed; the task then says so too.
+    """
+    if lab is None:
+        from ..schema import default_lab as lab
+    with _worker_lock(lab, job_id) as alone:
+        claim = _claim(lab, job_id, alone)
+        row = (lab.ComputeTask & {"job_id": job_id}).fetch1()
+        analysis = find_analysis(row["task_name"])
+        key = {k: row[k] for k in ("subject_name", "session_name", "dataset_name")}
+        parameters = row["task_parameters"] or {}
+        if isinstance(parameters, str):
+            parameters = json.loads(parameters)
+        lines: list[str] = []
+
+        def note(text: str) -> None:
+            lines.append(text)
+            report(text)
+
+        try:
+            summary = analysis.compute(TaskContext(lab, key, parameters, note))
+        except LabdataError as error:
+            _finish(lab, job_id, claim, "FAILED", [*lines, str(error)])
+            raise
+        except KeyboardInterrupt:
+            _finish(lab, job_id, claim, "WAITING", [*lines, "interrupted"])
+            raise
+        except BaseException as error:
+            _finish(lab, job_id, claim, "FAILED", [*lines, f"{type(error).__name__}: {error}"])
+            raise
+        versions = {name: _version(name) for name in analysis.packages}
+        _finish(lab, job_id, claim, "COMPLETED", [*lines, summary], versions)
+        return TaskResult(job_id, summary)
+
+
+def _unfinished(
+    lab: Any, name: str, key: dict[str, Any], parameters: dict[str, Any]
+) -> int | None:
+    rows = (
+        lab.ComputeTask
+        & {"task_name": name, **key}
+        & [{"task_status": s} for s in ("WAITING", "WORKING")]
+    ).fetch("job_id", "task_parameters", as_dict=True)
+    for row in rows:
+        found = row["task_parameters"]
+        if (json.loads(found) if isinstance(found, str) else found) == parameters:
+            return int(row["job_id"])
+    return None
+
+
+@contextmanager
+def _worker_lock(lab: Any, job_id: int) -> Iterator[bool]:
+    name = f"labdata.task.{lab.ComputeTask.database}.{job_id}"
+    connection = lab.connection
+    taken = connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1
+    try:
+        yield taken
+    finally:
+        if taken:
+            connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def _claim(lab: Any, job_id: int, alone: bool) -> str:
+    claim = uuid.uuid4().hex
+    marks = ", ".join(["%s"] * len(_CLAIMABLE))
+    changed = 0
+    if alone:
+        changed = _update(
+            lab,
+            "SET task_waiting=0, task_status='WORKING', task_claim=%s, task_host=%s, "
+            f"task_starttime=%s, task_endtime=NULL WHERE job_id=%s AND task_status IN ({marks})",
+            (claim, socket.gethostname(), _now(), job_id, *_CLAIMABLE),
+        )
+    if changed != 1:
+        states = (lab.ComputeTask & {"job_id": job_id}).fetch("task_status")
+        if len(states) == 0:
+            raise TaskError(f"There is no task {job_id}.", hint="`labdata run` makes tasks.")
+        raise TaskError(
+            f"Task {job_id} is {states[0]}" + ("." if alone else ", by a worker that is alive."),
+            hint="Make another with `labdata run`, or wait for it.",
+        )
+    return claim
+
+
+def _finish(
+    lab: Any,
+    job_id: int,
+    claim: str,
+    status: str,
+    lines: list[str],
+    versions: dict[str, str] | None = None,
+) -> None:
+    _update(
+        lab,
+        "SET task_waiting=%s, task_status=%s, task_endtime=%s, task_log=%s, task_versions=%s "
+        "WHERE job_id=%s AND task_claim=%s",
+        (
+            int(status == "WAITING"),
+            status,
+            _now(),
+            "\n".join(lines)[-4000:],
+            json.dumps(versions) if versions else None,
+            job_id,
+            claim,
+        ),
+    )
+
+
+def _update(lab: Any, clause: str, values: tuple[Any, ...]) -> int:
+    cursor = lab.connection.query(f"UPDATE {lab.ComputeTask.full_table_name} {clause}", values)
+    return int(cursor.rowcount)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

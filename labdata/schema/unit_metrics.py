@@ -1,0 +1,354 @@
+"""Quality and shape of units, from their spikes, amplitudes, positions and median waveform.
+
+Each number has one function and one source. Where it cannot be computed it is None, which the
+database stores as NULL and criteria treat as not met.
+
+References
+----------
+Hill, Mehta & Kleinfeld (2011) J Neurosci 31:8699, quality metrics to accompany spike sorting.
+Llobet, Wyngaard & Barbour (2022) bioRxiv 2022.02.08.479192, automatic post-processing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+REFRACTORY_S = 1.5e-3
+#: A channel belongs to a unit's span if its waveform is this share of the largest.
+SPAN_SHARE = 0.2
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class UnitData:
+    """What the metrics of one unit are computed from.
+
+    Attributes
+    ----------
+    samples : ndarray of int64, shape (n,)
+        Spike samples, in order.
+    amplitudes_uv : ndarray, shape (n,) or None
+        Height of each spike, uV, positive.
+    positions_um : ndarray, shape (n, 2) or None
+        x and depth of each spike.
+    waveform_uv : ndarray, shape (n_samples, n_channels) or None
+        Median waveform.
+    waveform_channels : ndarray of int64, shape (n_channels,)
+        Rows of the probe's channel table that the waveform covers.
+    noise_uv : float or None
+        Standard deviation of the noise on the channel of the largest waveform.
+    """
+
+    samples: NDArray[np.int64]
+    amplitudes_uv: NDArray[Any] | None
+    positions_um: NDArray[Any] | None
+    waveform_uv: NDArray[Any] | None
+    waveform_channels: NDArray[Any]
+    noise_uv: float | None = None
+
+
+@dataclass(frozen=True)
+class RecordingData:
+    """The recording that the units are of.
+
+    Attributes
+    ----------
+    sampling_rate_hz : float
+        Nominal.
+    n_samples : int
+        Length.
+    coords_um : ndarray, shape (n_channels, 2)
+        Positions of the probe's channels.
+    shank : ndarray, shape (n_channels,)
+        Their shanks.
+    """
+
+    sampling_rate_hz: float
+    n_samples: int
+    coords_um: FloatArray
+    shank: NDArray[Any]
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.n_samples / self.sampling_rate_hz
+
+
+def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
+    """Return the attributes of UnitMetrics for one unit.
+
+    Parameters
+    ----------
+    unit : UnitData
+        The unit.
+    recording : RecordingData
+        Its recording.
+    """
+    seconds = unit.samples / recording.sampling_rate_hz
+    duration_s = recording.duration_s
+    violations = count_violations(seconds)
+    metrics: dict[str, Any] = {
+        "num_spikes": len(seconds),
+        "firing_rate": len(seconds) / duration_s,
+        "n_isi_violations": violations,
+        "isi_contamination": contamination_llobet(len(seconds), violations, duration_s),
+        "isi_contamination_hill": contamination_hill(len(seconds), violations, duration_s),
+        "presence_ratio": presence_ratio(seconds, duration_s),
+        "firing_range": firing_range(seconds, duration_s),
+    }
+    if unit.amplitudes_uv is not None and len(unit.amplitudes_uv):
+        metrics["spike_amplitude"] = float(np.median(unit.amplitudes_uv))
+        metrics["amplitude_cutoff"] = amplitude_cutoff(unit.amplitudes_uv)
+    if unit.positions_um is not None and len(unit.positions_um):
+        metrics |= drift_metrics(seconds, unit.positions_um[:, 1], duration_s)
+    if unit.waveform_uv is not None and unit.waveform_uv.size:
+        metrics |= _shape_metrics(unit, recording)
+    return metrics
+
+
+def count_violations(seconds: FloatArray, *, refractory_s: float = REFRACTORY_S) -> int:
+    """Return how many intervals are shorter than the refractory period.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape (n,)
+        Spike times, in order.
+    refractory_s : float, optional
+        The period.
+    """
+    return int(np.count_nonzero(np.diff(seconds) < refractory_s))
+
+
+def contamination_llobet(
+    n: int, violations: int, duration_s: float, *, refractory_s: float = REFRACTORY_S
+) -> float | None:
+    """Return the estimated share of foreign spikes, by Llobet et al. 2022 (independent source).
+
+    Parameters
+    ----------
+    n, violations : int
+        Spikes and refractory violations.
+    duration_s : float
+        Length of the recording.
+    refractory_s : float, optional
+        Refractory period.
+
+    Returns
+    -------
+    float or None
+        1 where the violations are more than chance explains; None without two spikes.
+    """
+    if n < 2:
+        return None
+    inside = 1.0 - violations * duration_s / (n**2 * refractory_s)
+    return float(1.0 - np.sqrt(inside)) if inside >= 0 else 1.0
+
+
+def contamination_hill(
+    n: int, violations: int, duration_s: float, *, refractory_s: float = REFRACTORY_S
+) -> float | None:
+    """Return the share of foreign spikes by Hill et al. 2011: r = 2 tau N^2 (1 - F) F / T.
+
+    Parameters
+    ----------
+    n, violations : int
+        Spikes and refractory violations.
+    duration_s : float
+        Length of the recording.
+    refractory_s : float, optional
+        Refractory period.
+
+    Returns
+    -------
+    float or None
+        The smaller root F, at most 0.5 (where the equation has none); None without two spikes.
+    """
+    if n < 2:
+        return None
+    inside = 1.0 - 2.0 * violations * duration_s / (refractory_s * n**2)
+    return float((1.0 - np.sqrt(inside)) / 2.0) if inside >= 0 else 0.5
+
+
+def presence_ratio(seconds: FloatArray, duration_s: float) -> float:
+    """Return the share of time bins with a spike: 60 s long, or a tenth of a shorter recording.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape (n,)
+        Spike times.
+    duration_s : float
+        Length of the recording.
+    """
+    return float(np.mean(_rates(seconds, duration_s) > 0))
+
+
+def firing_range(seconds: FloatArray, duration_s: float) -> float:
+    """Return the spread of the firing rate over time, 5th to 95th percentile, Hz.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape (n,)
+        Spike times.
+    duration_s : float
+        Length of the recording.
+    """
+    low, high = np.percentile(_rates(seconds, duration_s), (5, 95))
+    return float(high - low)
+
+
+def amplitude_cutoff(amplitudes_uv: NDArray[Any], *, n_bins: int = 500) -> float | None:
+    """Return the share of spikes missed below threshold, by symmetry of the amplitudes.
+
+    Hill et al. 2011: the histogram, smoothed, is mirrored at its peak; what the mirrored side has
+    beyond the smallest amplitude is missing.
+
+    Parameters
+    ----------
+    amplitudes_uv : ndarray, shape (n,)
+        Positive amplitudes.
+    n_bins : int, optional
+        Bins of the histogram.
+
+    Returns
+    -------
+    float or None
+        At most 0.5; None with fewer than 100 spikes, where the histogram says nothing.
+    """
+    if len(amplitudes_uv) < 100:
+        return None
+    density, edges = np.histogram(amplitudes_uv, n_bins, density=True)
+    x = np.arange(-12, 13)
+    kernel = np.exp(-0.5 * (x / 3.0) ** 2)
+    density = np.convolve(np.pad(density, 12, mode="symmetric"), kernel / kernel.sum(), "valid")
+    peak = int(np.argmax(density))
+    mirrored = peak + int(np.argmin(np.abs(density[peak:] - density[0])))
+    return float(min(density[mirrored:].sum() * (edges[1] - edges[0]), 0.5))
+
+
+def drift_metrics(
+    seconds: FloatArray, depth_um: NDArray[Any], duration_s: float
+) -> dict[str, float]:
+    """Return how the depth of spikes moved, from its medians in bins of time, um.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape (n,)
+        Spike times.
+    depth_um : ndarray, shape (n,)
+        Depth of each spike.
+    duration_s : float
+        Length of the recording.
+    """
+    bins = np.minimum(
+        (seconds / duration_s * _n_bins(duration_s)).astype(int), _n_bins(duration_s) - 1
+    )
+    medians = np.array([np.median(depth_um[bins == b]) for b in np.unique(bins)])
+    return {
+        "depth_drift_range": float(np.ptp(medians)),
+        "depth_drift_fluctuation": float(np.median(np.abs(medians - np.median(medians)))),
+        "depth_drift_start_to_end": float(medians[-1] - medians[0]),
+    }
+
+
+def waveform_shape(waveform_uv: FloatArray, sampling_rate_hz: float) -> dict[str, Any]:
+    """Return shape and times of a waveform's trough and the peak after it.
+
+    Parameters
+    ----------
+    waveform_uv : ndarray, shape (n_samples,)
+        One channel's waveform.
+    sampling_rate_hz : float
+        Its rate.
+
+    Returns
+    -------
+    dict
+        Times in ms from the first sample, amplitudes in uV, ``fw3m`` the full width at a third of
+        the trough in ms.
+    """
+    to_ms = 1e3 / sampling_rate_hz
+    trough = int(np.argmin(waveform_uv))
+    peak = trough + int(np.argmax(waveform_uv[trough:]))
+    deep = waveform_uv <= waveform_uv[trough] / 3.0
+    left, right = trough, trough
+    while left > 0 and deep[left - 1]:
+        left -= 1
+    while right < len(deep) - 1 and deep[right + 1]:
+        right += 1
+    return {
+        "trough_time": trough * to_ms,
+        "trough_amplitude": float(waveform_uv[trough]),
+        "peak_time": peak * to_ms,
+        "peak_amplitude": float(waveform_uv[peak]),
+        "spike_duration": (peak - trough) * to_ms,
+        "fw3m": (right - left + 1) * to_ms,
+        "polarity": -1 if -waveform_uv[trough] >= waveform_uv.max() else 1,
+    }
+
+
+def make_unit_metrics(table: Any, key: dict[str, Any]) -> None:
+    """Compute and insert the metrics of one unit; see :class:`UnitMetrics`."""
+    lab = table.lab
+    unit = (lab.SpikeSorting.Unit & key).fetch1()
+    wave = (lab.SpikeSorting.Waveforms & key).fetch(as_dict=True)
+    setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & key).fetch1()
+    channels = np.arange(len(setting["channel_idx"]))
+    if wave and wave[0]["waveform_channels"] is not None:
+        channels = wave[0]["waveform_channels"]
+    data = UnitData(
+        unit["spike_times"],
+        unit["spike_amplitudes"],
+        unit["spike_positions"],
+        wave[0]["waveform_median"] if wave else None,
+        channels,
+        wave[0]["waveform_noise"] if wave else None,
+    )
+    recording = RecordingData(
+        setting["sampling_rate"],
+        int(setting["n_samples"]),
+        setting["channel_coords"],
+        setting["channel_shank"],
+    )
+    table.insert1({**key, **compute_unit_metrics(data, recording)})
+
+
+def _shape_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
+    waveform = np.asarray(unit.waveform_uv, dtype="float64")
+    height = np.ptp(waveform, axis=0)
+    best = int(np.argmax(height))
+    channels = np.asarray(unit.waveform_channels)
+    channel = int(channels[best])
+    spanned = channels[height >= SPAN_SHARE * height[best]]
+    same_shank = spanned[recording.shank[spanned] == recording.shank[channel]]
+    weights = height[np.isin(channels, same_shank)]
+    coords = recording.coords_um[same_shank]
+    position = np.average(coords, axis=0, weights=weights)
+    if unit.positions_um is not None and len(unit.positions_um):
+        position = np.median(unit.positions_um, axis=0).astype("float64")
+    distances = np.linalg.norm(coords - recording.coords_um[channel], axis=1)
+    return {
+        **waveform_shape(waveform[:, best], recording.sampling_rate_hz),
+        "position": position,
+        "depth": float(position[1]),
+        "shank": int(recording.shank[channel]),
+        "channel_index": channel,
+        "n_electrodes_spanned": len(spanned),
+        "span_um": float(distances.max()),
+        "active_electrodes": spanned.astype("int64"),
+        "snr": float(np.abs(waveform[:, best]).max() / unit.noise_uv) if unit.noise_uv else None,
+    }
+
+
+def _n_bins(duration_s: float) -> int:
+    return max(10, round(duration_s / 60.0))
+
+
+def _rates(seconds: FloatArray, duration_s: float) -> FloatArray:
+    n_bins = _n_bins(duration_s)
+    counts, _ = np.histogram(seconds, n_bins, range=(0.0, duration_s))
+    return counts / (duration_s / n_bins)
