@@ -61,7 +61,7 @@ class Analysis(ABC):
     summary: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ("labdata-jupyter", "numpy")
 
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:  # noqa: B027
         """Add this analysis' options to a parser.
 
         Parameters

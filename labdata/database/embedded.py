@@ -31,10 +31,32 @@ USER = "labdata"
 #: A socket's path may have at most 107 bytes on Linux, 103 on macOS.
 _SOCKET_BYTES = 100
 _NETWORK = frozenset(
-    """
-    nfs cifs smb smbfs smb2 smb3 9p afs afpfs webdav lustre gpfs beegfs ceph glusterfs sshfs ncpfs
-    orangefs pvfs2 fuse.sshfs fuse.glusterfs fuse.ceph fuse.s3fs fuse.rclone
-    """.split()
+    [
+        "nfs",
+        "cifs",
+        "smb",
+        "smbfs",
+        "smb2",
+        "smb3",
+        "9p",
+        "afs",
+        "afpfs",
+        "webdav",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "ceph",
+        "glusterfs",
+        "sshfs",
+        "ncpfs",
+        "orangefs",
+        "pvfs2",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph",
+        "fuse.s3fs",
+        "fuse.rclone",
+    ]
 )
 
 

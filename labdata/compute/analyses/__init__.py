@@ -1,0 +1,1 @@
+"""Analyses that come with labdata, one a module."""

@@ -1,0 +1,250 @@
+"""From a sorter's spike trains to rows: amplitudes, positions, waveforms, metrics, a snippet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from ...schema.unit_metrics import RecordingData, UnitData, compute_unit_metrics
+
+MS_BEFORE, MS_AFTER = 1.0, 2.0
+SEGMENT_S = 0.5
+
+
+@dataclass(frozen=True)
+class SortedUnit:
+    """One unit.
+
+    Attributes
+    ----------
+    samples : ndarray of int64, shape (n,)
+        Spike samples, in order.
+    amplitudes_uv : ndarray of float32, shape (n,)
+        Height of each spike on the unit's largest channel, uV, positive.
+    positions_um : ndarray of float32, shape (n, 2)
+        x and depth of each spike.
+    waveform_uv : ndarray of float32, shape (n_samples, n_channels)
+        Median waveform.
+    waveform_channels : ndarray of int64, shape (n_channels,)
+        Channels of the waveform.
+    noise_uv : float
+        Noise on the largest channel.
+    """
+
+    samples: np.ndarray
+    amplitudes_uv: np.ndarray
+    positions_um: np.ndarray
+    waveform_uv: np.ndarray
+    waveform_channels: np.ndarray
+    noise_uv: float
+
+
+@dataclass(frozen=True)
+class SortedProbe:
+    """A probe's channels, and once it is sorted its units.
+
+    Attributes
+    ----------
+    coords_um : ndarray, shape (n_channels, 2)
+        Positions.
+    shank : ndarray, shape (n_channels,)
+        Shanks.
+    sampling_rate_hz : float
+        Nominal.
+    n_samples : int
+        Length of the recording.
+    units : tuple of SortedUnit
+        In the order of the sorter.
+    segment_uv : ndarray of float32, shape (n_samples, n_channels) or None
+        A snippet of filtered voltage from the middle of the recording.
+    segment_offset : int
+        First sample of the snippet.
+    n_pre_samples : int
+        Samples of a waveform before the spike.
+    """
+
+    coords_um: np.ndarray
+    shank: np.ndarray
+    sampling_rate_hz: float
+    n_samples: int
+    units: tuple[SortedUnit, ...] = field(default=())
+    segment_uv: np.ndarray | None = None
+    segment_offset: int = 0
+    n_pre_samples: int = 0
+
+
+def extract_units(
+    recording: Any, sorting: Any, probe: SortedProbe, n_jobs: int = 1
+) -> SortedProbe:
+    """Compute amplitudes, positions and median waveforms of sorted units.
+
+    Parameters
+    ----------
+    recording : spikeinterface.BaseRecording
+        The raw recording.
+    sorting : spikeinterface.BaseSorting
+        The sorter's result.
+    probe : SortedProbe
+        The channel table.
+    n_jobs : int, optional
+        Processes.
+
+    Returns
+    -------
+    SortedProbe
+        The same probe with its units; spikes beyond the recording's ends and units without
+        spikes are left out.
+    """
+    import spikeinterface as si
+    import spikeinterface.preprocessing as spre
+    from spikeinterface.core import get_noise_levels
+    from spikeinterface.curation import remove_excess_spikes
+
+    filtered = spre.common_reference(
+        spre.bandpass_filter(recording, freq_min=300.0, freq_max=6000.0, dtype="float32")
+    )
+    sorting = remove_excess_spikes(sorting, recording).remove_empty_units()
+    start = max(0, (probe.n_samples - int(SEGMENT_S * probe.sampling_rate_hz)) // 2)
+    stop = min(probe.n_samples, start + int(SEGMENT_S * probe.sampling_rate_hz))
+    snippet = filtered.get_traces(start_frame=start, end_frame=stop, return_in_uV=True)
+    probe = replace(probe, segment_uv=snippet.astype("float32"), segment_offset=start)
+    if len(sorting.unit_ids) == 0:
+        return probe
+    jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": False}
+    analyzer = si.create_sorting_analyzer(sorting, filtered, sparse=False, return_in_uV=True)
+    analyzer.compute("random_spikes", max_spikes_per_unit=300, seed=0)
+    analyzer.compute("waveforms", ms_before=MS_BEFORE, ms_after=MS_AFTER, **jobs)
+    analyzer.compute("templates", operators=["average", "median"])
+    analyzer.compute("noise_levels")
+    analyzer.compute("spike_amplitudes", **jobs)
+    analyzer.compute("spike_locations", method="center_of_mass", **jobs)
+    noise = get_noise_levels(filtered, return_in_uV=True, method="mad")
+    templates = analyzer.get_extension("templates")
+    medians = templates.get_templates(operator="median")
+    units = _collect(analyzer, medians, noise)
+    return replace(probe, units=units, n_pre_samples=int(templates.nbefore))
+
+
+def insert_sorting(
+    lab: Any,
+    key: dict[str, Any],
+    probe: SortedProbe,
+    *,
+    algorithm_version: str,
+    package_versions: dict[str, str],
+    sorted_at: datetime,
+) -> None:
+    """Insert a sorting with all its parts and metrics in one transaction.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        Of SpikeSorting.
+    probe : SortedProbe
+        With its units.
+    algorithm_version : str
+        What sorted.
+    package_versions : dict
+        Distribution to version.
+    sorted_at : datetime
+        UTC.
+    """
+    recording = RecordingData(
+        probe.sampling_rate_hz, probe.n_samples, probe.coords_um, probe.shank
+    )
+    rows = [_unit_rows(key, number, unit, recording) for number, unit in enumerate(probe.units)]
+    master = {
+        **key,
+        "algorithm_version": algorithm_version[:56],
+        "sorting_datetime": sorted_at,
+        "n_pre_samples": probe.n_pre_samples,
+        "n_sorted_units": len(probe.units),
+        "n_detected_spikes": sum(len(u.samples) for u in probe.units),
+        "sorting_channel_indices": np.arange(len(probe.coords_um)),
+        "sorting_channel_coords": probe.coords_um,
+        "package_versions": package_versions,
+    }
+    with lab.connection.transaction:
+        lab.SpikeSorting.insert1(master)
+        lab.SpikeSorting.Unit.insert([r[0] for r in rows])
+        lab.SpikeSorting.Waveforms.insert([r[1] for r in rows])
+        for row in rows:  # one by one: which numbers are missing differs between units
+            lab.UnitMetrics.insert1(row[2], allow_direct_insert=True)
+        if probe.segment_uv is not None:
+            lab.SpikeSorting.Segment.insert1(_segment_row(key, probe))
+
+
+def _collect(analyzer: Any, medians: np.ndarray, noise: np.ndarray) -> tuple[SortedUnit, ...]:
+    spikes = analyzer.sorting.to_spike_vector()
+    amplitudes = np.abs(analyzer.get_extension("spike_amplitudes").get_data()).astype("float32")
+    located = analyzer.get_extension("spike_locations").get_data()
+    positions = np.column_stack([located["x"], located["y"]]).astype("float32")
+    units = []
+    for index in range(len(analyzer.unit_ids)):
+        mine = np.flatnonzero(spikes["unit_index"] == index)
+        mine = mine[np.argsort(spikes["sample_index"][mine], kind="stable")]
+        height = np.ptp(medians[index], axis=0)
+        best = int(np.argmax(height))
+        channels = np.flatnonzero(height >= 0.1 * height[best])
+        units.append(
+            SortedUnit(
+                samples=spikes["sample_index"][mine].astype("int64"),
+                amplitudes_uv=amplitudes[mine],
+                positions_um=positions[mine],
+                waveform_uv=medians[index][:, channels].astype("float32"),
+                waveform_channels=channels.astype("int64"),
+                noise_uv=float(noise[best]),
+            )
+        )
+    return tuple(units)
+
+
+def _unit_rows(
+    key: dict[str, Any], number: int, unit: SortedUnit, recording: RecordingData
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    unit_key = {**key, "unit_id": number}
+    data = UnitData(
+        unit.samples,
+        unit.amplitudes_uv,
+        unit.positions_um,
+        unit.waveform_uv,
+        unit.waveform_channels,
+        unit.noise_uv,
+    )
+    return (
+        {
+            **unit_key,
+            "spike_times": unit.samples,
+            "spike_positions": unit.positions_um,
+            "spike_amplitudes": unit.amplitudes_uv,
+        },
+        {
+            **unit_key,
+            "waveform_median": unit.waveform_uv,
+            "waveform_channels": unit.waveform_channels,
+            "waveform_ptp": np.ptp(unit.waveform_uv, axis=0),
+            "waveform_noise": unit.noise_uv,
+        },
+        {**unit_key, **compute_unit_metrics(data, recording)},
+    )
+
+
+def _segment_row(key: dict[str, Any], probe: SortedProbe) -> dict[str, Any]:
+    snippet = np.asarray(probe.segment_uv)
+    median = np.median(snippet, axis=0)
+    return {
+        **key,
+        "segment_num": 0,
+        "offset_samples": probe.segment_offset,
+        "segment": snippet,
+        "channel_median": median,
+        "channel_mad": np.median(np.abs(snippet - median), axis=0),
+        "channel_max": snippet.max(axis=0),
+        "channel_min": snippet.min(axis=0),
+        "channel_peak_to_peak": np.ptp(snippet, axis=0),
+    }

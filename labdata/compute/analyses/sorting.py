@@ -1,0 +1,304 @@
+"""Spike sorting with SpikeInterface: any installed sorter, every probe of a dataset.
+
+The recording is read where it lies. The sorter's parameters are recorded whole, its defaults
+included, so that a parameter set means the same numbers for ever. Units, waveforms, metrics and a
+snippet of voltage go into the database in one transaction a probe: a sorting is there whole or not
+at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ...errors import MissingPackageError, TaskError
+from ...preferences import absolute_folder, load_preferences
+from ..analysis import Analysis, TaskContext
+from .sorted_units import SortedProbe, extract_units, insert_sorting
+
+DEFAULT_SORTER = "spykingcircus2"
+
+
+class SpikeInterfaceAnalysis(Analysis):
+    """Sort the spikes of each probe of a recording."""
+
+    name: ClassVar[str] = "spikeinterface"
+    summary: ClassVar[str] = "sort spikes with SpikeInterface (spykingcircus2 by default)"
+    packages: ClassVar[tuple[str, ...]] = ("labdata-jupyter", "spikeinterface", "numpy", "numba")
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the sorter, its parameters and the probes."""
+        parser.add_argument(
+            "--sorter", default=DEFAULT_SORTER, help="any installed sorter (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--params",
+            metavar="JSON",
+            help="parameters of the sorter: a JSON object, or the path of a file that holds one",
+        )
+        parser.add_argument(
+            "--param",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="one parameter, for instance detection.detect_threshold=5; may be repeated",
+        )
+        parser.add_argument("--probe", type=int, metavar="N", help="only this probe")
+        parser.add_argument("--n-jobs", type=int, default=None, help="processes (default: cores)")
+
+    def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Complete the sorter's parameters by its defaults, and refuse unknown ones."""
+        sorter = parameters.get("sorter") or DEFAULT_SORTER
+        defaults = _sorter_defaults(sorter)
+        given = _given_parameters(parameters)
+        _refuse_unknown(sorter, given, defaults)
+        return {
+            "sorter": sorter,
+            "sorter_parameters": _merge(defaults, given),
+            "probe": parameters.get("probe"),
+            "n_jobs": parameters.get("n_jobs"),
+        }
+
+    def find_datasets(self, lab: Any, restriction: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the recordings of a restriction."""
+        found: list[dict[str, Any]] = (lab.EphysRecording & dict(restriction)).fetch("KEY")
+        return found
+
+    def compute(self, context: TaskContext) -> str:
+        """Sort each probe that has not been sorted with these parameters."""
+        lab, parameters = context.lab, context.parameters
+        probes = lab.EphysRecording.ProbeSetting & context.key
+        if parameters.get("probe") is not None:
+            probes = probes & {"probe_num": parameters["probe"]}
+        keys = probes.fetch("KEY")
+        if not keys:
+            raise TaskError(f"There is no probe {parameters.get('probe')} in this recording.")
+        done = []
+        for key in keys:
+            set_num = find_parameter_set(
+                lab, parameters["sorter"], parameters["sorter_parameters"]
+            )
+            sorting_key = {**key, "parameter_set_num": set_num}
+            if lab.SpikeSorting & sorting_key:
+                done.append(f"imec{key['probe_num']}: sorted already (set {set_num})")
+                continue
+            n_units = self._sort_probe(context, sorting_key)
+            done.append(f"imec{key['probe_num']}: {n_units} units (set {set_num})")
+        return "; ".join(done)
+
+    def _sort_probe(self, context: TaskContext, key: dict[str, Any]) -> int:
+        from spikeinterface.sorters import get_sorter_description, run_sorter  # noqa: F401
+
+        sorter = context.parameters["sorter"]
+        recording, channels = open_probe(context.lab, key)
+        context.report(
+            f"imec{key['probe_num']}: {sorter} on {recording.get_num_channels()} channels, "
+            f"{recording.get_total_duration():.0f} s"
+        )
+        scratch = absolute_folder("scratch_path", load_preferences().scratch_path)
+        folder = scratch / f"labdata-sort-{os.getpid()}-imec{key['probe_num']}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            sorting = _run_sorter(recording, folder, context.parameters)
+            context.report(
+                f"imec{key['probe_num']}: {len(sorting.unit_ids)} units; waveforms and metrics"
+            )
+            probe = extract_units(recording, sorting, channels, _n_jobs(context.parameters))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        insert_sorting(
+            context.lab,
+            key,
+            probe,
+            algorithm_version=f"spikeinterface {version('spikeinterface')}",
+            package_versions={n: version(n) for n in ("spikeinterface", "numpy", "numba")},
+            sorted_at=datetime.now(UTC).replace(tzinfo=None),
+        )
+        return len(probe.units)
+
+
+def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
+    """Return a probe's AP band as a SpikeInterface recording, and its channel table.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : mapping
+        Of EphysRecording.ProbeSetting.
+
+    Raises
+    ------
+    TaskError
+        If the probe has no AP file.
+    """
+    from ...schema.files import open_in_place
+    from .band_recording import BandRecording
+
+    probe = {k: key[k] for k in ("subject_name", "session_name", "dataset_name", "probe_num")}
+    files = (lab.File & (lab.EphysRecording.ProbeFile & probe).proj()).fetch(as_dict=True)
+    bands = [f for f in files if f["file_path"].endswith((".ap.zarr.zip", ".ap.bin"))]
+    if not bands:
+        raise TaskError(
+            f"Probe {probe['probe_num']} of {probe['dataset_name']} has no AP file.",
+            hint="`labdata sessions -a SUBJECT --include-size` lists the files.",
+        )
+    for file in files:
+        open_in_place(file)
+    setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & probe).fetch1()
+    table = SortedProbe(
+        coords_um=setting["channel_coords"],
+        shank=setting["channel_shank"],
+        sampling_rate_hz=setting["sampling_rate"],
+        n_samples=int(setting["n_samples"]),
+    )
+    path = str(open_in_place(bands[0]))
+    return BandRecording(path, table.coords_um, table.shank), table
+
+
+def find_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> int:
+    """Return the number of a parameter set, inserted if it is new.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    sorter : str
+        Its name.
+    parameters : mapping
+        All of its parameters.
+    """
+    import datajoint as dj
+
+    text = json.dumps({"algorithm": sorter, "parameters": parameters}, sort_keys=True)
+    found = {"parameters_hash": hashlib.sha256(text.encode()).hexdigest()}
+    for _ in range(20):
+        rows = (lab.SpikeSortingParams & found).fetch("parameter_set_num")
+        if len(rows):
+            return int(rows[0])
+        taken = lab.SpikeSortingParams.fetch("parameter_set_num")
+        try:
+            lab.SpikeSortingParams.insert1(
+                {
+                    **found,
+                    "parameter_set_num": int(max(taken, default=0)) + 1,
+                    "algorithm_name": sorter,
+                    "parameters_dict": dict(parameters),
+                }
+            )
+        except dj.errors.DuplicateError:
+            continue  # another worker took the number, or made the same set
+    raise TaskError("No number could be found for a parameter set.", hint="Try again.")
+
+
+def _sorter_defaults(sorter: str) -> dict[str, Any]:
+    try:
+        import spikeinterface.sorters as ss
+    except ImportError:
+        raise MissingPackageError("spikeinterface", "sorting") from None
+    installed = ss.installed_sorters()
+    if sorter not in installed:
+        raise TaskError(
+            f"The sorter {sorter!r} is not installed.", hint=f"Installed: {', '.join(installed)}."
+        )
+    defaults: dict[str, Any] = json.loads(json.dumps(ss.get_default_sorter_params(sorter)))
+    for job in (
+        "n_jobs",
+        "chunk_duration",
+        "progress_bar",
+        "pool_engine",
+        "max_threads_per_worker",
+    ):
+        defaults.pop(job, None)
+    return defaults
+
+
+def _given_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    text = parameters.get("params")
+    if text:
+        if not text.lstrip().startswith("{"):
+            path = Path(text).expanduser()
+            if not path.is_file():
+                raise TaskError(f"--params {text!r} is neither a JSON object nor a file.")
+            text = path.read_text()
+        try:
+            given = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise TaskError(f"--params is not valid JSON: {error}.") from None
+    for one in parameters.get("param") or []:
+        name, equal, value = one.partition("=")
+        if not equal:
+            raise TaskError(f"--param {one!r} has no value.", hint="Write NAME=VALUE.")
+        try:
+            parsed = json.loads(value)
+        except json.JSONDecodeError:
+            parsed = value
+        inner = given
+        *parents, last = name.split(".")
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = parsed
+    return given
+
+
+def _refuse_unknown(
+    sorter: str, given: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = ""
+) -> None:
+    import difflib
+
+    for name, value in given.items():
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, n=1)
+            raise TaskError(
+                f"{sorter} has no parameter {prefix + name!r}.",
+                hint=f"Did you mean {prefix + near[0]!r}?"
+                if near
+                else f"It has: {', '.join(defaults)}.",
+            )
+        if isinstance(value, Mapping) and isinstance(defaults[name], Mapping) and defaults[name]:
+            _refuse_unknown(sorter, value, defaults[name], f"{prefix}{name}.")
+
+
+def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for name, value in given.items():
+        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merge(merged[name], value) if nested else value
+    return merged
+
+
+def _n_jobs(parameters: Mapping[str, Any]) -> int:
+    return parameters.get("n_jobs") or os.cpu_count() or 1
+
+
+def _run_sorter(recording: Any, folder: Path, parameters: Mapping[str, Any]) -> Any:
+    import spikeinterface as si
+    from spikeinterface.sorters import SpikeSortingError, run_sorter
+
+    si.set_global_job_kwargs(n_jobs=_n_jobs(parameters), chunk_duration="1s", progress_bar=False)
+    try:
+        return run_sorter(
+            parameters["sorter"],
+            recording,
+            folder=folder,
+            verbose=False,
+            raise_error=True,
+            with_output=True,
+            **parameters["sorter_parameters"],
+        )
+    except SpikeSortingError as error:
+        last = [line for line in str(error).splitlines() if line.strip()][-1:]
+        raise TaskError(
+            f"{parameters['sorter']} failed: {' '.join(last)}",
+            hint="Is the recording long enough, and does it hold spikes?",
+        ) from error
