@@ -16,8 +16,8 @@ for folder in /opt/homebrew/opt/mariadb/bin /usr/local/opt/mariadb/bin; do
 done
 
 has_any() {
-    for program in "$@"; do
-        if command -v "$program" >/dev/null 2>&1; then return 0; fi
+    for candidate in "$@"; do
+        if command -v "$candidate" >/dev/null 2>&1; then return 0; fi
     done
     return 1
 }
@@ -84,7 +84,7 @@ if can_install; then
     packages=""
     for program in $absent; do packages="$packages $(debian_package "$program")"; done
     # shellcheck disable=SC2086
-    install_packages $packages
+    install_packages $packages || echo "apt-get could not install:$packages" >&2
 fi
 
 status=0

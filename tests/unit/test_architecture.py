@@ -1,4 +1,4 @@
-"""Who may import whom, what may not be written, and what ``import labdata`` may cost.
+"""Who may import whom, and what may not be written.
 
 The rules are read off the source with ``ast``, so they hold for packages that nobody has imported
 and for those that are yet to come. Each rule is also shown a piece of code that breaks it.
@@ -6,11 +6,6 @@ and for those that are yet to come. Each rule is also shown a piece of code that
 
 import ast
 import itertools
-import json
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -36,11 +31,6 @@ FORBIDDEN = {
 #: The edges of a process, where whatever went wrong must be recorded before it ends: module and
 #: function, with the reason. Everywhere else an exception is named.
 CATCH_ALL = {}
-
-#: Packages that cost time, or reach out, and are loaded when first used.
-HEAVY = ["numpy", "pandas", "datajoint", "xarray", "zarr", "pymysql", "IPython", "rich"]
-
-IMPORT_LIMIT_S = 0.050
 
 
 class Module:
@@ -310,138 +300,3 @@ def test_relative_imports_are_resolved():
     ]
     package = Module("labdata.stores", "from .b import c", is_package=True)
     assert [name for _, name in imports(package)] == ["labdata.stores.b.c"]
-
-
-# --- import labdata ------------------------------------------------------------------------------
-
-#: Imports labdata as a user does, writing down what it does to the world.
-IMPORT = """
-import json, sys, time
-done = []
-def watch(event, arguments):
-    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
-        done.append([event, str(arguments[0])])
-    elif event.split(".")[0] in ("socket", "subprocess", "sqlite3") or event in (
-        "os.mkdir", "os.rename", "os.remove", "os.system", "os.exec", "os.posix_spawn", "os.fork"
-    ):
-        done.append([event, ""])
-sys.addaudithook(watch)
-start_s = time.perf_counter()
-import labdata
-elapsed_s = time.perf_counter() - start_s
-print(json.dumps({"s": elapsed_s, "done": done, "loaded": sorted(sys.modules)}))
-"""
-
-
-@pytest.fixture(scope="module")
-def fresh_imports(tmp_path_factory):
-    """Return what five fresh interpreters reported, and the home folder they ran in."""
-    home = tmp_path_factory.mktemp("home")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("LABDATA", "COV_", "XDG_", "DJ_"))
-    }
-    environment |= {
-        "HOME": str(home),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join(str(folder.parent) for folder in ROOTS.values()),
-    }
-    reports = []
-    for _ in range(5):
-        done = subprocess.run(
-            [sys.executable, "-c", IMPORT],
-            env=environment,
-            cwd=home,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        reports.append(json.loads(done.stdout))
-    return reports, home
-
-
-def test_import_loads_nothing_heavy(fresh_imports):
-    reports, _ = fresh_imports
-    top = {name.split(".")[0] for report in reports for name in report["loaded"]}
-    assert "labdata" in top
-    assert sorted(top & {*HEAVY, "labdata_widgets", "labdata_hub"}) == []
-
-
-def test_import_costs_less_than_50_ms(fresh_imports):
-    reports, _ = fresh_imports
-    assert min(report["s"] for report in reports) < IMPORT_LIMIT_S
-
-
-def test_fault_37_import_writes_no_file_and_connects_to_nothing(fresh_imports):
-    reports, home = fresh_imports
-    assert [report["done"] for report in reports] == [[]] * len(reports)
-    assert list(home.iterdir()) == []
-
-
-# --- the repository ------------------------------------------------------------------------------
-
-#: Spelled in pieces, so that this file does not contain what it looks for.
-PLACES = {
-    "a folder of one machine": re.compile(r"(?<![\w.~-])/" + r"(?:work|root)/"),
-    "a package registry": re.compile(
-        "|".join(
-            re.escape(".".join(parts))
-            for parts in (
-                ("pypi", "org"),
-                ("files", "pythonhosted", "org"),
-                ("registry", "npmjs", "org"),
-                ("conda", "anaconda", "org"),
-            )
-        )
-        + "|--(?:extra-)?index"
-        + r"-url|PIP_(?:EXTRA_)?INDEX"
-        + "_URL"
-    ),
-}
-
-
-def tracked_files():
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(REPOSITORY), "ls-files", "-z"], capture_output=True, check=True
-        )
-    except (FileNotFoundError, subprocess.CalledProcessError):
-        pytest.skip("needs git and a clone")
-    return [REPOSITORY / os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
-
-
-@pytest.mark.parametrize("what", PLACES)
-def test_no_file_names(what):
-    found = []
-    for path in tracked_files():
-        if not path.is_file():
-            continue
-        text = path.read_bytes().decode("utf-8", errors="replace")
-        for number, line in enumerate(text.splitlines(), 1):
-            if PLACES[what].search(line):
-                found.append(f"{path.relative_to(REPOSITORY)}:{number}: {line.strip()[:100]}")
-    assert found == []
-
-
-@pytest.mark.parametrize(
-    "what,text,expected",
-    [
-        ("a folder of one machine", "path = '/ro" + "ot/x'", True),
-        ("a folder of one machine", "cd /wo" + "rk/main", True),
-        ("a folder of one machine", "frame/wo" + "rk/file", False),
-        ("a folder of one machine", "example.org/ro" + "ot/x", False),
-        ("a package registry", "https://py" + "pi.org/simple", True),
-        ("a package registry", "pip install --index" + "-url x", True),
-        ("a package registry", "pip install labdata-jupyter", False),
-    ],
-)
-def test_the_search_finds_what_it_should(what, text, expected):
-    assert bool(PLACES[what].search(text)) == expected
-
-
-def test_torch_is_not_a_dependency():
-    """Two gigabytes that nobody asked for; sorters that need it have containers."""
-    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
-    assert re.search(r"[\"']torch\b", text) is None
