@@ -14,6 +14,22 @@ __version__ = "0.2.0.dev0"
 #: Public name -> module that defines it.
 _PUBLIC = {
     "LabdataError": "labdata.errors",
+    "align_spikes": "labdata.objects",
+    "concat_spikes": "labdata.objects",
+    "count_spikes": "labdata.objects",
+    "events": "labdata.access",
+    "iter_units": "labdata.objects",
+    "load": "labdata.objects",
+    "load_ipython_extension": "labdata.notebook",
+    "load_project_schema": "labdata.schema",
+    "onsets_of": "labdata.objects",
+    "plot_raster": "labdata.objects",
+    "restrict_time": "labdata.objects",
+    "save": "labdata.objects",
+    "select_units": "labdata.objects",
+    "spikes": "labdata.access",
+    "spikes_of": "labdata.objects",
+    "validate": "labdata.objects",
 }
 
 __all__ = ["__version__", *_PUBLIC]

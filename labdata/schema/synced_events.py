@@ -2,13 +2,75 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..clocks import ClockMap
 from .synchrony import StreamKey, check_method, clock_maps, warn_unsynced
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+
+
+@dataclass(frozen=True)
+class StreamOnClock:
+    """A stream of events and the clock its times can be put on.
+
+    Attributes
+    ----------
+    key : dict
+        Of DatasetEvents.
+    sampling_rate_hz : float or None
+        Nominal.
+    clock : str
+        Name of the clock: its own, if it is not synchronised.
+    synced : bool
+        Whether it is synchronised, or is the clock of others.
+    clock_map : ClockMap or None
+        The map to the clock; None for its own.
+    """
+
+    key: dict[str, Any]
+    sampling_rate_hz: float | None
+    clock: str
+    synced: bool
+    clock_map: ClockMap | None
+
+    @property
+    def stream_name(self) -> str:
+        """Name of the stream."""
+        return str(self.key["stream_name"])
+
+
+def streams_on_clocks(lab: Any, streams: Any, *, force: bool = False) -> list[StreamOnClock]:
+    """Return the streams of a query of DatasetEvents with their clocks.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    streams : DatasetEvents
+        The streams.
+    force : bool, optional
+        Accept residuals above tolerance.
+    """
+    rows = streams.fetch(as_dict=True)
+    maps = clock_maps(lab, map(_stream, rows), force=force)
+    clocks = _clock_streams(lab, rows)
+    found = []
+    for row in rows:
+        clock_map = maps.get(_stream(row))
+        found.append(
+            StreamOnClock(
+                key={k: row[k] for k in lab.DatasetEvents.primary_key},
+                sampling_rate_hz=row["sampling_rate"],
+                clock=clock_map.clock if clock_map else row["stream_name"],
+                synced=clock_map is not None or _stream(row) in clocks,
+                clock_map=clock_map,
+            )
+        )
+    return found
 
 
 def fetch_synced(lines: Any, *, force: bool, method: str) -> list[dict[str, Any]]:
@@ -16,14 +78,13 @@ def fetch_synced(lines: Any, *, force: bool, method: str) -> list[dict[str, Any]
     check_method(method)
     lab = lines.lab
     rows: list[dict[str, Any]] = lines.fetch(as_dict=True)
-    maps = clock_maps(lab, map(_stream, rows), force=force)
-    clocks = _clock_streams(lab, rows)
+    streams = lab.DatasetEvents & lines.proj()
+    on_clock = {_stream(s.key): s for s in streams_on_clocks(lab, streams, force=force)}
     for row in rows:
-        clock_map = maps.get(_stream(row))
-        row["clock"] = clock_map.clock if clock_map else row["stream_name"]
-        row["synced"] = clock_map is not None or _stream(row) in clocks
-        if clock_map and row["event_timestamps"] is not None:
-            row["event_timestamps"] = clock_map.apply(row["event_timestamps"])
+        stream = on_clock[_stream(row)]
+        row["clock"], row["synced"] = stream.clock, stream.synced
+        if stream.clock_map and row["event_timestamps"] is not None:
+            row["event_timestamps"] = stream.clock_map.apply(row["event_timestamps"])
     warn_unsynced(_stream(row) for row in rows if not row["synced"])
     return rows
 

@@ -53,7 +53,7 @@ class BandRecording(BaseRecording):  # type: ignore[misc]
             shank_ids=shank.astype(str),
         )
         probe.set_device_channel_indices(np.arange(len(positions_um)))
-        self.set_probe(probe, in_place=True, group_mode="by_shank")
+        self.set_probe(probe, group_mode="by_shank")
 
 
 class _BandSegment(BaseRecordingSegment):  # type: ignore[misc]

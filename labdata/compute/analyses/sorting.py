@@ -95,8 +95,6 @@ class SpikeInterfaceAnalysis(Analysis):
         return "; ".join(done)
 
     def _sort_probe(self, context: TaskContext, key: dict[str, Any]) -> int:
-        from spikeinterface.sorters import get_sorter_description, run_sorter  # noqa: F401
-
         sorter = context.parameters["sorter"]
         recording, channels = open_probe(context.lab, key)
         context.report(
@@ -283,7 +281,8 @@ def _n_jobs(parameters: Mapping[str, Any]) -> int:
 
 def _run_sorter(recording: Any, folder: Path, parameters: Mapping[str, Any]) -> Any:
     import spikeinterface as si
-    from spikeinterface.sorters import SpikeSortingError, run_sorter
+    from spikeinterface.sorters import run_sorter
+    from spikeinterface.sorters.utils import SpikeSortingError
 
     si.set_global_job_kwargs(n_jobs=_n_jobs(parameters), chunk_duration="1s", progress_bar=False)
     try:

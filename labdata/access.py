@@ -1,0 +1,340 @@
+"""What a scientist asks for, by key: ``labdata.spikes(key)``, ``labdata.events(key)``.
+
+A key is a dict or any query of the lab's tables. The answer is one labelled dataset on one clock,
+with where it came from in its attributes; where the key means several sortings or clocks, the
+error names them, as a choice made silently would be a wrong number some day.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import __version__
+from .errors import QueryError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from .clocks import ClockMap
+
+_DATASET = ("subject_name", "session_name", "dataset_name")
+#: UnitMetrics attribute -> coordinate of a spikes dataset and its unit.
+_COORDS = {
+    "depth": ("depth", "um"),
+    "shank": ("shank", "1"),
+    "channel_index": ("channel", "1"),
+    "spike_amplitude": ("amplitude", "uV"),
+    "firing_rate": ("firing_rate", "Hz"),
+    "num_spikes": ("num_spikes", "1"),
+    "isi_contamination": ("isi_contamination", "1"),
+    "amplitude_cutoff": ("amplitude_cutoff", "1"),
+    "presence_ratio": ("presence_ratio", "1"),
+    "snr": ("snr", "1"),
+    "spike_duration": ("spike_duration", "ms"),
+}
+
+
+def spikes(
+    key: Any,
+    *,
+    criteria: int | None = None,
+    with_: Sequence[str] = (),
+    lab: Any = None,
+) -> xr.Dataset:
+    """Return the sorted spikes of one probe, on the clock that StreamSync names.
+
+    Parameters
+    ----------
+    key : dict or query
+        What selects one sorting of one probe: a subject, session and, where there are several,
+        a dataset_name, probe_num and parameter_set_num.
+    criteria : int, optional
+        ``unit_criteria_id`` whose verdict becomes the coordinates ``passes_sua`` and
+        ``passes_mua``; by default the only one there is for this sorting, if it is the only one.
+    with_ : sequence of {"amplitude", "depth"}, optional
+        Also the amplitude (uV) and depth (um) of each spike.
+    lab : Lab, optional
+        Tables of another project.
+
+    Returns
+    -------
+    xarray.Dataset
+        Kind ``spikes``: dims ``unit`` and ``spike``; times are float64 seconds. Without a
+        StreamSync they are on the probe's own clock, and ``synced``, ``sync_note`` and a warning
+        say so.
+
+    Raises
+    ------
+    QueryError
+        If the key selects no sorting or several; the message lists them.
+    ClockError
+        If the pulses cannot be matched within the tolerance.
+    """
+    from .objects import build_spikes
+    from .schema.synchrony import clock_maps
+
+    lab = _lab_of(key, lab)
+    sorting = _one(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
+    sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
+    setting = (lab.EphysRecording.ProbeSetting & sorting_key).fetch1()
+    rate_hz = float(setting["sampling_rate"])
+    stream = f"imec{sorting['probe_num']}"
+    stream_key = (*(sorting[k] for k in _DATASET), stream)
+    clock_map = clock_maps(lab, [stream_key]).get(stream_key)
+    columns = ["spike_times"]
+    columns += ["spike_amplitudes"] if "amplitude" in with_ else []
+    columns += ["spike_positions"] if "depth" in with_ else []
+    rows = (lab.SpikeSorting.Unit & sorting_key).fetch("unit_id", *columns, as_dict=True)
+    units = np.array([row["unit_id"] for row in rows], dtype="int32")
+    samples = _joined([row["spike_times"] for row in rows], "int64")
+    label = np.repeat(units, [len(row["spike_times"]) for row in rows])
+    seconds, attrs = _on_clock(samples / rate_hz, clock_map)
+    extra: dict[str, Any] = {"sample_index": samples}
+    if "amplitude" in with_:
+        values = _joined([row["spike_amplitudes"] for row in rows], "float32")
+        extra["spike_amplitude"] = (values, {"units": "uV"})
+    if "depth" in with_:
+        values = _joined([row["spike_positions"][:, 1] for row in rows], "float32")
+        extra["spike_depth"] = (values, {"units": "um"})
+    span = np.array([0.0, (setting["n_samples"] or 0) / rate_hz])
+    start, stop = clock_map.apply(span) if clock_map else span
+    return build_spikes(
+        seconds,
+        label,
+        stream=stream,
+        sync=clock_map.report if clock_map else None,
+        unit=units,
+        unit_coords=_unit_coords(lab, sorting_key, units, criteria),
+        spike_vars=extra,
+        t_start_s=float(start),
+        t_stop_s=float(stop) if setting["n_samples"] else None,
+        sampling_rate_hz=rate_hz,
+        provenance=_provenance(lab, sorting),
+        attrs=attrs | {"parameter_set_num": int(sorting["parameter_set_num"])},
+    )
+
+
+def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Dataset:
+    """Return the digital events of one dataset, every line of every stream, on one clock.
+
+    Parameters
+    ----------
+    key : dict or query
+        What selects one dataset.
+    stream : str, optional
+        Only this stream, for instance ``"nidq"``.
+    lab : Lab, optional
+        Tables of another project.
+
+    Returns
+    -------
+    xarray.Dataset
+        Kind ``events``: one row an edge, sorted by time, with coordinates ``stream`` and
+        ``channel``. Streams that are not synchronised to the clock are left out; the attribute
+        ``streams_left_out`` and a warning name them.
+
+    Raises
+    ------
+    QueryError
+        If the key selects no dataset or several, or no stream is synchronised to another and
+        ``stream`` does not choose one.
+    """
+    from .objects import concat_events
+    from .schema.synced_events import streams_on_clocks
+
+    lab = _lab_of(key, lab)
+    dataset = _one(lab.Dataset & lab.DatasetEvents.proj(), key, "dataset", ("dataset_name",))
+    dataset_key = {k: dataset[k] for k in _DATASET}
+    query = lab.DatasetEvents & dataset_key & ({"stream_name": stream} if stream else {})
+    found = streams_on_clocks(lab, query)
+    if not found:
+        raise QueryError(
+            f"{'/'.join(dataset_key.values())} has no stream {stream or 'with events'}.",
+            hint="`labdata.schema.DatasetEvents & key` lists the streams.",
+        )
+    clocks = {s.clock for s in found if s.synced} or {s.clock for s in found}
+    if len(clocks) > 1:
+        raise QueryError(
+            f"The streams of {'/'.join(dataset_key.values())} are on {len(clocks)} clocks: "
+            f"{', '.join(sorted(clocks))}.",
+            hint="Insert their common pulses into StreamSync, or choose one with stream=.",
+        )
+    (clock,) = clocks
+    taken = [s for s in found if s.clock == clock]
+    joined = concat_events([_stream_events(lab, s) for s in taken])
+    left_out = sorted(s.stream_name for s in found if s.clock != clock)
+    if left_out:
+        joined.attrs["streams_left_out"] = ",".join(left_out)
+        _warn_left_out(left_out, clock)
+    joined.attrs["provenance"] = _json({"key": dataset_key, "labdata": __version__})
+    return joined
+
+
+def _stream_events(lab: Any, stream: Any) -> xr.Dataset:
+    """Build the events of one stream."""
+    from .objects import build_events
+
+    rows = (lab.DatasetEvents.Digital & stream.key).fetch(as_dict=True)
+    rows = [row for row in rows if row["event_timestamps"] is not None]
+    own = _joined([row["event_timestamps"] for row in rows], "float64")
+    channel = np.repeat(
+        [row["event_name"] for row in rows], [len(row["event_timestamps"]) for row in rows]
+    )
+    values = [
+        np.ones(len(row["event_timestamps"]))
+        if row["event_values"] is None
+        else row["event_values"]
+        for row in rows
+    ]
+    samples = [
+        np.full(len(row["event_timestamps"]), -1)
+        if row["event_samples"] is None
+        else row["event_samples"]
+        for row in rows
+    ]
+    sync: Any = None
+    quality = np.zeros(len(own), dtype="uint8")
+    seconds = own
+    if stream.clock_map is not None:
+        seconds, outside = stream.clock_map.apply_with_flags(own)
+        quality = outside.astype("uint8")
+        sync = stream.clock_map.report
+    elif stream.synced:
+        sync = {"clock": stream.stream_name, "sync_method": "the clock itself"}
+    return build_events(
+        seconds,
+        _joined(values, "int8"),
+        stream=stream.stream_name,
+        channel=channel,
+        sample_index=_joined(samples, "int64"),
+        quality=quality,
+        sync=sync,
+        sampling_rate_hz=stream.sampling_rate_hz,
+    )
+
+
+def _lab_of(key: Any, lab: Any) -> Any:
+    if lab is not None:
+        return lab
+    if hasattr(key, "lab"):
+        return key.lab
+    from .schema import default_lab
+
+    return default_lab
+
+
+def _one(table: Any, key: Any, noun: str, choices: tuple[str, ...]) -> dict[str, Any]:
+    """Return the one row of a table that a key selects."""
+    restriction = key if isinstance(key, Mapping | list) else key.proj()
+    rows = (table & restriction).fetch(as_dict=True)
+    if len(rows) == 1:
+        return dict(rows[0])
+    if not rows:
+        raise QueryError(
+            f"There is no {noun} for {_shown(key)}.",
+            hint="`labdata sessions -a SUBJECT` shows what there is.",
+        )
+    listed = "; ".join(
+        "/".join(str(row[k]) for k in (*_DATASET, *choices) if k in row) for row in rows[:8]
+    )
+    raise QueryError(
+        f"{_shown(key)} selects {len(rows)} {noun}s: {listed}.",
+        hint=f"Say which, by {', '.join(('session_name', *choices))}.",
+    )
+
+
+def _shown(key: Any) -> str:
+    return str(dict(key)) if isinstance(key, Mapping) else "this query"
+
+
+def _joined(arrays: Sequence[Any], dtype: str) -> np.ndarray:
+    return np.concatenate(arrays).astype(dtype) if len(arrays) else np.empty(0, dtype)
+
+
+def _on_clock(own_s: np.ndarray, clock_map: ClockMap | None) -> tuple[np.ndarray, dict[str, Any]]:
+    if clock_map is None:
+        return own_s, {}
+    seconds, outside = clock_map.apply_with_flags(own_s)
+    return seconds, {"n_extrapolated": int(np.count_nonzero(outside))}
+
+
+def _unit_coords(
+    lab: Any, sorting_key: dict[str, Any], units: np.ndarray, criteria: int | None
+) -> dict[str, Any]:
+    rows = {r["unit_id"]: r for r in (lab.UnitMetrics & sorting_key).fetch(as_dict=True)}
+    coords: dict[str, Any] = {}
+    if len(rows):
+        for column, (name, unit) in _COORDS.items():
+            values = [rows.get(u, {}).get(column) for u in units.tolist()]
+            whole = column in ("shank", "channel_index", "num_spikes") and None not in values
+            numbers = np.array([np.nan if v is None else v for v in values], dtype="float64")
+            coords[name] = (numbers.astype("int64") if whole else numbers, {"units": unit})
+        x = [_first(rows.get(u, {}).get("position")) for u in units.tolist()]
+        coords["x"] = (np.array(x, dtype="float64"), {"units": "um"})
+    return coords | _verdicts(lab, sorting_key, units, criteria)
+
+
+def _first(position: Any) -> float:
+    return float("nan") if position is None else float(position[0])
+
+
+def _verdicts(
+    lab: Any, sorting_key: dict[str, Any], units: np.ndarray, criteria: int | None
+) -> dict[str, Any]:
+    counts = lab.UnitCount & sorting_key
+    known = [int(n) for n in counts.fetch("unit_criteria_id")]
+    if criteria is None:
+        if len(known) != 1:
+            return {}
+        criteria = known[0]
+    if criteria not in known:
+        raise QueryError(
+            f"No units were counted by criterion {criteria}.",
+            hint=f"Counted by: {known or 'none'}; `UnitCount.populate(key)` counts.",
+        )
+    rows = (lab.UnitCount.Unit & sorting_key & {"unit_criteria_id": criteria}).fetch(as_dict=True)
+    passes = {row["unit_id"]: row["passes"] for row in rows}
+    verdict = np.array([passes.get(u, -1) for u in units.tolist()])
+    notes = {"units": "1", "unit_criteria_id": criteria}
+    return {
+        "passes_sua": ((verdict == 1).astype("int8"), notes),
+        "passes_mua": ((verdict == 0).astype("int8"), notes),
+    }
+
+
+def _provenance(lab: Any, sorting: dict[str, Any]) -> str:
+    params = (
+        lab.SpikeSortingParams & {"parameter_set_num": sorting["parameter_set_num"]}
+    ).fetch1()
+    return _json(
+        {
+            "key": {k: sorting[k] for k in lab.SpikeSorting.primary_key},
+            "algorithm": params["algorithm_name"],
+            "algorithm_version": sorting["algorithm_version"],
+            "parameters_hash": params["parameters_hash"],
+            "sorting_datetime": sorting["sorting_datetime"],
+            "container": sorting["container_version"],
+            "labdata": __version__,
+        }
+    )
+
+
+def _json(content: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(content, default=str)
+
+
+def _warn_left_out(streams: list[str], clock: str) -> None:
+    from .objects import UnsyncedWarning
+
+    warnings.warn(
+        f"Left out, as they are not synchronised to {clock}: {', '.join(streams)}. "
+        "Insert their common pulses into StreamSync.",
+        UnsyncedWarning,
+        stacklevel=3,
+    )
