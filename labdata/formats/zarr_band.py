@@ -238,12 +238,13 @@ def restore_bin(
     samples = cast(_ZarrSamples, band.samples)
     meta_path = Path(out_dir) / Path(str(samples.attributes["meta_name"])).name
     bin_path = meta_path.with_suffix(".bin")
-    for path in (bin_path, meta_path):
-        if path.exists():
-            raise FormatError(
-                f"{path} exists already.",
-                hint="Restore into an empty folder; nothing is replaced.",
-            )
+    text = _encode(band.meta.text)
+    same_meta = not meta_path.exists() or meta_path.read_bytes() == text
+    if bin_path.exists() or not same_meta:
+        raise FormatError(
+            f"{bin_path if bin_path.exists() else meta_path} exists already.",
+            hint="Restore into an empty folder; nothing is replaced.",
+        )
     meta_path.parent.mkdir(parents=True, exist_ok=True)
     partial = bin_path.with_name(bin_path.name + ".partial")
     digest = hashlib.sha256()
@@ -258,7 +259,7 @@ def restore_bin(
             os.fsync(file.fileno())
         if digest.hexdigest() != samples.attributes["bin_sha256"]:
             raise _damaged(zip_path, "what it restores to has another SHA-256 than the original")
-        meta_path.write_bytes(_encode(band.meta.text))
+        meta_path.write_bytes(text)
         partial.replace(bin_path)
     finally:
         partial.unlink(missing_ok=True)
