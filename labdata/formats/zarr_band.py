@@ -18,10 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
 import zipfile
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,19 +28,17 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from labdata.errors import FormatError, IntegrityError
+from labdata.errors import FormatError
 from labdata.formats.bands import RecordedBand
 from labdata.formats.spikeglx.binary import open_band
 from labdata.formats.spikeglx.geometry import channel_uv_per_bit
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, parse_meta
+from labdata.formats.zarr_samples import ARRAY, LAYOUT, ZarrSamples, damaged
 from labdata.progress import Progress, ignore_progress
 
 SUFFIX = ".zarr.zip"
-_LAYOUT = "labdata-band-1"
-_ARRAY = "samples"
 #: Zip entries carry this date, so that equal content is an equal file.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_BAD_ZIP = (zipfile.BadZipFile, RuntimeError, ValueError, KeyError, EOFError, TypeError, OSError)
 
 
 @dataclass(frozen=True)
@@ -152,10 +148,10 @@ def open_zarr_band(path: str | Path) -> RecordedBand:
         When it is damaged.
     """
     path = Path(path)
-    samples = _ZarrSamples(path)
+    samples = ZarrSamples(path)
     meta = _stored_meta(path, samples.attributes)
     if samples.shape != (meta.n_samples, meta.n_saved_channels):
-        raise _damaged(path, f"it holds {samples.shape}, its meta says {meta.n_samples}")
+        raise damaged(path, f"it holds {samples.shape}, its meta says {meta.n_samples}")
     return RecordedBand(
         name=meta.name,
         meta=meta,
@@ -188,16 +184,16 @@ def verify_band(
     """
     raw, stored = open_band(raw_bin), open_zarr_band(zip_path)
     if stored.samples.shape != raw.samples.shape:
-        raise _damaged(zip_path, f"it holds {stored.samples.shape}, not {raw.samples.shape}")
+        raise damaged(zip_path, f"it holds {stored.samples.shape}, not {raw.samples.shape}")
     if stored.meta.text != raw.meta.text:
-        raise _damaged(zip_path, f"its meta text is not that of {raw.meta.path.name}")
-    samples = cast(_ZarrSamples, stored.samples)
+        raise damaged(zip_path, f"its meta text is not that of {raw.meta.path.name}")
+    samples = cast(ZarrSamples, stored.samples)
     digest = hashlib.sha256()
     for start, block in samples.blocks():
         original = np.asarray(raw.samples[start : start + len(block)])
         if not np.array_equal(block, original):
             sample, channel = np.argwhere(block != original)[0].tolist()
-            raise _damaged(
+            raise damaged(
                 zip_path,
                 f"sample {start + sample} of channel {channel} is {block[sample, channel]}, "
                 f"{Path(raw_bin).name} has {original[sample, channel]}",
@@ -205,7 +201,7 @@ def verify_band(
         digest.update(np.ascontiguousarray(original).data)
         progress(block.nbytes)
     if digest.hexdigest() != samples.attributes["bin_sha256"]:
-        raise _damaged(zip_path, "the SHA-256 recorded in it is not that of the raw file")
+        raise damaged(zip_path, "the SHA-256 recorded in it is not that of the raw file")
 
 
 def restore_bin(
@@ -235,15 +231,16 @@ def restore_bin(
         When the compressed file is damaged; nothing is left under the final names.
     """
     band = open_zarr_band(zip_path)
-    samples = cast(_ZarrSamples, band.samples)
+    samples = cast(ZarrSamples, band.samples)
     meta_path = Path(out_dir) / Path(str(samples.attributes["meta_name"])).name
     bin_path = meta_path.with_suffix(".bin")
-    for path in (bin_path, meta_path):
-        if path.exists():
-            raise FormatError(
-                f"{path} exists already.",
-                hint="Restore into an empty folder; nothing is replaced.",
-            )
+    text = _encode(band.meta.text)
+    same_meta = not meta_path.exists() or meta_path.read_bytes() == text
+    if bin_path.exists() or not same_meta:
+        raise FormatError(
+            f"{bin_path if bin_path.exists() else meta_path} exists already.",
+            hint="Restore into an empty folder; nothing is replaced.",
+        )
     meta_path.parent.mkdir(parents=True, exist_ok=True)
     partial = bin_path.with_name(bin_path.name + ".partial")
     digest = hashlib.sha256()
@@ -257,69 +254,12 @@ def restore_bin(
             file.flush()
             os.fsync(file.fileno())
         if digest.hexdigest() != samples.attributes["bin_sha256"]:
-            raise _damaged(zip_path, "what it restores to has another SHA-256 than the original")
-        meta_path.write_bytes(_encode(band.meta.text))
+            raise damaged(zip_path, "what it restores to has another SHA-256 than the original")
+        meta_path.write_bytes(text)
         partial.replace(bin_path)
     finally:
         partial.unlink(missing_ok=True)
     return bin_path
-
-
-class _ZarrSamples:
-    """The samples of a compressed band, decompressed as they are sliced."""
-
-    def __init__(self, path: Path) -> None:
-        import zarr
-
-        self._path = path
-        self._lock = threading.Lock()
-        if not path.is_file():
-            raise FormatError(f"{path} does not exist.", hint="Give a .zarr.zip file.")
-        try:
-            self._group = zarr.open_group(zarr.ZipStore(str(path), mode="r"), mode="r")
-            self.attributes: dict[str, Any] = self._group.attrs.asdict()
-            self._array = self._group[_ARRAY]
-            names = self._group.store.zf.namelist()
-        except _BAD_ZIP as error:
-            raise _damaged(path, str(error)) from error
-        if self.attributes.get("layout") != _LAYOUT:
-            raise FormatError(
-                f"{path} is not a compressed band ({self.attributes.get('layout')!r}).",
-                hint=f"Give a file that compress_band wrote (layout {_LAYOUT!r}).",
-            )
-        expected = {f"{_ARRAY}/{i}.0" for i in range(self._array.cdata_shape[0])}
-        found = {n for n in names if n.startswith(f"{_ARRAY}/") and not n.endswith(".zarray")}
-        if found != expected or len(names) != len(set(names)):
-            raise _damaged(path, f"it has {len(found & expected)} of {len(expected)} chunks")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n_samples, n_channels)."""
-        return tuple(self._array.shape)
-
-    def __getitem__(self, key: Any) -> NDArray[np.int16]:
-        """Return ``[a:b]`` or ``[a:b, columns]``."""
-        try:
-            if isinstance(key, tuple):
-                rows, columns = key
-                return cast(NDArray[np.int16], self._array.oindex[rows, columns])
-            return cast(NDArray[np.int16], self._array[key])
-        except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
-            raise _damaged(self._path, f"{key}: {error}") from error
-
-    def blocks(self) -> Iterator[tuple[int, NDArray[np.int16]]]:
-        """Yield (first sample, samples) of each chunk in order, decompressing two ahead."""
-        step, n_samples = int(self._array.chunks[0]), self.shape[0]
-        starts = iter(range(0, n_samples, step))
-        waiting: deque[tuple[int, Future[NDArray[np.int16]]]] = deque()
-        with ThreadPoolExecutor(2) as pool:
-            for start in starts:
-                waiting.append((start, pool.submit(self.__getitem__, slice(start, start + step))))
-                if len(waiting) > 2:
-                    first, block = waiting.popleft()
-                    yield first, block.result()
-            for first, block in waiting:
-                yield first, block.result()
 
 
 def _check_destination(destination: Path, overwrite: bool) -> None:
@@ -359,7 +299,7 @@ def _write_group(
 
     def store_oldest() -> None:
         number, n_bytes, encoded = waiting.popleft()
-        _store(archive, f"{_ARRAY}/{number}.0", encoded.result())
+        _store(archive, f"{ARRAY}/{number}.0", encoded.result())
         progress(n_bytes)
 
     with ThreadPoolExecutor(threads) as pool:
@@ -372,30 +312,36 @@ def _write_group(
                 store_oldest()
         while waiting:
             store_oldest()
+    chunk = {"chunks": shape, "filters": [delta.get_config()], "compressor": blosc.get_config()}
+    _describe(archive, band, chunk, digest.hexdigest())
+    return digest.hexdigest()
+
+
+def _describe(
+    archive: zipfile.ZipFile, band: RecordedBand, encoding: dict[str, Any], bin_sha256: str
+) -> None:
+    """Write the Zarr descriptions, with the meta text and both checksums."""
     array = {
         "zarr_format": 2,
         "shape": [band.n_samples, band.n_channels],
-        "chunks": list(shape),
         "dtype": "<i2",
         "order": "F",
         "fill_value": 0,
-        "filters": [delta.get_config()],
-        "compressor": blosc.get_config(),
+        **encoding,
     }
     meta = _encode(band.meta.text)
     attributes = {
-        "layout": _LAYOUT,
+        "layout": LAYOUT,
         "name": band.name,
         "sampling_rate_hz": band.sampling_rate_hz,
         "meta_name": band.meta.path.name,
         "meta_text": band.meta.text,
         "meta_sha256": hashlib.sha256(meta).hexdigest(),
-        "bin_sha256": digest.hexdigest(),
+        "bin_sha256": bin_sha256,
     }
-    _store(archive, f"{_ARRAY}/.zarray", json.dumps(array, indent=1).encode())
+    _store(archive, f"{ARRAY}/.zarray", json.dumps(array, indent=1).encode())
     _store(archive, ".zattrs", json.dumps(attributes, indent=1).encode())
     _store(archive, ".zgroup", json.dumps({"zarr_format": 2}).encode())
-    return digest.hexdigest()
 
 
 def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -405,19 +351,12 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 def _stored_meta(path: Path, attributes: dict[str, Any]) -> SpikeGLXMeta:
     missing = {"meta_name", "meta_text", "meta_sha256", "bin_sha256"} - attributes.keys()
     if missing:
-        raise _damaged(path, f"it lacks {', '.join(sorted(missing))}")
+        raise damaged(path, f"it lacks {', '.join(sorted(missing))}")
     text = str(attributes["meta_text"])
     if hashlib.sha256(_encode(text)).hexdigest() != attributes["meta_sha256"]:
-        raise _damaged(path, "its meta text has another SHA-256 than was recorded")
+        raise damaged(path, "its meta text has another SHA-256 than was recorded")
     return parse_meta(text, path.with_name(Path(str(attributes["meta_name"])).name))
 
 
 def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _damaged(path: str | Path, what: str) -> IntegrityError:
-    return IntegrityError(
-        f"{path} is damaged: {what}.",
-        hint="Do not delete the raw file. Compress it again, or take another copy of this one.",
-    )

@@ -187,10 +187,18 @@ def _template(
     delay_ms = (distance - nearest) / 500.0  # 0.5 m/s
     widening = 1.0 + (distance - nearest) / 300.0
     time = (times_ms[:, :, None] - delay_ms) / widening
-    trough = np.exp(-0.5 * (time / trough_ms) ** 2)
-    late = (time - trough_ms - 1.5 * repolarisation_ms) / repolarisation_ms
+    fine_ms = np.linspace(-0.1, 0.1, 2001)  # the later part pulls the minimum forward a little
+    early_ms = fine_ms[_wave(fine_ms, trough_ms, repolarisation_ms, ratio).argmin()]
+    wave = _wave(time + early_ms, trough_ms, repolarisation_ms, ratio)
     taper = np.clip((times_ms - times_ms[:, :1]) / 0.2, 0, 1) * np.clip(
         (times_ms[:, -1:] - times_ms) / 0.4, 0, 1
     )
-    wave = (ratio * np.exp(-0.5 * late**2) - trough) * taper[:, :, None] * loss
-    return np.asarray(wave, np.float64)
+    return np.asarray(wave * taper[:, :, None] * loss, np.float64)
+
+
+def _wave(
+    time_ms: NDArray[np.float64], trough_ms: float, repolarisation_ms: float, ratio: float
+) -> NDArray[np.float64]:
+    late = (time_ms - trough_ms - 1.5 * repolarisation_ms) / repolarisation_ms
+    trough = np.exp(-0.5 * (time_ms / trough_ms) ** 2)
+    return np.asarray(ratio * np.exp(-0.5 * late**2) - trough, np.float64)
