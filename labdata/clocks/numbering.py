@@ -1,9 +1,9 @@
 """Number the pulses of a regular train, so that missing ones are missing numbers.
 
 A regular train carries no code, but each interval is a whole number of periods. Going from
-pulse to pulse and rounding gives each a number; a dropped pulse is a number that is skipped and a spurious
-one has none. The period is followed as it goes, because clocks warm up and generators wander, and
-a fixed one would be half a period off after a day.
+pulse to pulse and rounding gives each a number; a dropped pulse is a number that is skipped and a
+spurious one has none. The period is followed as it goes, because clocks warm up and generators
+wander, and a fixed one would be half a period off after a day.
 """
 
 from __future__ import annotations
