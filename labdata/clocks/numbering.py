@@ -63,7 +63,7 @@ def number_pulses(times_s: FloatArray) -> Numbering | None:
         return None
     period = float(np.median(near))
     spread = 1.4826 * float(np.median(np.abs(near - period)))
-    tolerance = min(max(0.02 * period, 6 * spread), 0.25 * period)
+    tolerance = min(max(0.02 * period, 6 * spread), 0.1 * period)
     first, last = _longest_run(np.abs(intervals - period) < tolerance)
     times = times_s.tolist()
     ahead = _walk(times[first:], period, tolerance)
