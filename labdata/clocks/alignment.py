@@ -30,8 +30,10 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Span = tuple[float, float | None]
 
-#: Cost, in dropped pulses, by which the best shift must beat the next.
+#: Periods (seconds, if shorter) by which the best shift must beat the next outside the pulses.
 CLEAR_MARGIN = 0.45
+#: Streams of a recording start within this of one another, seconds.
+START_S = 0.5
 #: Shifts that match fewer than this share of the best one's pulses are not considered.
 WORTH_CONSIDERING = 0.8
 #: Generator jitter below this (s, in second differences) could be sampling error.
@@ -134,7 +136,10 @@ def choose_shift(stream: Train, clock: Train, *, offset_hint_s: float | None) ->
     shifts, matched = shifts[enough], matched[enough]
     unmatched, ends = _unmatched(stream, clock, shifts, matched)
     far, evidence = _distance(stream, clock, shifts, offset_hint_s)
-    cost = unmatched + far + (0.0 if evidence == "spans" else 0.5) * ends
+    if evidence != "spans":
+        far = far + 0.5 * ends
+    chance = _chance(stream, clock, float(unmatched.min()))
+    cost = unmatched / chance + far
     offsets = _offsets(stream, clock, shifts)
     period = clock.numbering.period_s
     order = np.argsort(cost + 1e-3 * np.minimum(np.abs(offsets) / period, 100), kind="stable")
@@ -142,12 +147,34 @@ def choose_shift(stream: Train, clock: Train, *, offset_hint_s: float | None) ->
     if by_jitter is not None:
         rival = other if shifts[best] == by_jitter else best
         return Shift(by_jitter, "jitter", False, int(shifts[rival]))
-    clear = len(order) == 1 or cost[other] - cost[best] >= CLEAR_MARGIN
-    if len(order) > 1 and np.delete(unmatched, best).min() - unmatched[best] >= 2:
+    # A rival stands if neither the missing pulses nor what is known outside them rules it out.
+    rivals = (unmatched <= unmatched[best] + chance) & (far < far[best] + CLEAR_MARGIN)
+    rivals[best] = False
+    ambiguous = bool(rivals.any())
+    if len(order) > 1 and np.delete(unmatched, best).min() - unmatched[best] > chance:
         evidence = "pattern"
     elif evidence == "overlap":
-        clear = clear and abs(float(offsets[best])) <= period / 2
-    return Shift(int(shifts[best]), evidence, not clear, int(shifts[other]))
+        # One pulse more at one end and one less at the other, with clocks that start together.
+        near = (far <= far[best] + 1) & (np.abs(offsets) <= max(0.5 * period, START_S))
+        near &= unmatched <= unmatched[best] + chance
+        near[best] = False
+        ambiguous = ambiguous or bool(near.any()) or abs(float(offsets[best])) > period / 2
+    if rivals.any():
+        other = int(np.flatnonzero(rivals)[np.argmin(cost[rivals])])
+    return Shift(int(shifts[best]), evidence, ambiguous, int(shifts[other]))
+
+
+def _chance(stream: Train, clock: Train, least_unmatched: float) -> float:
+    """Return by how many unmatched pulses two shifts may differ by chance.
+
+    One, for a pulse dropped where a train begins or ends; another where drops are common; and four
+    standard deviations of the coincidences of independent drops.
+    """
+    n = max(len(stream.times_s), len(clock.times_s))
+    # A pause counts once, however long.
+    gaps = [int((np.diff(t.numbering.number) > 1).sum()) for t in (stream, clock)]
+    coincidences = gaps[0] * gaps[1] / n
+    return 1.0 + float(least_unmatched > 0.01 * n) + 4.0 * coincidences**0.5
 
 
 def _correlate(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -200,10 +227,10 @@ def _distance(
     started = clock.times_s[0] + shifts * period + rate * (start - stream.times_s[0])
     far = np.abs(started - clock_start)
     if stop is None or clock_stop is None:
-        return far / max(period, 1.0), "overlap"
+        return far / max(period, 2 * START_S), "overlap"
     last = shifts + stream.numbering.number[-1] - clock.numbering.number[-1]
     stopped = clock.times_s[-1] + last * period + rate * (stop - stream.times_s[-1])
-    return (far + np.abs(stopped - clock_stop)) / max(period, 1.0), "spans"
+    return (far + np.abs(stopped - clock_stop)) / max(period, 2 * START_S), "spans"
 
 
 def _by_jitter(stream: Train, clock: Train) -> int | None:

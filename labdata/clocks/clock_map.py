@@ -300,12 +300,18 @@ def estimate_quantum(times_s: FloatArray) -> float:
     Returns
     -------
     float
-        Smallest difference between two different intervals, in seconds; 0 if all are equal. For
-        times that were not rounded it is close to 0.
+        Greatest common divisor of the differences between intervals, in seconds; 0 if they have
+        none above 1 µs (times that were not rounded) or do not differ by less than 2 ms.
     """
     steps = np.diff(np.sort(np.diff(times_s)))
-    steps = steps[steps > 1e-7]
-    return float(steps.min()) if len(steps) else 0.0
+    steps = steps[(steps > 1e-7) & (steps < 2e-3)]
+    quantum = float(steps.min()) if len(steps) else 0.0
+    while quantum > 1e-6:
+        rest = np.abs(steps - quantum * np.round(steps / quantum))
+        if rest.max() < 0.02 * quantum:
+            return quantum
+        quantum = float(rest[rest >= 0.02 * quantum].min())
+    return 0.0
 
 
 def _fit_knots(

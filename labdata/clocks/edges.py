@@ -167,21 +167,27 @@ def _levels(values: ArrayLike, times: FloatArray) -> NDArray[np.bool_]:
 def _drop_narrow(
     times: FloatArray, levels: NDArray[np.bool_], fraction: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Remove gaps, then pulses, that are much shorter than the median one."""
-    glitches = []
-    for kind in (False, True):
-        starts = np.flatnonzero((levels[:-1] == kind) & (levels[1:] != kind))
-        length = times[starts + 1] - times[starts]
-        if len(length) < 3:
-            continue
-        short = starts[length < fraction * np.median(length)]
-        gone = np.union1d(short, short + 1)
+    """Remove pulses and gaps much shorter than the median one, the shortest of neighbours first."""
+    usual = np.array([_usual_length(times, levels, kind) for kind in (False, True)])
+    glitches = [np.empty(0)]
+    while len(times) > 2:
+        length = np.where(levels[:-1] != levels[1:], np.diff(times), np.inf)
+        length[length >= fraction * usual[levels[:-1].astype(np.intp)]] = np.inf
+        around = np.concatenate([[np.inf], length, [np.inf]])
+        short = np.isfinite(length) & (length <= around[2:]) & (length < around[:-2])
+        gone = np.flatnonzero(short)
+        if len(gone) == 0:
+            break
+        gone = np.concatenate([gone, gone + 1])
         glitches.append(times[gone][levels[gone]])
-        keep = np.ones(len(times), dtype=np.bool_)
-        keep[gone] = False
-        times, levels = times[keep], levels[keep]
-    found = np.concatenate(glitches) if glitches else np.empty(0)
-    return times[levels], np.sort(found)
+        times, levels = np.delete(times, gone), np.delete(levels, gone)
+    return times[levels], np.sort(np.concatenate(glitches))
+
+
+def _usual_length(times: FloatArray, levels: NDArray[np.bool_], kind: bool) -> float:
+    """Return the median length of the pulses (or gaps); 0 if there are too few to say."""
+    starts = np.flatnonzero((levels[:-1] == kind) & (levels[1:] != kind))
+    return float(np.median(times[starts + 1] - times[starts])) if len(starts) >= 3 else 0.0
 
 
 def _drop_close(onsets: FloatArray, fraction: float) -> tuple[FloatArray, FloatArray]:

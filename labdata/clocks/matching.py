@@ -151,16 +151,26 @@ def match_pulses(
     stream, clock = as_times(stream_s, "stream's pulses"), as_times(clock_s, "clock's pulses")
     _enough(stream, "stream")
     _enough(clock, "clock")
-    numbered = (number_pulses(stream), number_pulses(clock))
-    if numbered[0] is not None and numbered[1] is not None:
-        a = Train(stream[numbered[0].index], numbered[0], stream_span_s, stream_quantum_s)
-        b = Train(clock[numbered[1].index], numbered[1], clock_span_s, clock_quantum_s)
-        _same_period(numbered[0].period_s, numbered[1].period_s)
-        rough = _pair_numbers(a, b, offset_hint_s)
-    else:
-        rough = _pair_patterns(stream, clock, tolerance_s)
-    i, j = _check(stream, clock, rough, tolerance_s)
-    return _describe(stream, clock, i, j, rough)
+    mine, theirs = number_pulses(stream), number_pulses(clock)
+    if mine is None or theirs is None:
+        return _match_patterns(stream, clock, tolerance_s)
+    a = Train(stream[mine.index], mine, stream_span_s, stream_quantum_s)
+    b = Train(clock[theirs.index], theirs, clock_span_s, clock_quantum_s)
+    _same_period(mine.period_s, theirs.period_s)
+    rough = _pair_numbers(a, b, offset_hint_s)
+    try:
+        return _describe(stream, clock, *_check(stream, clock, rough, tolerance_s), rough)
+    except ClockError as fault:
+        # A short irregular train can pass for a regular one.
+        try:
+            return _match_patterns(stream, clock, tolerance_s)
+        except ClockError:
+            raise fault from None
+
+
+def _match_patterns(stream: FloatArray, clock: FloatArray, tolerance_s: float) -> PulseMatch:
+    rough = _pair_patterns(stream, clock, tolerance_s)
+    return _describe(stream, clock, *_check(stream, clock, rough, tolerance_s), rough)
 
 
 def _enough(times: FloatArray, name: str) -> None:

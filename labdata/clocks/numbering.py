@@ -1,9 +1,9 @@
 """Number the pulses of a regular train, so that missing ones are missing numbers.
 
 A regular train carries no code, but each interval is a whole number of periods. Going from
-pulse to pulse and rounding gives each a number; a dropped pulse is a number that is skipped and a spurious
-one has none. The period is followed as it goes, because clocks warm up and generators wander, and
-a fixed one would be half a period off after a day.
+pulse to pulse and rounding gives each a number; a dropped pulse is a number that is skipped and a
+spurious one has none. The period is followed as it goes, because clocks warm up and generators
+wander, and a fixed one would be half a period off after a day.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def number_pulses(times_s: FloatArray) -> Numbering | None:
         return None
     period = float(np.median(near))
     spread = 1.4826 * float(np.median(np.abs(near - period)))
-    tolerance = min(max(0.02 * period, 6 * spread), 0.25 * period)
+    tolerance = min(max(0.02 * period, 6 * spread), 0.1 * period)
     first, last = _longest_run(np.abs(intervals - period) < tolerance)
     times = times_s.tolist()
     ahead = _walk(times[first:], period, tolerance)

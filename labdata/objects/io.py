@@ -11,13 +11,13 @@ from __future__ import annotations
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from labdata.errors import ObjectError
 from labdata.objects._attrs import require_kind
+from labdata.objects._zarr import read_zarr, write_zarr
 from labdata.objects.validate import LAYOUT, validate
 
 _SUFFIXES = {".nc": "netcdf", ".nc4": "netcdf", ".h5": "netcdf", ".zarr": "zarr"}
@@ -63,7 +63,7 @@ def save(ds: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
         if form == "netcdf":
             stored.to_netcdf(part, engine="h5netcdf")
         else:
-            stored.to_zarr(part, mode="w", consolidated=True)
+            write_zarr(stored, part)
         if path.is_dir():
             shutil.rmtree(path)
         part.replace(path)
@@ -96,13 +96,13 @@ def load(path: str | Path) -> xr.Dataset:
     form = _form(path)
     if not path.exists():
         raise ObjectError(f"{path} does not exist.", hint="Check the name and the folder.")
-    plain: dict[str, Any] = {"decode_times": False, "mask_and_scale": False}
     if form == "netcdf":
-        with xr.open_dataset(path, engine="h5netcdf", **plain) as found:
+        with xr.open_dataset(
+            path, engine="h5netcdf", decode_times=False, mask_and_scale=False
+        ) as found:
             ds = found.load()
     else:
-        with xr.open_zarr(path, chunks=None, **plain) as found:
-            ds = found.load()
+        ds = read_zarr(path)
     ds = _from_rows(_as_text(ds)).drop_encoding()
     ds.attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in ds.attrs.items()}
     validate(ds, full=False)
