@@ -7,6 +7,7 @@ in decompression is an :class:`~labdata.errors.IntegrityError`.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections import deque
 from collections.abc import Iterator
@@ -43,16 +44,14 @@ class ZarrSamples:
     """
 
     def __init__(self, path: Path) -> None:
-        import zarr
-
         self._path = path
         if not path.is_file():
             raise FormatError(f"{path} does not exist.", hint="Give a .zarr.zip file.")
         try:
-            self._group = zarr.open_group(zarr.ZipStore(str(path), mode="r"), mode="r")
-            self.attributes: dict[str, Any] = self._group.attrs.asdict()
-            self._array = self._group[ARRAY]
-            names = self._group.store.zf.namelist()
+            group = self._open()
+            self.attributes: dict[str, Any] = group.attrs.asdict()
+            self._array = group[ARRAY]
+            names = group.store.zf.namelist()
         except _BAD_ZIP as error:
             raise damaged(path, str(error)) from error
         if self.attributes.get("layout") != LAYOUT:
@@ -65,6 +64,18 @@ class ZarrSamples:
         if found != expected or len(names) != len(set(names)):
             raise damaged(path, f"it has {len(found & expected)} of {len(expected)} chunks")
 
+    def _open(self) -> Any:
+        import zarr
+
+        self._pid = os.getpid()
+        return zarr.open_group(zarr.ZipStore(str(self._path), mode="r"), mode="r")
+
+    def _own_array(self) -> Any:
+        """Return the array, opened anew after a fork: both processes share a file's position."""
+        if self._pid != os.getpid():
+            self._array = self._open()[ARRAY]
+        return self._array
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(n_samples, n_channels)."""
@@ -75,8 +86,8 @@ class ZarrSamples:
         try:
             if isinstance(key, tuple):
                 rows, columns = key
-                return cast(NDArray[np.int16], self._array.oindex[rows, columns])
-            return cast(NDArray[np.int16], self._array[key])
+                return cast(NDArray[np.int16], self._own_array().oindex[rows, columns])
+            return cast(NDArray[np.int16], self._own_array()[key])
         except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
             raise damaged(self._path, f"{key}: {error}") from error
 
