@@ -99,6 +99,7 @@ class EphysRule(UploadRule):
                     output.facts["events"][meta.name],
                     sampling_rate_hz=meta.sampling_rate_hz,
                     n_samples=meta.n_samples,
+                    first_sample=meta.first_sample,
                 )
 
 

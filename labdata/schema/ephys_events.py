@@ -18,6 +18,7 @@ def insert_stream(
     *,
     sampling_rate_hz: float,
     n_samples: int,
+    first_sample: int = 0,
 ) -> int:
     """Insert the digital lines of one stream; lines that are there already are left alone.
 
@@ -35,6 +36,9 @@ def insert_stream(
         Nominal rate of the stream.
     n_samples : int
         Length of the stream.
+    first_sample : int, optional
+        Samples between the start of the run's acquisition and the stream's first sample, which
+        places streams of one run against each other; 0 says nothing.
 
     Returns
     -------
@@ -44,7 +48,12 @@ def insert_stream(
     stream = {k: key[k] for k in ("subject_name", "session_name", "dataset_name")}
     stream["stream_name"] = stream_name
     lab.DatasetEvents.insert1(
-        {**stream, "sampling_rate": sampling_rate_hz, "n_samples": n_samples},
+        {
+            **stream,
+            "sampling_rate": sampling_rate_hz,
+            "n_samples": n_samples,
+            "first_sample": first_sample or None,
+        },
         skip_duplicates=True,
     )
     present = set((lab.DatasetEvents.Digital & stream).fetch("event_name"))
@@ -86,6 +95,7 @@ def add_events(recordings: Any) -> int:
                 spikeglx.band_digital_events(band),
                 sampling_rate_hz=band.sampling_rate_hz,
                 n_samples=band.n_samples,
+                first_sample=band.meta.first_sample,
             )
     return added
 

@@ -24,6 +24,7 @@ class DatasetEvents(Imported):
     stream_time=null : <array>           # s, of the samples of the analog channels
     sampling_rate=null : float64         # Hz, nominal
     n_samples=null : int64               # of the stream
+    first_sample=null : int64            # since the acquisition of the run began, if known
     """
 
     class Digital(Part):

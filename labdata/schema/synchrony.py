@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -63,28 +64,24 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
         "stream_name": row["clock_stream"],
         "event_name": row["clock_stream_event"],
     }
-    mine, my_span, my_quantum = _line(lab, stream)
-    theirs, their_span, their_quantum = _line(lab, clock)
+    mine, theirs = _Line.read(lab, stream), _Line.read(lab, clock)
     settings: dict[str, Any] = {
         "stream": row["stream_name"],
         "clock": row["clock_stream"],
-        "stream_span_s": my_span,
-        "clock_span_s": their_span,
-        "stream_quantum_s": my_quantum,
-        "clock_quantum_s": their_quantum,
+        "stream_span_s": mine.span_s,
+        "clock_span_s": theirs.span_s,
+        "stream_quantum_s": mine.quantum_s,
+        "clock_quantum_s": theirs.quantum_s,
     }
-    arguments = (
-        mine["event_timestamps"],
-        mine["event_values"],
-        theirs["event_timestamps"],
-        theirs["event_values"],
-    )
+    if mine.start_s is not None and theirs.start_s is not None:
+        settings["offset_hint_s"] = mine.start_s - theirs.start_s
+    arguments = (mine.times_s, mine.values, theirs.times_s, theirs.values)
     try:
         return synchronise(*arguments, **settings)
     except ClockError:
         if not force:
             raise
-    loose = 0.5 * float(np.median(np.diff(theirs["event_timestamps"])))
+    loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
     return synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
 
 
@@ -166,18 +163,32 @@ def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
         )
 
 
-def _line(
-    lab: Any, key: dict[str, Any]
-) -> tuple[dict[str, Any], tuple[float, float] | None, float]:
-    """Return a line's row, the span of its stream, and its sample interval, in seconds."""
-    row = (lab.DatasetEvents.Digital & key).fetch1()
-    stream = (lab.DatasetEvents & key).fetch1("sampling_rate", "n_samples")
-    rate, n_samples = stream
-    if row["event_timestamps"] is None:
-        raise ClockError(
-            f"Line {key['event_name']} of {key['stream_name']} has no events.",
-            hint="Choose the line that carries the common pulses.",
+@dataclass(frozen=True)
+class _Line:
+    """A digital line, and what its stream says of itself."""
+
+    times_s: Any
+    values: Any
+    span_s: tuple[float, float] | None
+    quantum_s: float
+    start_s: float | None
+
+    @classmethod
+    def read(cls, lab: Any, key: dict[str, Any]) -> _Line:
+        row = (lab.DatasetEvents.Digital & key).fetch1()
+        if row["event_timestamps"] is None:
+            raise ClockError(
+                f"Line {key['event_name']} of {key['stream_name']} has no events.",
+                hint="Choose the line that carries the common pulses.",
+            )
+        stream = (lab.DatasetEvents & key).fetch1()
+        rate, n_samples = stream["sampling_rate"], stream["n_samples"]
+        known = bool(rate and n_samples)
+        started = stream["first_sample"]
+        return cls(
+            row["event_timestamps"],
+            row["event_values"],
+            (0.0, n_samples / rate) if known else None,
+            1.0 / rate if known else 0.0,
+            started / rate if known and started is not None else None,
         )
-    if not rate or not n_samples:
-        return row, None, 0.0
-    return row, (0.0, n_samples / rate), 1.0 / rate

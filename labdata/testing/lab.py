@@ -1,8 +1,8 @@
 """A small lab: two subjects, several sessions, in the folders that labdata expects.
 
 One session is long enough to sort; the others are short and there for queries, clocks and
-several probes. Sync pulses come at irregular intervals, so that streams can be aligned without
-guessing which whole second is meant.
+several probes. The sync line is the plain 1 Hz wave of most rigs; which whole second is meant is
+known from the first samples that the metas state, as in recordings of one acquisition.
 """
 
 from __future__ import annotations
@@ -152,7 +152,6 @@ def _session(
         probes=specs,
         duration_s=duration_s,
         seed=seed,
-        sync_jitter_s=0.15,
         drop_sync_pulses=damaged,
         spurious_sync_pulses=damaged,
         created=datetime.strptime(name, "%Y%m%d_%H%M%S").isoformat(),

@@ -1,0 +1,192 @@
+"""How commands print: tables, binary sizes, ISO dates, JSON for machines, progress bars."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any
+
+from ..progress import Progress
+from . import write
+
+
+def print_rows(
+    rows: Iterable[dict[str, Any]],
+    columns: Sequence[str],
+    *,
+    as_json: bool = False,
+    empty: str = "Nothing.",
+) -> None:
+    """Print rows as a table, or all of their fields as JSON.
+
+    Parameters
+    ----------
+    rows : iterable of dict
+        What to print.
+    columns : sequence of str
+        Keys to show, in order; the table's headings.
+    as_json : bool, optional
+        Print a JSON array instead.
+    empty : str, optional
+        What to say when there are no rows.
+    """
+    rows = list(rows)
+    if as_json:
+        write(json.dumps(rows, indent=2, default=_plain))
+        return
+    if not rows:
+        write(empty)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in columns:
+        numeric = all(isinstance(r.get(column), int | float | None) for r in rows)
+        table.add_column(
+            column.replace("_", " "), justify="right" if numeric else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(show(row.get(column), column) for column in columns))
+    console().print(table)
+
+
+def console() -> Any:
+    """Return a rich console on standard output, wide enough for a table when it is no terminal."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+
+
+def show(value: Any, column: str = "") -> str:
+    """Return a value as it is printed.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    column : str, optional
+        Its column; sizes are printed in binary units.
+    """
+    if value is None:
+        return ""
+    if column in ("size", "size_bytes"):
+        return show_size(int(value))
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)
+
+
+def show_size(n_bytes: int) -> str:
+    """Return bytes in binary units.
+
+    Parameters
+    ----------
+    n_bytes : int
+        For instance 1536, which is ``1.5 KiB``.
+    """
+    size = float(n_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+@contextmanager
+def show_progress(
+    title: str, total: int | None = None
+) -> Iterator[tuple[Progress, Callable[[int], None]]]:
+    """Show a bar of bytes while the block runs: what, how much, rate, time left.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+    total : int, optional
+        Bytes in all, if known.
+
+    Yields
+    ------
+    progress, set_total : callable, callable
+        Called with bytes done, and with the bytes in all.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as RichProgress
+
+    bar = RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(title, total=total)
+
+        def advance(n_bytes: int) -> None:
+            bar.update(task, advance=n_bytes)
+
+        def set_total(n_bytes: int) -> None:
+            bar.update(task, total=n_bytes)
+
+        yield advance, set_total
+
+
+@contextmanager
+def show_steps(title: str) -> Iterator[Callable[[str], None]]:
+    """Show a spinner, the step in hand and the time it takes, while the block runs.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+
+    Yields
+    ------
+    callable
+        Told each step; also printed, where it is no terminal.
+    """
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    terminal = Console(file=sys.stderr)
+    bar = RichProgress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(title)
+
+        def step(text: str) -> None:
+            bar.update(task, description=text)
+            if not terminal.is_terminal:
+                write(text, error=True)
+
+        yield step
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if hasattr(value, "item"):
+        return value.item()
+    return str(value)

@@ -1,0 +1,90 @@
+"""Run an analysis on the datasets of a session; it makes a task for each and runs it here.
+
+Examples:
+  labdata run spikeinterface -a JC1 -s 20260131_140500
+  labdata run spikeinterface -a JC1 -s 20260131_140500 -- --sorter tridesclous2
+  labdata run spikeinterface -a JC1 -s 20260131_140500 --param detection.detect_threshold=6
+  labdata run spikeinterface -h      the options of an analysis
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from typing import Any
+
+from .selection import add_selection
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("analysis", nargs="?", help="name of the analysis: spikeinterface")
+    add_selection(parser)
+    parser.add_argument("-t", "--target", default="local", choices=["local"], help="where to run")
+    parser.add_argument("--queue", action="store_true", help="list the tasks")
+    parser.add_argument(
+        "--submit-only", action="store_true", help="make the tasks, run them later"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def parse(parser: Any, arguments: list[str]) -> argparse.Namespace:
+    """Parse a line whose options depend on the analysis; ``--`` may set its options apart.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of this command.
+    arguments : list of str
+        The line.
+    """
+    from ..compute import find_analysis
+
+    names = [word for word in arguments[:1] if not word.startswith("-")]
+    if names:
+        analysis = find_analysis(names[0])
+        group = parser.add_argument_group(f"options of {analysis.name}", analysis.summary)
+        before = set(vars(parser.parse_args([names[0]])))
+        analysis.add_arguments(group)
+        options = parser.parse_args([word for word in arguments if word != "--"])
+        options.parameters = {
+            k: v for k, v in vars(options).items() if k not in before and k != "parameters"
+        }
+    else:
+        options = parser.parse_args(arguments)
+        options.parameters = {}
+    options.line = shlex.join(["run", *arguments])
+    return options
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the tasks and run them."""
+    from ..compute import analysis_names, create_tasks, find_analysis
+    from . import UsageError
+    from .output import print_rows
+    from .selection import check_subjects, chosen_keys, chosen_lab
+    from .task import run_tasks, task_rows
+
+    lab = chosen_lab(options)
+    if options.queue:
+        print_rows(task_rows(lab, []), _QUEUE, as_json=options.json, empty="There are no tasks.")
+        return 0
+    if options.analysis is None:
+        raise UsageError(f"Which analysis? There are: {', '.join(analysis_names())}.")
+    check_subjects(lab, options.subject)
+    analysis = find_analysis(options.analysis)
+    numbers = []
+    for key in chosen_keys(options):
+        numbers += create_tasks(
+            analysis, lab, key, options.parameters, command=options.line, target=options.target
+        )
+    if options.submit_only:
+        print_rows(task_rows(lab, numbers), _QUEUE, as_json=options.json)
+        return 0
+    return run_tasks(lab, numbers, as_json=options.json)
+
+
+_QUEUE = (
+    *("job_id", "task_name", "task_status", "subject_name", "session_name", "dataset_name"),
+    *("task_host", "task_endtime", "task_log"),
+)

@@ -1,0 +1,86 @@
+"""Options that several commands share: which project, subjects, sessions and datasets."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..errors import QueryError
+
+
+def add_selection(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add ``-a``, ``-s`` and ``-d``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        The command's parser.
+    required : bool, optional
+        Whether a subject must be given.
+    """
+    parser.add_argument(
+        "-a", "--subject", nargs="+", metavar="SUBJECT", required=required, help="subjects"
+    )
+    parser.add_argument("-s", "--session", nargs="+", metavar="SESSION", help="sessions")
+    parser.add_argument("-d", "--dataset", nargs="+", metavar="DATASET", help="dataset names")
+
+
+def chosen_lab(options: argparse.Namespace) -> Any:
+    """Return the tables that ``-p`` chooses.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Parsed options.
+    """
+    from ..schema import default_lab, load_project_schema
+
+    return load_project_schema(options.project) if options.project else default_lab
+
+
+def chosen_keys(options: argparse.Namespace) -> list[dict[str, str]]:
+    """Return restrictions by every combination of the names given, or ``[{}]`` for none.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Parsed options of :func:`add_selection`.
+    """
+    keys: list[dict[str, str]] = [{}]
+    for attribute, option in (
+        ("subject_name", options.subject),
+        ("session_name", options.session),
+        ("dataset_name", options.dataset),
+    ):
+        if option:
+            keys = [{**key, attribute: name} for key in keys for name in option]
+    return keys
+
+
+def check_subjects(lab: Any, subjects: list[str] | None) -> None:
+    """Refuse subjects that the database does not have.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    subjects : list of str or None
+        Names as typed.
+
+    Raises
+    ------
+    QueryError
+        With the nearest name.
+    """
+    import difflib
+
+    if not subjects:
+        return
+    known = [str(name) for name in lab.Subject.fetch("subject_name")]
+    for name in subjects:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise QueryError(
+                f"There is no subject {name!r}.",
+                hint=f"Did you mean {near[0]!r}?" if near else "`labdata subjects` lists them.",
+            )
