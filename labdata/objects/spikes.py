@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
 from labdata.objects._attrs import Sync, base_attrs, plain, require_kind
-from labdata.objects._expression import evaluate
 from labdata.objects._groups import group, is_grouped, positions, unit_labels
+from labdata.objects.expression import evaluate
 
 #: Units of the coordinates and variables that labdata itself uses.
 KNOWN_UNITS = {
