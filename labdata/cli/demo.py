@@ -13,8 +13,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
 DEFAULT_FOLDER = "~/labdata-demo"
 
@@ -34,53 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Make the lab, report, and show it."""
-    folder = Path(options.folder).expanduser().absolute()
-    use_folder(folder)
+    from ..testing import use_lab_folder
+
+    folder = use_lab_folder(options.folder)
     from .demo_lab import build_lab
     from .demo_report import print_report
+    from .serve import show_dashboard
 
     lab = build_lab(folder, seconds=options.seconds)
     print_report(lab)
     if not options.once:
-        _show_dashboard(lab.main_key, browser=not options.no_browser, port=options.port)
-
-
-def use_folder(folder: Path) -> None:
-    """Make this process use the demo's own preferences, database and stores.
-
-    Parameters
-    ----------
-    folder : Path
-        The demo's folder.
-    """
-    for name in [name for name in os.environ if name.startswith("LABDATA_")]:
-        if name not in ("LABDATA_MARIADBD", "LABDATA_DATABASE_FOLDER"):
-            del os.environ[name]
-    os.environ["LABDATA_PATH"] = str(folder / "labdata")
-    from ..preferences import default_preferences, preference_file, write_preferences
-
-    if not preference_file().exists():
-        write_preferences(
-            default_preferences()
-            | {
-                "local_paths": [str(folder / "rig"), str(folder / "local")],
-                "upload_path": str(folder / "server"),
-                "scratch_path": str(folder / "scratch"),
-            },
-            preference_file(),
-        )
-    (folder / "server").mkdir(parents=True, exist_ok=True)
-
-
-def _show_dashboard(key: dict[str, str], *, browser: bool, port: int | None) -> None:
-    from ..errors import MissingPackageError
-    from . import write
-
-    try:
-        from labdata_widgets.server import serve_dashboard
-    except ImportError:
-        raise MissingPackageError("labdata_widgets", "dashboards") from None
-    query = {"subject": key["subject_name"], "session": key["session_name"]}
-    with serve_dashboard(query=query, port=port, open_browser=browser) as server:
-        write(f"\nDashboard: {server.url}\nCtrl-C ends it.")
-        server.wait()
+        key = lab.main_key
+        query = {"subject": key["subject_name"], "session": key["session_name"]}
+        show_dashboard(query, browser=not options.no_browser, port=options.port)
