@@ -1,0 +1,132 @@
+"""The doctor names every setting with its origin, tries everything, and says what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labdata.cli import main
+
+pytestmark = pytest.mark.database
+
+
+@pytest.fixture(scope="module")
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    from labdata.database.embedded import EmbeddedDatabase
+
+    folder = tmp_path_factory.mktemp("doctor") / "database"
+    yield folder
+    EmbeddedDatabase(folder).stop()
+
+
+@pytest.fixture
+def lab_folder(
+    tmp_path: Path, server_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    from labdata.database.connection import reset_connection
+    from labdata.schema import default_lab
+    from labdata.testing import use_lab_folder
+
+    for name in [n for n in os.environ if n.startswith("LABDATA_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LABDATA_PATH", str(tmp_path / "labdata"))
+    monkeypatch.setenv("LABDATA_DATABASE_FOLDER", str(server_folder))
+    use_lab_folder(tmp_path)
+    reset_connection()
+    default_lab.deactivate()
+    yield tmp_path
+    reset_connection()
+    default_lab.deactivate()
+
+
+def examine(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    capsys.readouterr()
+    code = main(["doctor", "--json"])
+    content = json.loads(capsys.readouterr().out)
+    settings = {s["setting"]: s for s in content["settings"]}
+    return code, settings, {c["name"]: c for c in content["checks"]}
+
+
+def change(folder: Path, **content: Any) -> None:
+    path = folder / "labdata" / "user_preferences.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | content))
+
+
+def test_all_is_well(lab_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, settings, checks = examine(capsys)
+    assert code == 0
+    assert {c["state"] for c in checks.values()} <= {"ok", "absent"}
+    assert settings["upload_path"]["origin"] == "file"
+    assert settings["database.port"]["origin"] == "default"
+    assert checks["store data"]["message"].endswith("write, read, keep, list, delete")
+
+
+def test_origin_of_a_variable(
+    lab_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LABDATA_DATABASE_PROJECT", "vision")
+    monkeypatch.setenv("LABDATA_DATABASE_PASS", "s3cret-word")
+    _, settings, checks = examine(capsys)
+    assert settings["database.project"] == {
+        "setting": "database.project",
+        "value": "vision",
+        "origin": "LABDATA_DATABASE_PROJECT",
+    }
+    assert "vision" in checks["database"]["message"]
+    assert settings["database.password"]["origin"] == "LABDATA_DATABASE_PASS"
+    assert "s3cret" not in json.dumps([settings, checks])
+
+
+def test_each_failure_says_what_to_do(
+    lab_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(
+        lab_folder,
+        local_paths=["/nowhere/at/all", "not/whole"],
+        upload_storage="tape",
+        storage={"data": {"protocol": "local", "path": "/nowhere/store"}},
+    )
+    path = lab_folder / "labdata" / "user_preferences.json"
+    path.chmod(0o644)
+    code, _, checks = examine(capsys)
+    assert code == 1
+    failed = {name for name, c in checks.items() if c["state"] == "failed"}
+    assert failed == {
+        *("preferences", "local_paths[0]", "local_paths[1]", "store data", "upload_storage"),
+    }
+    assert all(checks[name]["hint"] for name in failed)
+    assert checks["preferences"]["hint"] == f"chmod 600 {path}"
+
+
+def test_a_database_that_is_down(
+    lab_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("HOST", "127.0.0.1"), ("PORT", "1"), ("USER", "u"), ("PASS", "p")):
+        monkeypatch.setenv(f"LABDATA_DATABASE_{name}", value)
+    code, _, checks = examine(capsys)
+    assert code == 1
+    assert "127.0.0.1:1" in checks["database"]["message"]
+    assert "database.host" in checks["database"]["hint"]
+
+
+def test_the_page_for_people(lab_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"Preferences: {lab_folder / 'labdata' / 'user_preferences.json'}")
+    assert "✓ database" in shown
+    assert shown.rstrip().endswith("All is well.")
+
+
+def test_a_misspelt_key_is_one_clear_error(
+    lab_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(lab_folder, local_path=["/data"])
+    assert main(["doctor"]) == 1
+    shown = capsys.readouterr().err
+    assert "'local_path' is not a preference" in shown
+    assert "Did you mean 'local_paths'?" in shown
