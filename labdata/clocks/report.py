@@ -118,7 +118,17 @@ class SyncReport:
             parts.append(f"{_count(self.n_spurious, 'spurious pulse')}")
         if self.ambiguous_offset:
             parts.append("offset ambiguous")
+        elif self.assumed_offset:
+            parts.append("offset assumed")
         return " · ".join(parts)
+
+    @property
+    def assumed_offset(self) -> bool:
+        """Whether the offset rests on both recordings having started and stopped together.
+
+        Regular pulses cannot tell whole periods apart; jitter, a pattern or a known start can.
+        """
+        return self.periodic and self.evidence in ("spans", "overlap")
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -130,6 +140,12 @@ class SyncReport:
                 f"The offset of {self.offset_s:.6f} s is ambiguous"
                 + ("" if other is None else f": {other:.6f} s explains the pulses about as well")
                 + ". Give the spans of both recordings or the offset to decide."
+            )
+        elif self.assumed_offset:
+            found.append(
+                f"Regular pulses cannot tell whole periods of {self.period_s:.3g} s apart: the "
+                f"offset of {self.offset_s:.6f} s takes both recordings to have started and "
+                "stopped within half a period of each other."
             )
         for name, times in (
             (f"{self.stream} dropped", self.dropped_in_stream_s),
@@ -174,6 +190,7 @@ class SyncReport:
             "sync_offset_s": self.offset_s,
             "sync_offset_evidence": self.evidence,
             "sync_ambiguous_offset": int(self.ambiguous_offset),
+            "sync_assumed_offset": int(self.assumed_offset),
             "sync_covered_start_s": self.covered_s[0],
             "sync_covered_stop_s": self.covered_s[1],
             "sync_headline": self.headline,
@@ -197,6 +214,7 @@ class SyncReport:
             badge(word, " ".join(self.warnings))
             for word, shown in (
                 ("offset ambiguous", self.ambiguous_offset),
+                ("offset assumed", self.assumed_offset and not self.ambiguous_offset),
                 (f"{_count(self.n_dropped, 'pulse')} lost", self.n_dropped > 0),
             )
             if shown

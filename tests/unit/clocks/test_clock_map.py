@@ -147,7 +147,7 @@ def test_synchronise_reconciles_both_edges_with_onsets_and_counts_glitches(world
     fitted = synchronise(stream, None, edges[order], values[order], stream="imec0", clock="nidq")
     assert np.abs(w.error(fitted)).max() < SAMPLE_S
     np.testing.assert_allclose(fitted.report.glitches_in_clock_s, noise)
-    assert fitted.report.headline.endswith("2 spurious pulses")
+    assert "2 spurious pulses" in fitted.report.headline
 
 
 @pytest.mark.parametrize("rate", [30000, 25000, 30000.37, 1000])

@@ -27,8 +27,8 @@ def test_the_report_names_what_was_lost_and_added(report, world):
 
 
 def test_the_headline_is_what_a_badge_shows(report):
-    clock, error, lost, spurious = report.headline.split(" · ")
-    assert (clock, lost, spurious) == ("nidq", "1 pulse lost", "1 spurious pulse")
+    clock, error, *rest = report.headline.split(" · ")
+    assert (clock, *rest) == ("nidq", "1 pulse lost", "1 spurious pulse", "offset assumed")
     assert error.endswith(" µs")
     assert 0 < float(error.split()[0]) < 100
 
@@ -79,9 +79,22 @@ def test_an_ambiguous_offset_is_said_everywhere(world):
 
 def test_all_is_well_has_no_warning():
     pulses = np.arange(100.0) + 0.1
-    report = fit_clock(pulses, pulses, clock="nidq").report
+    report = fit_clock(pulses, pulses, clock="nidq", offset_hint_s=0.0).report
     assert report.warnings == ()
     assert "sync_note" not in report.to_attrs()
+
+
+def test_an_offset_that_regular_pulses_cannot_decide_is_called_assumed():
+    pulses = np.arange(100.0) + 0.1
+    span = (0.0, 100.5)
+    # 3 s later on the clock: without a word from outside no pulse can tell that from 0 s
+    shifted = fit_clock(pulses, pulses, clock="nidq", stream_span_s=span, clock_span_s=span).report
+    assert shifted.assumed_offset
+    assert shifted.headline.endswith("offset assumed")
+    assert "started and stopped" in shifted.to_attrs()["sync_note"]
+    assert "offset assumed" in shifted._repr_html_()
+    irregular = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, 100))
+    assert not fit_clock(irregular, irregular + 3.0).report.assumed_offset
 
 
 def test_a_long_gap_is_mentioned():
