@@ -12,6 +12,7 @@ int64, then the Blosc block, empty for an empty array.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -22,6 +23,11 @@ from .datajoint_compat import dj
 
 _MAGIC = b"LDA1"
 _PLAIN, _DIFFERENCES = 0, 1
+_KINDS = "biufc"
+#: The most that one row can send to the server.
+_MOST_BYTES = 1 << 30
+#: Bytes of a Blosc block's own header; it states the length of the data and of the block.
+_BLOSC_HEADER = 16
 
 
 def encode_array(array: Any, *, differences: bool = False) -> bytes:
@@ -41,11 +47,19 @@ def encode_array(array: Any, *, differences: bool = False) -> bytes:
     """
     from numcodecs import blosc
 
-    array = np.asarray(array)
-    if array.dtype.kind not in "biufc":
+    hint = "Give numbers or booleans, all rows of one length."
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise FormatError(f"No array can be made of this: {error}", hint=hint) from None
+    if array.dtype.kind not in _KINDS:
         raise FormatError(
-            f"An array of type {array.dtype} cannot be stored in an array column.",
-            hint="Give numbers or booleans, all rows of one length.",
+            f"An array of type {array.dtype} cannot be stored in an array column.", hint=hint
+        )
+    if array.nbytes > _MOST_BYTES:
+        raise FormatError(
+            f"An array of {array.nbytes} bytes is too large for an array column.",
+            hint="Keep it in a file, or cut it into pieces below 1 GiB.",
         )
     dtype = array.dtype.newbyteorder("<").str.encode()
     shape = struct.pack(f"<{array.ndim}q", *array.shape)
@@ -72,21 +86,53 @@ def decode_array(data: bytes) -> np.ndarray:
     FormatError
         If the bytes are no such array.
     """
-    from numcodecs import blosc
-
-    if data[:4] != _MAGIC:
-        raise FormatError(f"An array column holds bytes that begin with {data[:4]!r}.")
-    mode, size = data[4], data[5]
-    dtype = np.dtype(data[6 : 6 + size].decode())
-    ndim = data[6 + size]
-    start = 7 + size + 8 * ndim
-    shape = struct.unpack(f"<{ndim}q", data[7 + size : start])
-    array = np.empty(shape, dtype)
-    if array.size:
-        blosc.decompress(data[start:], array)
+    try:
+        mode, array, start = _read_header(data)
+        if array.size:
+            _decompress(data[start:], array)
+    except (IndexError, struct.error, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise FormatError(
+            f"An array column holds {len(data)} bytes that are no array: {error}",
+            hint="The row is damaged; restore it from a backup, or delete and compute it again.",
+        ) from None
     if mode == _DIFFERENCES:
         np.cumsum(array, out=array)
     return array
+
+
+def _read_header(data: bytes) -> tuple[int, np.ndarray, int]:
+    """Return the mode, the array to fill and where its block starts."""
+    if data[:4] != _MAGIC:
+        raise ValueError(f"they begin with {data[:4]!r}")
+    mode, size = data[4], data[5]
+    dtype = np.dtype(data[6 : 6 + size].decode())
+    if dtype.kind not in _KINDS or mode not in (_PLAIN, _DIFFERENCES):
+        raise ValueError(f"mode {mode} and type {dtype} are unknown")
+    ndim = data[6 + size]
+    if mode == _DIFFERENCES and (ndim != 1 or dtype.kind not in "iu"):
+        raise ValueError(f"differences of {ndim} dimensions of {dtype} are never stored")
+    start = 7 + size + 8 * ndim
+    shape = struct.unpack(f"<{ndim}q", data[7 + size : start])
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes > _MOST_BYTES or min(shape, default=0) < 0:
+        raise ValueError(f"the shape {shape} cannot be")
+    if bool(n_bytes) != (len(data) > start):
+        raise ValueError(f"the shape {shape} has {len(data) - start} bytes of data")
+    return mode, np.empty(shape, dtype), start
+
+
+def _decompress(block: bytes, array: np.ndarray) -> None:
+    """Fill an array from a block, after the block's own lengths have been checked."""
+    from numcodecs import blosc
+
+    if len(block) < _BLOSC_HEADER:
+        raise ValueError("the data are cut off")
+    n_bytes, _, n_block = struct.unpack("<3i", block[4:_BLOSC_HEADER])
+    if n_bytes != array.nbytes or n_block != len(block):
+        raise ValueError(
+            f"{len(block)} bytes of {n_block}, for {n_bytes} of {array.nbytes} uncompressed"
+        )
+    blosc.decompress(block, array)
 
 
 class ArrayCodec(dj.Codec):  # type: ignore[misc]
@@ -131,7 +177,9 @@ class SpikeTrainCodec(ArrayCodec):
                 f"{samples.shape}.",
                 hint="Store samples, not seconds.",
             )
+        if samples.size and int(samples.max()) > np.iinfo("int64").max:
+            raise FormatError(f"Sample {samples.max()} is beyond the range of int64.")
         samples = samples.astype("int64")
-        if samples.size > 1 and np.any(np.diff(samples) < 0):
+        if np.any(samples[1:] < samples[:-1]):
             raise FormatError("The samples of a spike train are not in order.", hint="Sort them.")
         return encode_array(samples, differences=True)

@@ -20,6 +20,9 @@ from ..preferences import DatabasePreferences, find_secret, labdata_folder, load
 from .datajoint_compat import dj, install_mends
 from .embedded import USER, EmbeddedDatabase
 
+#: How long a server may take to greet and to answer to the password, s.
+_ANSWER_S = 10
+_DENIED, _INSECURE = 1045, 3159
 _SQL_MODE = (
     "NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ONLY_FULL_GROUP_BY"
@@ -114,9 +117,11 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
         if self.embedded:
             self.embedded.start()
         try:
-            connection = pymysql.connect(**self._arguments())
+            connection = pymysql.connect(**self._arguments(), read_timeout=_ANSWER_S)
         except (pymysql.MySQLError, OSError) as error:
             raise self._explain(error) from None
+        # whoever is silent at the greeting is no database; a query may take as long as it takes
+        connection._read_timeout = None
         self._conn = connection
         self._is_closed = False
 
@@ -132,7 +137,7 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
         if self.embedded:
             return arguments | {"unix_socket": str(self.embedded.socket)}
         arguments |= {"host": self.conn_info["host"], "port": self.conn_info["port"]}
-        arguments["connect_timeout"] = 10
+        arguments["connect_timeout"] = _ANSWER_S
         if not self._preferences.use_tls:
             return arguments | {"ssl_disabled": True}
         import ssl
@@ -170,21 +175,30 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
                 hint=f"Its log is {self.embedded.log}.",
             )
         code = error.args[0] if error.args else None
+        reason = error.args[-1] if error.args else type(error).__name__
         where = f"{self.conn_info['host']}:{self.conn_info['port']}"
-        if code == 1045:
+        if code == _DENIED:
+            hint = (
+                "Check database.user and the password; `labdata doctor` says where each came from."
+            )
+            if not self._preferences.use_tls:
+                hint += " Or the server insists on TLS, and database.use_tls is false."
             return DatabaseError(
-                f"{where} refused {self.conn_info['user']}: wrong user or password.",
-                hint="Check database.user and the password; `labdata doctor` says where each "
-                "came from.",
+                f"{where} refused {self.conn_info['user']}: wrong user or password.", hint=hint
+            )
+        if code == _INSECURE or "insecure transport" in str(error):
+            return DatabaseError(
+                f"{where} accepts TLS only, and database.use_tls is false.",
+                hint='Set "database.use_tls": true in the preference file.',
             )
         if "SSL" in str(error):
             return DatabaseError(
-                f"{where} offers no usable TLS: {error.args[-1]}",
+                f"{where} offers no usable TLS: {reason}",
                 hint='Ask for TLS on the server, or set "database.use_tls": false if the way to '
                 "it is safe.",
             )
         return DatabaseError(
-            f"The database server {where} cannot be reached: {error.args[-1]}",
+            f"The database server {where} cannot be reached: {reason}",
             hint="Is it up, and are database.host and database.port right? An empty host means "
             "the embedded database.",
         )

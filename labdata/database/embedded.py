@@ -28,6 +28,7 @@ from .mariadb_program import MariaDBProgram, find_program, system_table_scripts
 logger = logging.getLogger(__name__)
 
 USER = "labdata"
+_MOUNTS = Path("/proc/self/mountinfo")
 #: A socket's path may have at most 107 bytes on Linux, 103 on macOS.
 _SOCKET_BYTES = 100
 _NETWORK = frozenset(
@@ -104,13 +105,15 @@ class EmbeddedDatabase:
 
     def is_running(self) -> bool:
         """Whether this database, and no other, answers on its socket."""
+        import pymysql
+
         try:
-            connection = self._connect()
-        except (OSError, DatabaseError):
+            with self._connect() as connection, connection.cursor() as cursor:
+                cursor.execute("SELECT @@datadir")
+                data = cursor.fetchone()[0]
+        except (OSError, pymysql.MySQLError, DatabaseError):
             return False
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT @@datadir")
-            return Path(cursor.fetchone()[0]).resolve() == (self.folder / "data").resolve()
+        return Path(data).resolve() == (self.folder / "data").resolve()
 
     def start(self, *, timeout_s: float = 60.0) -> None:
         """Make the database if it is new, start it if it is down, and wait until it answers.
@@ -133,9 +136,15 @@ class EmbeddedDatabase:
         with hold_lock(self.folder / "lock", timeout_s=timeout_s + 60):
             if self.is_running():
                 return
+            if self._is_held():
+                # its starter was killed, or it is recovering or shutting down: one server only
+                self._await(timeout_s)
+                if self.is_running():
+                    return
             program = find_program()
             if not (self.folder / "data").is_dir():
                 self._make(program)
+            self.password()  # without it the server would answer to nobody
             self._launch(program, timeout_s)
 
     def stop(self, *, timeout_s: float = 60.0) -> None:
@@ -156,9 +165,43 @@ class EmbeddedDatabase:
         with self._connect() as connection, connection.cursor() as cursor:
             cursor.execute("SHUTDOWN")
         deadline = time.monotonic() + timeout_s
-        while self.socket.exists():
+        while self._is_held():
             if time.monotonic() > deadline:
-                raise DatabaseError(f"The database in {self.folder} did not stop.")
+                raise DatabaseError(
+                    f"The database in {self.folder} did not stop in {timeout_s:.0f} s.",
+                    hint=f"It may be writing still; its log is {self.log}.",
+                )
+            time.sleep(0.02)
+
+    def _is_held(self) -> bool:
+        """Whether a server runs on the data, answering or not: it inherited a lock from its start.
+
+        MariaDB's own locks on its files come too late for this: between the start of a server and
+        its first lock a second one could be started, which then would fail or, worse, not.
+        """
+        import fcntl
+
+        with self._server_lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    @property
+    def _server_lock(self) -> Path:
+        return self.folder / "server.lock"
+
+    def _await(self, timeout_s: float) -> None:
+        """Wait until the server that has the data open answers, or lets go of them."""
+        deadline = time.monotonic() + timeout_s
+        while self._is_held() and not self.is_running():
+            if time.monotonic() > deadline:
+                raise DatabaseError(
+                    f"The server of {self.folder} has not answered for {timeout_s:.0f} s: "
+                    f"{self._reason()}",
+                    hint=f"It may be recovering, so wait; its log is {self.log}.",
+                )
             time.sleep(0.02)
 
     def _connect(self) -> Any:
@@ -166,7 +209,11 @@ class EmbeddedDatabase:
 
         try:
             return pymysql.connect(
-                unix_socket=str(self.socket), user=USER, password=self.password(), autocommit=True
+                unix_socket=str(self.socket),
+                user=USER,
+                password=self.password(),
+                autocommit=True,
+                read_timeout=10,
             )
         except pymysql.MySQLError as error:
             raise DatabaseError(
@@ -176,9 +223,10 @@ class EmbeddedDatabase:
     def _make(self, program: MariaDBProgram) -> None:
         """Make the system tables and the account beside their place, then move them there."""
         logger.info("Making a database in %s", self.folder)
-        partial = self.folder / "data.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(mode=0o700)
+        for left in self.folder.glob("data.partial.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # a new name, as the server of a killed starter may still be writing to the old one
+        partial = Path(tempfile.mkdtemp(prefix="data.partial.", dir=self.folder))
         password = secrets.token_urlsafe(24)
         lines = ["create database mysql;", "use mysql;", "set @auth_root_socket=NULL;"]
         lines.append("set @skip_auth_anonymous=1;")
@@ -211,6 +259,7 @@ class EmbeddedDatabase:
         partial.rename(self.folder / "data")
 
     def _launch(self, program: MariaDBProgram, timeout_s: float) -> None:
+        log_start = self.log.stat().st_size if self.log.exists() else 0
         self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.socket.parent.stat().st_uid != os.getuid():
             raise DatabaseError(f"{self.socket.parent} belongs to another user.")
@@ -226,24 +275,33 @@ class EmbeddedDatabase:
             "--skip-log-bin",
             "--character-set-server=utf8mb4",
         ]
-        process = subprocess.Popen(
-            command,
-            env=program.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
+        process = self._spawn(command, program)
         deadline = time.monotonic() + timeout_s
         while not self.is_running():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise DatabaseError(
-                    f"The database in {self.folder} did not start: {self._reason()}",
+                    f"The database in {self.folder} did not start: {self._reason(log_start)}",
                     hint=f"Its log is {self.log}.",
                 )
             time.sleep(0.02)
         _running.append(process)
+
+    def _spawn(self, command: list[str], program: MariaDBProgram) -> subprocess.Popen[bytes]:
+        """Start the server with the lock that says so, which ends with it and not with us."""
+        import fcntl
+
+        with self._server_lock.open("a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            return subprocess.Popen(
+                command,
+                env=program.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+                pass_fds=[held.fileno()],
+            )
 
     def _command(self, program: MariaDBProgram, data: Path) -> list[str]:
         command = [str(program.executable), "--no-defaults", f"--datadir={data}"]
@@ -253,8 +311,9 @@ class EmbeddedDatabase:
             command.append("--user=root")
         return command
 
-    def _reason(self) -> str:
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+    def _reason(self, log_start: int = 0) -> str:
+        data = self.log.read_bytes()[log_start:] if self.log.exists() else b""
+        text = data.decode(errors="replace")
         errors = [line for line in text.splitlines() if "[ERROR]" in line]
         return errors[-1].split("[ERROR]")[1].strip() if errors else "its log says nothing"
 
@@ -296,7 +355,7 @@ def file_system_type(folder: Path) -> str:
     if sys.platform == "linux":
         device = folder.stat().st_dev
         wanted = f"{os.major(device)}:{os.minor(device)}"
-        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        for line in _MOUNTS.read_text().splitlines():
             fields = line.split()
             if fields[2] == wanted:
                 kind = fields[fields.index("-") + 1]

@@ -138,7 +138,7 @@ def _find_installed() -> MariaDBProgram | None:
         folders.append(str(Path(os.environ["CONDA_PREFIX"]) / "bin"))
     candidates = [Path(named)] if named else [Path(f) / "mariadbd" for f in folders if f]
     for executable in candidates:
-        if executable.is_file() and os.access(executable, os.X_OK):
+        if os.access(executable, os.X_OK) and executable.is_file():
             share = _find_share(executable.resolve().parent.parent)
             if share:
                 return MariaDBProgram(executable, share)

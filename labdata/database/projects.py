@@ -9,6 +9,7 @@ activated once for all tables, creating what is missing only when the lab is new
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeVar
@@ -19,6 +20,9 @@ from .datajoint_compat import dj, quiet_notices
 
 Level = Literal["global", "data", "computed"]
 _T = TypeVar("_T", bound=type)
+
+#: ``<name>_<project>`` must not be another's ``..._computed`` or ``..._user``.
+_PROJECT_NAME = re.compile(r"(?!.*(?:^|_)(?:computed|user)$)[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 #: The declarations, in the order in which their foreign keys need them.
 _declared: list[tuple[type, Level]] = []
@@ -103,10 +107,12 @@ class LabTable:
         """
         prompt = safemode if prompt is None else prompt
         rows = self
-        if self.restriction:
+        if self.restriction or self._top:
             # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
             rows = type(self)() & self.keys()
-        deleted: int = super(LabTable, rows).delete(transaction, prompt, **kwargs)  # type: ignore[misc]
+        deleted: int = super(LabTable, rows).delete(  # type: ignore[misc]
+            transaction=transaction, prompt=prompt, **kwargs
+        )
         return deleted
 
 
@@ -250,9 +256,16 @@ class Lab:
                 hint="Check database.project and LABDATA_DATABASE_PROJECT, or ask the lab's "
                 "administrator to create it.",
             )
-        with _make_alone(connection, preferences.name), quiet_notices():
-            self._declare(connection, names, create=True)
-            self._fill_lookups()
+        try:
+            with _make_alone(connection, preferences.name), quiet_notices():
+                self._declare(connection, names, create=True)
+                self._fill_lookups()
+        except dj.errors.DataJointError as error:
+            raise DatabaseError(
+                f"The tables of {names['data']!r} could not be made: {error.args[0]}",
+                hint="Is database.name right, and may your account make tables there? The lab's "
+                "administrator can make them for you.",
+            ) from error
 
     def _declare(self, connection: LabConnection, names: dict[Level, str], create: bool) -> None:
         schemas = {
@@ -279,7 +292,17 @@ def schema_names(name: str, project: str | None) -> dict[Level, str]:
         ``database.name`` of the preferences.
     project : str or None
         The project; without one, data live in the shared schema.
+
+    Raises
+    ------
+    DatabaseError
+        If the project's schema could not be told from those of results and plugins.
     """
+    if project and not _PROJECT_NAME.fullmatch(project):
+        raise DatabaseError(
+            f"{project!r} cannot be the name of a project.",
+            hint="Use up to 32 letters, digits, _ and -, not ending in 'computed' or 'user'.",
+        )
     data = f"{name}_{project}" if project else name
     return {"global": name, "data": data, "computed": f"{data}_computed"}
 
