@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List or upload jobs."""
-    from ..rules.uploading import claimable_jobs, reset_failed
+    from ..rules.uploading import claimable_jobs, failed_jobs, reset_failed
     from .output import print_rows
     from .selection import chosen_lab
 
@@ -46,15 +46,12 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
     if options.reset_failed:
-        failed = options.job or [
-            int(n) for n in (lab.UploadJob & {"job_status": "FAILED"}).fetch("job_id")
-        ]
-        reset_failed(lab, failed)
+        reset_failed(lab, options.job or failed_jobs(lab, all_hosts=options.all_hosts))
     jobs = options.job or claimable_jobs(lab, all_hosts=options.all_hosts)
-    rows, failed_jobs = upload_jobs(lab, jobs)
+    rows, failed = upload_jobs(lab, jobs)
     columns = ("job", "subject_name", "session_name", "dataset_name", "files", "raw", "stored")
     print_rows(rows, (*columns, "ratio"), as_json=options.json, empty="Nothing to upload.")
-    return 1 if failed_jobs else 0
+    return 1 if failed else 0
 
 
 def upload_jobs(lab: Any, jobs: list[int]) -> tuple[list[dict[str, Any]], list[int]]:
@@ -105,7 +102,7 @@ def upload_jobs(lab: Any, jobs: list[int]) -> tuple[list[dict[str, Any]], list[i
 
 
 def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
-    """Return upload jobs with their files and bytes, newest first, by one query.
+    """Return upload jobs of the lab's project with their files and bytes, newest first.
 
     Parameters
     ----------
@@ -114,7 +111,8 @@ def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
     jobs : list of int
         Their numbers; all by default.
     """
-    where = f"WHERE j.job_id IN ({', '.join(['%s'] * len(jobs))})" if jobs else ""
+    where, values = "WHERE j.project_name <=> %s", (lab.project, *jobs)
+    where += f" AND j.job_id IN ({', '.join(['%s'] * len(jobs))})" if jobs else ""
     cursor = lab.connection.query(
         "SELECT j.job_id, j.job_status, j.subject_name, j.session_name, j.dataset_name, "
         "j.job_rule, j.job_host, j.job_starttime, j.job_endtime, j.job_log, "
@@ -123,7 +121,7 @@ def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
         "(SELECT job_id, COUNT(*) AS files, CAST(SUM(src_size) AS SIGNED) AS size "
         f"FROM {lab.UploadJob.AssignedFiles.full_table_name} GROUP BY job_id) a USING (job_id) "
         f"{where} ORDER BY j.job_id DESC",
-        tuple(jobs),
+        values,
         as_dict=True,
     )
     return list(cursor.fetchall())

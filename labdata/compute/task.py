@@ -11,13 +11,13 @@ import json
 import logging
 import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ..database.locks import worker_lock
 from ..errors import LabdataError, TaskError
 from .analysis import Analysis, TaskContext, find_analysis
 
@@ -131,7 +131,7 @@ def run_task(
     """
     if lab is None:
         from ..schema import default_lab as lab
-    with _worker_lock(lab, job_id) as alone:
+    with worker_lock(lab.connection, f"task.{lab.ComputeTask.database}.{job_id}") as alone:
         claim = _claim(lab, job_id, alone)
         row = (lab.ComputeTask & {"job_id": job_id}).fetch1()
         analysis = find_analysis(row["task_name"])
@@ -174,18 +174,6 @@ def _unfinished(
         if (json.loads(found) if isinstance(found, str) else found) == parameters:
             return int(row["job_id"])
     return None
-
-
-@contextmanager
-def _worker_lock(lab: Any, job_id: int) -> Iterator[bool]:
-    name = f"labdata.task.{lab.ComputeTask.database}.{job_id}"
-    connection = lab.connection
-    taken = connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1
-    try:
-        yield taken
-    finally:
-        if taken:
-            connection.query("SELECT RELEASE_LOCK(%s)", (name,))
 
 
 def _claim(lab: Any, job_id: int, alone: bool) -> str:

@@ -1,11 +1,13 @@
-"""A lock between processes that its holder's death releases."""
+"""Locks between processes that their holder's death releases: on a file, and on the server."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..errors import DatabaseError
 
@@ -45,3 +47,35 @@ def hold_lock(path: Path, *, timeout_s: float = 120.0) -> Iterator[None]:
                     ) from None
                 time.sleep(0.02)
         yield
+
+
+@contextmanager
+def worker_lock(connection: Any, name: str) -> Iterator[bool]:
+    """Hold a named lock of the database server while the block runs; it is not waited for.
+
+    The server drops the lock with the connection, so it is held exactly while the worker lives.
+    Work can take longer than the hours after which a server ends a silent connection; that is
+    put off to 30 days.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        The connection whose thread works.
+    name : str
+        Name of the lock, unique in the server.
+
+    Yields
+    ------
+    bool
+        Whether the lock was free.
+    """
+    name = f"labdata.{name}"
+    if len(name) > 64:  # the server's limit
+        name = f"labdata.{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+    connection.query("SET SESSION wait_timeout = 2592000")
+    taken = connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1
+    try:
+        yield taken
+    finally:
+        if taken:
+            connection.query("SELECT RELEASE_LOCK(%s)", (name,))

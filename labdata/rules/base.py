@@ -35,10 +35,13 @@ class PutFile:
         Where it is on this computer.
     file_path : str
         Its path relative to the inbox, with ``/``.
+    sha256 : str or None
+        What its content must hash to; None for files that a rule makes.
     """
 
     path: Path
     file_path: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,23 @@ class UploadRule(ABC):
             With what is wrong and what to do.
         """
         del folder, files
+
+    def check_dataset(self, lab: Any, key: dict[str, str]) -> None:
+        """Refuse a dataset that cannot take these data beside what it has.
+
+        Parameters
+        ----------
+        lab : Lab
+            The tables.
+        key : dict
+            subject_name, session_name, dataset_name.
+
+        Raises
+        ------
+        LabdataError
+            With what is there and what to do.
+        """
+        del lab, key
 
     def recorded(self, folder: Path) -> Any:
         """Return when the data were recorded (local datetime), if they say so, else None.

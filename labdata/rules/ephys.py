@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import RuleError
+from ..errors import IntegrityError, RuleError
 from ..formats import spikeglx
 from ..formats.zarr_band import SUFFIX, compress_band, verify_band
 from ..schema.ephys_events import insert_stream
@@ -35,6 +35,14 @@ class EphysRule(UploadRule):
         """Refuse a run that is cut, incomplete, still being written, or one of several."""
         spikeglx.check_still(folder)
         _only_run(folder)
+
+    def check_dataset(self, lab: Any, key: dict[str, str]) -> None:
+        """Refuse a dataset that has a recording already."""
+        if lab.EphysRecording & key:
+            raise RuleError(
+                f"{'/'.join(key.values())} has a recording already.",
+                hint="Put each run as a dataset of its own, with -d.",
+            )
 
     def recorded(self, folder: Path) -> datetime | None:
         """Return when the run was started."""
@@ -66,6 +74,7 @@ class EphysRule(UploadRule):
         """Insert the recording, its probes, their files, and the events of every stream."""
         run: spikeglx.SpikeGLXRun = output.facts["run"]
         key = context.key
+        self.check_dataset(lab, key)
         probes = [m for m in run.streams if m.band == "ap"]
         lab.EphysRecording.insert1(
             {
@@ -169,6 +178,13 @@ def _common_folder(context: UploadContext) -> Path:
 def _compress(original: PutFile, context: UploadContext) -> PutFile:
     stem = original.file_path.removesuffix(".bin")
     destination = context.staging / (Path(stem).name + SUFFIX)
-    compress_band(original.path, destination, progress=context.progress)
+    report = compress_band(original.path, destination, progress=context.progress)
+    if report.sha256 != original.sha256:
+        raise IntegrityError(
+            f"{original.path} changed after it was verified: its SHA-256 is {report.sha256[:12]}, "
+            f"{(original.sha256 or 'none')[:12]} was put.",
+            hint="Does another program write to the inbox? Restore the file, then "
+            "`labdata upload --reset-failed`.",
+        )
     verify_band(original.path, destination)
     return PutFile(destination, stem + SUFFIX)

@@ -139,10 +139,11 @@ def check_name(field: str, value: str | None, longest: int) -> str:
         raise UploadError(
             f"The folder's path does not say the {field}.", hint=f"Give it with {flag}."
         )
-    if len(value) > longest or not re.fullmatch(r"[A-Za-z0-9][\w.+ -]*", value):
+    if len(value) > longest or not re.fullmatch(r"[A-Za-z0-9]([\w.+ -]*[\w+-])?", value):
         raise UploadError(
             f"{field} {value!r} is not usable as a name.",
-            hint=f"Use letters, digits, _ - . + and at most {longest} characters.",
+            hint=f"Use letters, digits, _ - . + and at most {longest} characters, a letter or "
+            "digit first and no space or dot last.",
         )
     return value
 

@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import logging
 import socket
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import UploadError
+from ..errors import IntegrityError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
-from ..stores import Checksums, copy_hashed, hash_file
+from ..stores import Checksums, copy_hashed, hash_file, validate_object_path
 from .base import UploadRule, find_rule
-from .names import check_name, guess_dataset_type, read_path
+from .names import check_name, guess_dataset_type, parse_date, read_path
 
 logger = logging.getLogger(__name__)
 
 #: Files that operating systems leave behind; never data.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+#: What File.file_path holds, less the longer suffix of a compressed band.
+_LONGEST_PATH = 390
 
 
 @dataclass(frozen=True)
@@ -125,12 +130,17 @@ def plan_put(
     kind = dataset_type or guess_dataset_type(key["dataset_name"])
     chosen = find_rule(rule or ("ephys" if kind == "ephys" else "none"))
     files = _list_files(folder)
+    file_paths = [path.relative_to(root).as_posix() for path in files]
+    _check_paths(file_paths)
     _check_subject(lab, key["subject_name"])
-    _check_new(lab, [path.relative_to(root).as_posix() for path in files])
+    _check_new(lab, file_paths)
+    chosen.check_dataset(lab, key)
     chosen.check(folder, files)
-    started = None if session else names.session_datetime
+    field, form = preferences.path_rules_session_date
+    started = parse_date(key[field], form) if field in key else names.session_datetime
     job = {
         **key,
+        "project_name": _known(lab.Project, "project_name", lab.project),
         "dataset_type": _known(lab.DatasetType, "dataset_type", chosen.dataset_type or kind),
         "session_datetime": _session_start(
             lab, key, session_datetime or started or chosen.recorded(folder)
@@ -177,27 +187,60 @@ def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress)
             f"The inbox {plan.inbox} is not there.",
             hint="Is the server's folder mounted? Check upload_path.",
         )
-    rows = []
-    for path in plan.files:
-        before = path.stat()
-        if plan.inbox == plan.root:
-            found = hash_file(path, progress=progress)
-        else:
-            found = copy_hashed(path, plan.inbox / plan.file_path(path), progress=progress)
-        _check_unchanged(path, before)
-        rows.append(_assigned(plan, path, found))
-    if set(_list_files(plan.folder)) != set(plan.files):
-        raise UploadError(
-            f"Files appeared in or vanished from {plan.folder} while it was copied.",
-            hint="Put it again when the recording has ended.",
-        )
-    with lab.connection.transaction:
-        _check_new(lab, [row["src_path"] for row in rows], lock=True)
+    made: list[Path] = []
+    before = {path: _state(path) for path in plan.files}
+    try:
+        rows = [_assigned(plan, path, _bring(plan, path, made, progress)) for path in plan.files]
+        _check_unchanged(plan.folder, before)
+    except (IntegrityError, UploadError):
+        _take_back(lab, plan, made)
+        raise
+    with _registering(lab), lab.connection.transaction:
+        _check_new(lab, [row["src_path"] for row in rows])
+        _check_there(plan, rows)
         lab.UploadJob.insert1(plan.job)
         job_id = int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0])
         lab.UploadJob.AssignedFiles.insert([{"job_id": job_id, **row} for row in rows])
     logger.info("Put %s as upload job %d", plan.folder, job_id)
     return job_id
+
+
+def _bring(plan: PutPlan, path: Path, made: list[Path], progress: Progress) -> Checksums:
+    """Copy one file to the inbox and hash it; ``made`` gets the copy if it was not there."""
+    if plan.inbox == plan.root:
+        return hash_file(path, progress=progress)
+    copy = plan.inbox / plan.file_path(path)
+    new = not copy.exists()
+    found = copy_hashed(path, copy, progress=progress)
+    if new:
+        made.append(copy)
+    return found
+
+
+def _take_back(lab: Any, plan: PutPlan, made: list[Path]) -> None:
+    """Remove the copies that a refused put made, as they would be in the way of the next.
+
+    The originals are where they were. A copy that another put has registered meanwhile stays.
+    """
+    with _registering(lab):
+        for copy in made:
+            file_path = copy.relative_to(plan.inbox).as_posix()
+            if not (lab.UploadJob.AssignedFiles & {"src_path": file_path}):
+                copy.unlink(missing_ok=True)
+    for folder in sorted({p for c in made for p in c.parents}, reverse=True):
+        if folder.is_relative_to(plan.inbox) and folder != plan.inbox:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+
+
+def _check_there(plan: PutPlan, rows: list[dict[str, Any]]) -> None:
+    """Look at the copies once more: a put of the same folder may just have taken one back."""
+    for row in rows:
+        copy = plan.inbox / row["src_path"]
+        if not copy.is_file() or copy.stat().st_size != row["src_size"]:
+            raise UploadError(
+                f"{copy} was changed or removed by another process.", hint="Put the folder again."
+            )
 
 
 def utc(timestamp_s: float) -> datetime:
@@ -258,21 +301,64 @@ def _check_subject(lab: Any, subject: str) -> None:
         )
 
 
-def _check_new(lab: Any, file_paths: list[str], *, lock: bool = False) -> None:
+def _check_paths(file_paths: list[str]) -> None:
+    """Refuse paths that no store or column can hold, before anything is copied."""
+    seen: dict[str, str] = {}
+    for file_path in file_paths:
+        validate_object_path(file_path)
+        if len(file_path) > _LONGEST_PATH:
+            raise UploadError(
+                f"{file_path} is a path of {len(file_path)} characters; {_LONGEST_PATH} are the "
+                "most.",
+                hint="Shorten the names of its folders.",
+            )
+        # other computers, and the database, do not tell such names apart
+        twin = seen.setdefault(_folded(file_path), file_path)
+        if twin != file_path:
+            raise UploadError(
+                f"{twin} and {file_path} differ only in case, accents or trailing spaces.",
+                hint="Give them names that every file system tells apart.",
+            )
+
+
+def _folded(file_path: str) -> str:
+    plain = unicodedata.normalize("NFKD", file_path)
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold().rstrip(" ")
+
+
+@contextmanager
+def _registering(lab: Any) -> Iterator[None]:
+    """Register one folder at a time, so that of two puts of one folder the second sees the first.
+
+    The transaction is begun after the lock is taken, as what it sees is fixed when it begins.
+    """
+    name, connection = f"labdata.put.{lab.UploadJob.database}", lab.connection
+    if connection.query("SELECT GET_LOCK(%s, 60)", (name,)).fetchone()[0] != 1:
+        raise UploadError(
+            "Another put has been registering for a minute.", hint="Put the folder again."
+        )
+    try:
+        yield
+    finally:
+        connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def _check_new(lab: Any, file_paths: list[str]) -> None:
     """Refuse files that a job or the database has already."""
     marks = ", ".join(["%s"] * len(file_paths))
     connection = lab.connection
-    suffix = " FOR UPDATE" if lock else ""
     row = connection.query(
         f"SELECT a.src_path, j.job_id, j.job_status FROM {lab.UploadJob.full_table_name} j "
         f"JOIN {lab.UploadJob.AssignedFiles.full_table_name} a USING (job_id) "
-        f"WHERE a.src_path IN ({marks}) ORDER BY j.job_id DESC LIMIT 1{suffix}",
+        f"WHERE a.src_path IN ({marks}) ORDER BY j.job_id DESC LIMIT 1",
         tuple(file_paths),
     ).fetchone()
     if row:
+        failed = row[2] == "FAILED"
         raise UploadError(
             f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).",
-            hint="`labdata upload --queue` shows the jobs.",
+            hint="`labdata upload --queue` shows the jobs"
+            + (f"; `labdata upload {row[1]} --reset-failed` tries it again." * failed or "."),
         )
     for table in (lab.File, lab.ProcessedFile):
         row = connection.query(
@@ -307,12 +393,20 @@ def _session_start(lab: Any, key: dict[str, str], found: datetime | None) -> dat
     return found
 
 
-def _check_unchanged(path: Path, before: Any) -> None:
-    after = path.stat()
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+def _check_unchanged(folder: Path, before: dict[Path, tuple[int, int]]) -> None:
+    """Look at every file again, once all are copied: one may have grown after its own turn."""
+    after = {path: _state(path) for path in _list_files(folder)}
+    changed = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
+    if changed:
         raise UploadError(
-            f"{path} changed while it was read.", hint="Put it again when it is whole."
+            f"{changed[0]} changed, appeared or vanished while {folder} was copied.",
+            hint="Put it again when the recording has ended.",
         )
+
+
+def _state(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _assigned(plan: PutPlan, path: Path, found: Checksums) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..database.locks import worker_lock
 from ..errors import IntegrityError, LabdataError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
@@ -68,7 +69,24 @@ def claimable_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
     all_hosts : bool, optional
         Also those meant for other hosts.
     """
-    query = lab.UploadJob & [{"job_status": status} for status in _CLAIMABLE]
+    return _jobs_in(lab, _CLAIMABLE, all_hosts=all_hosts)
+
+
+def failed_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
+    """Return the numbers of the failed jobs of this host, oldest first.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    all_hosts : bool, optional
+        Also those of other hosts.
+    """
+    return _jobs_in(lab, ("FAILED",), all_hosts=all_hosts)
+
+
+def _jobs_in(lab: Any, states: tuple[str, ...], *, all_hosts: bool) -> list[int]:
+    query = lab.UploadJob & [{"job_status": status} for status in states]
     query = query & {"project_name": lab.project}
     if not all_hosts:
         query = query & {"job_host": load_preferences().upload_host or socket.gethostname()}
@@ -105,13 +123,16 @@ def upload_job(
 
     Raises
     ------
+    UploadError
+        If there is no such job, it belongs to another project, or it failed before.
     LabdataError
         Why the job failed; the job then says so too.
     """
     if lab is None:
         from ..schema import default_lab as lab
     preferences = preferences or load_preferences()
-    with _worker_lock(lab, job_id) as alone:
+    _check_job(lab, job_id)
+    with worker_lock(lab.connection, f"upload.{lab.UploadJob.database}.{job_id}") as alone:
         claim = alone and _claim(lab, job_id)
         if not claim:
             return None
@@ -119,6 +140,10 @@ def upload_job(
             return _Upload(lab, preferences, job_id, claim).run(progress, on_size)
         except LabdataError as error:
             _finish(lab, job_id, claim, "FAILED", str(error))
+            raise
+        except Exception as error:
+            # a defect, or the database's refusal: not to be tried again and again by itself
+            _finish(lab, job_id, claim, "FAILED", f"{type(error).__name__}: {error}")
             raise
         except BaseException as error:
             # interrupted: give the job back, so that anybody may take it up again
@@ -145,8 +170,8 @@ def reset_failed(lab: Any, job_ids: list[int]) -> int:
         _update(
             lab,
             "SET job_waiting=1, job_status='WAITING', job_claim=NULL "
-            "WHERE job_id=%s AND job_status='FAILED'",
-            (job_id,),
+            "WHERE job_id=%s AND job_status='FAILED' AND project_name <=> %s",
+            (job_id, lab.project),
         )
         for job_id in job_ids
     )
@@ -166,7 +191,7 @@ class _Upload:
         on_size(3 * self.raw_bytes)
         rule = find_rule(self.job["job_rule"])
         files = self._verify_sources(progress)
-        with _staging(self.preferences, self.job["job_id"]) as staging:
+        with _staging(self.lab, self.preferences, self.job["job_id"]) as staging:
             context = UploadContext(files, self.key, staging, progress)
             output = rule.apply(context)
             rows = self._store(output, progress)
@@ -187,16 +212,18 @@ class _Upload:
             if path is None:
                 raise UploadError(
                     f"{row['src_path']} is not in the inbox of this host.",
-                    hint=f"Looked in {', '.join(map(str, folders))}.",
+                    hint=f"Looked in {', '.join(map(str, folders))}. Copy it there from the rig "
+                    f"and `labdata upload {self.job['job_id']} --reset-failed`.",
                 )
             found = hash_file(path, progress=progress)
             if found.sha256 != row["src_sha256"]:
                 raise IntegrityError(
                     f"{path} differs from what was put: {found.size_bytes} bytes with SHA-256 "
                     f"{found.sha256[:12]}, {row['src_size']} with {row['src_sha256'][:12]} put.",
-                    hint="It was changed or damaged in the inbox; put the folder again.",
+                    hint="It was changed or damaged in the inbox. Put the original in its place "
+                    f"and `labdata upload {self.job['job_id']} --reset-failed`.",
                 )
-            files.append(PutFile(path, row["src_path"]))
+            files.append(PutFile(path, row["src_path"], found.sha256))
         return tuple(files)
 
     def _store(self, output: RuleOutput, progress: Progress) -> list[dict[str, Any]]:
@@ -282,17 +309,33 @@ class _Upload:
         )
 
 
-@contextmanager
-def _worker_lock(lab: Any, job_id: int) -> Iterator[bool]:
-    """Hold the server's lock of a job; yields False if another worker holds it."""
-    name = f"labdata.upload.{lab.UploadJob.database}.{job_id}"
-    connection = lab.connection
-    taken = connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1
-    try:
-        yield taken
-    finally:
-        if taken:
-            connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+def _check_job(lab: Any, job_id: int) -> None:
+    """Refuse a job that is not to be uploaded, or not into the tables of this project."""
+    row = lab.connection.query(
+        f"SELECT project_name, job_status, job_log FROM {lab.UploadJob.full_table_name} "
+        "WHERE job_id=%s",
+        (job_id,),
+    ).fetchone()
+    if row is None:
+        raise UploadError(
+            f"There is no upload job {job_id}.", hint="`labdata upload --queue` shows the jobs."
+        )
+    project, status, log = row
+    if project != lab.project:
+        raise UploadError(
+            f"Upload job {job_id} belongs to {_named(project)}; these are the tables of "
+            f"{_named(lab.project)}.",
+            hint=f"Use `labdata upload -p {project}`." if project else "Leave -p out.",
+        )
+    if status == "FAILED":
+        raise UploadError(
+            f"Upload job {job_id} failed before: {log}",
+            hint=f"Once that is mended, `labdata upload {job_id} --reset-failed`.",
+        )
+
+
+def _named(project: str | None) -> str:
+    return f"project {project!r}" if project else "no project"
 
 
 def _claim(lab: Any, job_id: int) -> str | None:
@@ -301,8 +344,8 @@ def _claim(lab: Any, job_id: int) -> str | None:
     changed = _update(
         lab,
         "SET job_waiting=0, job_status='WORKING', job_claim=%s, job_starttime=%s, "
-        f"job_endtime=NULL WHERE job_id=%s AND job_status IN ({marks})",
-        (claim, datetime.now(UTC).replace(tzinfo=None), job_id, *_CLAIMABLE),
+        f"job_endtime=NULL WHERE job_id=%s AND job_status IN ({marks}) AND project_name <=> %s",
+        (claim, datetime.now(UTC).replace(tzinfo=None), job_id, *_CLAIMABLE, lab.project),
     )
     return claim if changed == 1 else None
 
@@ -329,11 +372,19 @@ def _update(lab: Any, clause: str, values: tuple[Any, ...]) -> int:
 
 
 @contextmanager
-def _staging(preferences: Preferences, job_id: int) -> Iterator[Path]:
-    """Yield an empty folder of the job's own; what a killed worker left in it is removed."""
+def _staging(lab: Any, preferences: Preferences, job_id: int) -> Iterator[Path]:
+    """Yield an empty folder of the job's own; what killed workers left is removed.
+
+    A worker killed after its commit leaves a folder that no upload of that job comes back to, so
+    the folders of all jobs that are done go.
+    """
     scratch = absolute_folder("scratch_path", preferences.scratch_path)
-    staging = scratch / f"labdata-upload-{job_id}"
-    shutil.rmtree(staging, ignore_errors=True)
+    prefix = f"labdata-upload-{lab.UploadJob.database}-"
+    staging = scratch / f"{prefix}{job_id}"
+    done = (lab.UploadJob & {"job_status": "COMPLETED"}).fetch("job_id")
+    left = {scratch / f"{prefix}{number}" for number in done} & set(scratch.glob(f"{prefix}*"))
+    for folder in left | {staging}:
+        shutil.rmtree(folder, ignore_errors=True)
     staging.mkdir(parents=True)
     try:
         yield staging
