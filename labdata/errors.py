@@ -7,6 +7,8 @@ a defect of labdata itself.
 
 from __future__ import annotations
 
+import traceback
+
 
 class LabdataError(Exception):
     """Base of all errors that labdata raises on purpose.
@@ -26,6 +28,14 @@ class LabdataError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows in place of a traceback: what, what to do, and where."""
+        lines = [f"{type(self).__name__}: {self.message}"]
+        lines += [f"  {self.hint}"] if self.hint else []
+        frames = traceback.extract_tb(self.__traceback__)
+        cells = [f for f in frames if "ipython-input" in f.filename or "ipykernel_" in f.filename]
+        return lines + [f"  at line {f.lineno} of the cell: {f.line}" for f in cells[:1]]
 
 
 class PreferenceError(LabdataError):

@@ -175,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ..errors import LabdataError
 
     try:
-        _make_preferences()
+        if line[:1] != ["demo"]:  # which has preferences of its own
+            _make_preferences()
         return execute(line)
     except SystemExit as end:
         return int(end.code or 0)

@@ -6,11 +6,15 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import date, datetime
 from typing import Any
 
 from ..progress import Progress
 from . import write
+
+#: Whether the command runs in a notebook cell, where tables are HTML.
+in_notebook: ContextVar[bool] = ContextVar("in_notebook", default=False)
 
 
 def print_rows(
@@ -39,6 +43,9 @@ def print_rows(
         return
     if not rows:
         write(empty)
+        return
+    if in_notebook.get():
+        _display_rows(rows, columns)
         return
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -126,14 +133,16 @@ def show_progress(
     )
     from rich.progress import Progress as RichProgress
 
+    terminal = Console() if in_notebook.get() else Console(file=sys.stderr)
     bar = RichProgress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
+        console=terminal,
         transient=True,
+        disable=not (terminal.is_terminal or terminal.is_jupyter),
     )
     with bar:
         task = bar.add_task(title, total=total)
@@ -165,13 +174,14 @@ def show_steps(title: str) -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress as RichProgress
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    terminal = Console(file=sys.stderr)
+    terminal = Console() if in_notebook.get() else Console(file=sys.stderr)
     bar = RichProgress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
         console=terminal,
         transient=True,
+        disable=not (terminal.is_terminal or terminal.is_jupyter),
     )
     with bar:
         task = bar.add_task(title)
@@ -179,9 +189,25 @@ def show_steps(title: str) -> Iterator[Callable[[str], None]]:
         def step(text: str) -> None:
             bar.update(task, description=text)
             if not terminal.is_terminal:
-                write(text, error=True)
+                write(text, error=not in_notebook.get())
 
         yield step
+
+
+def _display_rows(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+    from IPython.display import HTML, display
+
+    from ..markup import card, rows_table
+
+    shown = [
+        [
+            r.get(c) if isinstance(r.get(c), int | float) and c != "size" else show(r.get(c), c)
+            for c in columns
+        ]
+        for r in rows
+    ]
+    headings = [column.replace("_", " ") for column in columns]
+    display(HTML(card(rows_table("", headings, shown))))
 
 
 def _plain(value: Any) -> Any:

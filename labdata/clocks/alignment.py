@@ -174,7 +174,7 @@ def _chance(stream: Train, clock: Train, least_unmatched: float) -> float:
     # A pause counts once, however long.
     gaps = [int((np.diff(t.numbering.number) > 1).sum()) for t in (stream, clock)]
     coincidences = gaps[0] * gaps[1] / n
-    return 1.0 + float(least_unmatched > 0.01 * n) + 4.0 * coincidences**0.5
+    return 1.0 + float(least_unmatched > 0.01 * n) + 4.0 * float(np.sqrt(coincidences))
 
 
 def _correlate(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -167,7 +167,7 @@ def _levels(values: ArrayLike, times: FloatArray) -> NDArray[np.bool_]:
 def _drop_narrow(
     times: FloatArray, levels: NDArray[np.bool_], fraction: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Remove pulses and gaps much shorter than the median, the shortest of neighbours first."""
+    """Remove pulses and gaps much shorter than the median one, shortest of neighbours first."""
     usual = np.array([_usual_length(times, levels, kind) for kind in (False, True)])
     glitches = [np.empty(0)]
     while len(times) > 2:

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
 from labdata.objects._attrs import Sync, base_attrs, plain, require_kind
-from labdata.objects._expression import evaluate
 from labdata.objects._groups import group, is_grouped, positions, unit_labels
+from labdata.objects.expression import evaluate
 
 #: Units of the coordinates and variables that labdata itself uses.
 KNOWN_UNITS = {
@@ -320,9 +320,10 @@ def concat_spikes(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     parts = [p.drop_vars([n for n in p.variables if n not in shared]) for p in parts]
     names = {d: [n for n in parts[0].variables if parts[0][n].dims == (d,)] for d in parts[0].dims}
     by_unit = xr.concat([p[names["unit"]] for p in parts], dim="unit")
-    by_spike = xr.concat([p[names["spike"]].drop_dims("unit") for p in parts], dim="spike")
-    joined = xr.merge([by_spike, by_unit], combine_attrs="drop")
-    return tidy(joined.assign_attrs(_joined_attrs(parts)))
+    flat = [p[names["spike"]].drop_vars("unit", errors="ignore") for p in parts]
+    joined = xr.merge([xr.concat(flat, dim="spike"), by_unit], combine_attrs="override")
+    joined.attrs = _joined_attrs(parts)
+    return tidy(joined)
 
 
 def _joined_attrs(parts: list[xr.Dataset]) -> dict[str, Any]:

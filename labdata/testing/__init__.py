@@ -10,6 +10,7 @@ No data files and no packages beyond labdata's own are needed.
 from __future__ import annotations
 
 from labdata.testing.lab import LabTruth, SessionTruth, write_lab
+from labdata.testing.lab_folder import use_lab_folder
 from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
 from labdata.testing.spikeglx_run import write_spikeglx_run
 from labdata.testing.truth import ClockTruth, GroundTruth, ProbeTruth
@@ -23,6 +24,7 @@ __all__ = [
     "ProbeSpec",
     "ProbeTruth",
     "SessionTruth",
+    "use_lab_folder",
     "write_lab",
     "write_spikeglx_run",
 ]

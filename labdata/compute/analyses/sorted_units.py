@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -76,6 +79,14 @@ class SortedProbe:
     n_pre_samples: int = 0
 
 
+@contextlib.contextmanager
+def quiet_third_party() -> Iterator[None]:
+    """Keep SpikeInterface's notices to its own developers from the user."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"spikeinterface|sklearn|hdbscan|numba")
+        yield
+
+
 def extract_units(
     recording: Any, sorting: Any, probe: SortedProbe, n_jobs: int = 1
 ) -> SortedProbe:
@@ -98,9 +109,7 @@ def extract_units(
         The same probe with its units; spikes beyond the recording's ends and units without
         spikes are left out.
     """
-    import spikeinterface as si
     import spikeinterface.preprocessing as spre
-    from spikeinterface.core import get_noise_levels
     from spikeinterface.curation import remove_excess_spikes
 
     filtered = spre.common_reference(
@@ -113,6 +122,16 @@ def extract_units(
     probe = replace(probe, segment_uv=snippet.astype("float32"), segment_offset=start)
     if len(sorting.unit_ids) == 0:
         return probe
+    with quiet_third_party():
+        units, n_pre_samples = _measure(sorting, filtered, n_jobs)
+    return replace(probe, units=units, n_pre_samples=n_pre_samples)
+
+
+def _measure(sorting: Any, filtered: Any, n_jobs: int) -> tuple[tuple[SortedUnit, ...], int]:
+    """Return the units of a sorting, and the samples of a waveform before the spike."""
+    import spikeinterface as si
+    from spikeinterface.core import get_noise_levels
+
     jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": False}
     analyzer = si.create_sorting_analyzer(sorting, filtered, sparse=False, return_in_uV=True)
     analyzer.compute("random_spikes", max_spikes_per_unit=300, seed=0)
@@ -124,8 +143,7 @@ def extract_units(
     noise = get_noise_levels(filtered, return_in_uV=True, method="mad")
     templates = analyzer.get_extension("templates")
     medians = templates.get_templates(operator="median")
-    units = _collect(analyzer, medians, noise)
-    return replace(probe, units=units, n_pre_samples=int(templates.nbefore))
+    return _collect(analyzer, medians, noise), int(templates.nbefore)
 
 
 def insert_sorting(

@@ -9,8 +9,11 @@ at all.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -22,7 +25,9 @@ from typing import Any, ClassVar
 from ...errors import MissingPackageError, TaskError
 from ...preferences import absolute_folder, load_preferences
 from ..analysis import Analysis, TaskContext
-from .sorted_units import SortedProbe, extract_units, insert_sorting
+from .sorted_units import SortedProbe, extract_units, insert_sorting, quiet_third_party
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_SORTER = "spykingcircus2"
 
@@ -284,20 +289,26 @@ def _run_sorter(recording: Any, folder: Path, parameters: Mapping[str, Any]) -> 
     from spikeinterface.sorters import run_sorter
     from spikeinterface.sorters.utils import SpikeSortingError
 
-    si.set_global_job_kwargs(n_jobs=_n_jobs(parameters), chunk_duration="1s", progress_bar=False)
+    jobs = {"n_jobs": _n_jobs(parameters), "chunk_duration": "1s", "progress_bar": False}
+    si.set_global_job_kwargs(**jobs)
+    said = io.StringIO()
     try:
-        return run_sorter(
-            parameters["sorter"],
-            recording,
-            folder=folder,
-            verbose=False,
-            raise_error=True,
-            with_output=True,
-            **parameters["sorter_parameters"],
-        )
+        with quiet_third_party(), contextlib.redirect_stdout(said):
+            return run_sorter(
+                parameters["sorter"],
+                recording,
+                folder=folder,
+                verbose=False,
+                raise_error=True,
+                with_output=True,
+                **parameters["sorter_parameters"],
+            )
     except SpikeSortingError as error:
-        last = [line for line in str(error).splitlines() if line.strip()][-1:]
+        cause = error.__cause__ or error.__context__ or error
+        last = [line for line in str(cause).splitlines() if line.strip()][-1:]
         raise TaskError(
             f"{parameters['sorter']} failed: {' '.join(last)}",
             hint="Is the recording long enough, and does it hold spikes?",
         ) from error
+    finally:
+        logger.debug("%s said: %s", parameters["sorter"], said.getvalue())

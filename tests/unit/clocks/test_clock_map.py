@@ -30,7 +30,7 @@ def test_times_inside_the_pulses_are_right_to_within_a_sample(world, kwargs):
     fitted = fit_clock(w.pulses("stream"), w.pulses("clock"), **w.spans)
     error = w.error(fitted)
     assert np.abs(error).max() < SAMPLE_S
-    # A sample number says when a sample ended, up to a sample late: that constant is not the map's.
+    # A sample number says when a sample ended, up to a sample late: not the map's constant.
     assert np.std(error) < 1e-5
     assert abs(np.mean(error)) < 0.6 * SAMPLE_S
     assert not fitted.report.ambiguous_offset
@@ -87,7 +87,7 @@ def test_times_too_far_outside_are_refused_where_a_limit_is_set():
     pulses = np.arange(100.0)
     fitted = fit_clock(pulses, pulses, stream="imec0", max_extrapolation_s=10)
     fitted.apply([109.0, np.nan])
-    with pytest.raises(ClockError, match="imec0 lies 12.000 s outside"):
+    with pytest.raises(ClockError, match=r"imec0 lies 12\.000 s outside"):
         fitted.apply([5.0, 111.0])
 
 

@@ -111,7 +111,7 @@ def test_any_zarr_reader_opens_it(raw: Path, packed: Path) -> None:
 def test_a_range_reads_only_its_chunks(raw: Path, tmp_path: Path) -> None:
     path = compress_band(raw, tmp_path / "x.zarr.zip", chunk_s=0.01).path
     samples = open_zarr_band(path).samples
-    store = samples._group.store  # type: ignore[attr-defined]
+    store = samples._array.store  # type: ignore[attr-defined]
     read: list[str] = []
     original = type(store).__getitem__
 

@@ -1,0 +1,196 @@
+"""The doctor's live checks, one a part of the lab."""
+
+from __future__ import annotations
+
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ..errors import LabdataError
+from ..preferences import Preferences, absolute_folder
+
+#: Optional package -> the extra that installs it, and what it is for.
+OPTIONAL = {
+    "spikeinterface": ("sorting", "spike sorting"),
+    "bokeh": ("widgets", "explorers in the notebook"),
+    "voila": ("dashboards", "dashboards in the browser"),
+    "jupyterlab": ("notebook", "notebooks"),
+    "matplotlib": ("notebook", "plots of the user guide"),
+    "keyring": ("keyring", "passwords in the system's keyring"),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one check found.
+
+    Attributes
+    ----------
+    name : str
+        What was checked.
+    state : str
+        ``ok``, ``failed``, or ``absent`` for something optional.
+    message : str
+        What was found.
+    hint : str
+        What to do about it.
+    """
+
+    name: str
+    state: str
+    message: str
+    hint: str = ""
+
+
+def check_all(preferences: Preferences) -> list[Check]:
+    """Try everything that the preferences name.
+
+    Parameters
+    ----------
+    preferences : Preferences
+        The user's.
+    """
+    return [
+        _check_file(preferences),
+        _check_database(preferences),
+        *_check_stores(preferences),
+        *_check_folders(preferences),
+        *_check_packages(),
+    ]
+
+
+def _check_file(preferences: Preferences) -> Check:
+    path = preferences.file
+    if path is None:
+        return Check("preferences", "absent", "no file")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return Check(
+            "preferences",
+            "failed",
+            f"others can read {path} (mode {mode:04o}), and it may hold secrets",
+            f"chmod 600 {path}",
+        )
+    return Check("preferences", "ok", "readable by you only")
+
+
+def _check_database(preferences: Preferences) -> Check:
+    from ..database.connection import connect
+
+    began = time.monotonic()
+    try:
+        connection = connect()
+        server = str(connection.query("SELECT @@version").fetchone()[0])
+        from ..schema import default_lab
+
+        n_subjects = len(default_lab.Subject())
+    except LabdataError as error:
+        return Check("database", "failed", error.message, error.hint or "")
+    except connection_errors() as error:
+        return Check(
+            "database",
+            "failed",
+            f"the database refused: {error.args[-1] if error.args else error}",
+            "Ask the administrator whether your account may use this project.",
+        )
+    took_ms = (time.monotonic() - began) * 1e3
+    where = f"embedded in {connection.embedded.folder}" if connection.embedded else ""
+    where = where or f"{preferences.database.user}@{preferences.database.host}"
+    project = preferences.database.project or "no project"
+    return Check(
+        "database", "ok", f"{where}; {server}; {project}; {n_subjects} subjects; {took_ms:.0f} ms"
+    )
+
+
+def connection_errors() -> tuple[type[Exception], ...]:
+    """Return what DataJoint and pymysql raise when a server refuses."""
+    import datajoint as dj
+    import pymysql
+
+    return (dj.errors.DataJointError, pymysql.MySQLError)
+
+
+def _check_stores(preferences: Preferences) -> Iterator[Check]:
+    from ..schema.files import open_store
+
+    for name in preferences.storage:
+        try:
+            store = open_store(name, preferences)
+            report = store.check_access()
+        except LabdataError as error:
+            yield Check(f"store {name}", "failed", error.message, error.hint or "")
+            continue
+        wrong = [step for step in report.steps if not step.ok]
+        if wrong:
+            said = "; ".join(f"{step.name}: {step.message}" for step in wrong)
+            yield Check(
+                f"store {name}",
+                "failed",
+                f"{store.describe()}: {said}",
+                f"Check storage.{name} in the preference file, and your rights there.",
+            )
+        else:
+            done = ", ".join(step.name for step in report.steps)
+            yield Check(f"store {name}", "ok", f"{store.describe()}: {done}")
+    upload = preferences.upload_storage
+    if upload and upload not in preferences.storage:
+        yield Check(
+            "upload_storage",
+            "failed",
+            f"names {upload!r}, which is no store",
+            f"Choose one of: {', '.join(preferences.storage) or 'none are described'}.",
+        )
+
+
+def _check_folders(preferences: Preferences) -> Iterator[Check]:
+    folders = [(f"local_paths[{i}]", p) for i, p in enumerate(preferences.local_paths)]
+    folders.append(("scratch_path", preferences.scratch_path))
+    if preferences.upload_path:
+        folders.append(("upload_path", preferences.upload_path))
+    for name, text in folders:
+        try:
+            folder = absolute_folder(name, text)
+        except LabdataError as error:
+            yield Check(name, "failed", error.message, error.hint or "")
+            continue
+        yield _check_folder(name, folder)
+
+
+def _check_folder(name: str, folder: Path) -> Check:
+    import os
+    import shutil
+
+    if not folder.exists():
+        if name == "scratch_path":
+            return Check(name, "ok", f"{folder} will be made when it is needed")
+        # a folder at home is made at need; elsewhere a missing one may be an unmounted disk
+        state = "absent" if folder.is_relative_to(Path.home()) else "failed"
+        return Check(
+            name,
+            state,
+            f"{folder} does not exist",
+            f"mkdir -p '{folder}', mount it, or correct {name.partition('[')[0]}.",
+        )
+    if not folder.is_dir():
+        return Check(name, "failed", f"{folder} is not a folder", f"Correct {name}.")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return Check(name, "failed", f"{folder} cannot be read", "Ask for the right to read it.")
+    free = shutil.disk_usage(folder).free / 2**30
+    writable = "" if os.access(folder, os.W_OK) else ", read only"
+    return Check(name, "ok", f"{folder}, {free:.0f} GiB free{writable}")
+
+
+def _check_packages() -> Iterator[Check]:
+    for package, (extra, purpose) in OPTIONAL.items():
+        try:
+            yield Check(package, "ok", f"{version(package)}, for {purpose}")
+        except PackageNotFoundError:
+            yield Check(
+                package,
+                "absent",
+                f"not installed, for {purpose}",
+                f"pip install 'labdata-jupyter[{extra}]'",
+            )

@@ -1,0 +1,47 @@
+"""Make a small lab with known answers, and run everything on it.
+
+Writes two subjects with SpikeGLX recordings whose spikes, clocks and stimuli are known, brings
+them in as a user would (put, upload, run, StreamSync), compares with the truth, and opens the
+dashboard. Everything stays in one folder; running it again goes on from, or shows, what is there.
+
+Examples:
+  labdata demo                       report, then the dashboard in the browser
+  labdata demo --once                only the report
+  labdata demo --no-browser          report, then the dashboard's address
+"""
+
+from __future__ import annotations
+
+import argparse
+
+DEFAULT_FOLDER = "~/labdata-demo"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument(
+        "--folder", default=DEFAULT_FOLDER, help="where it all goes (default: %(default)s)"
+    )
+    parser.add_argument("--once", action="store_true", help="stop after the report")
+    parser.add_argument("--no-browser", action="store_true", help="print the dashboard's address")
+    parser.add_argument("--port", type=int, help="port of the dashboard (default: a free one)")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="length of the sorted recording"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the lab, report, and show it."""
+    from ..testing import use_lab_folder
+
+    folder = use_lab_folder(options.folder)
+    from .demo_lab import build_lab
+    from .demo_report import print_report
+    from .serve import show_dashboard
+
+    lab = build_lab(folder, seconds=options.seconds)
+    print_report(lab)
+    if not options.once:
+        key = lab.main_key
+        query = {"subject": key["subject_name"], "session": key["session_name"]}
+        show_dashboard(query, browser=not options.no_browser, port=options.port)

@@ -1,0 +1,39 @@
+"""Serving a dashboard from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import MissingPackageError
+from . import write
+
+
+def show_dashboard(query: Mapping[str, str], *, browser: bool, port: int | None) -> None:
+    """Serve the spike-sorting dashboard until it is interrupted.
+
+    Parameters
+    ----------
+    query : mapping
+        Where it begins, as in its address.
+    browser : bool
+        Open the browser.
+    port : int or None
+        Port on loopback; a free one by default.
+
+    Raises
+    ------
+    MissingPackageError
+        If the dashboards' packages are not installed.
+    """
+    try:
+        from labdata_widgets.server import serve_dashboard
+    except ImportError:
+        raise MissingPackageError("labdata_widgets with Voilà", "dashboards") from None
+    server = serve_dashboard(query=dict(query), port=port, open_browser=browser)
+    try:
+        write(f"\nDashboard: {server.url}\nCtrl-C ends it.")
+        server.wait()
+    except KeyboardInterrupt:
+        write("")
+    finally:
+        server.stop()
