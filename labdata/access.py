@@ -229,6 +229,7 @@ def _lab_of(key: Any, lab: Any) -> Any:
 
 def _one(table: Any, key: Any, noun: str, choices: tuple[str, ...]) -> dict[str, Any]:
     """Return the one row of a table that a key selects."""
+    _refuse_unknown(table.lab, key)
     restriction = key if isinstance(key, Mapping | list) else key.proj()
     rows = (table & restriction).fetch(as_dict=True)
     if len(rows) == 1:
@@ -245,6 +246,29 @@ def _one(table: Any, key: Any, noun: str, choices: tuple[str, ...]) -> dict[str,
         f"{_shown(key)} selects {len(rows)} {noun}s: {listed}.",
         hint=f"Say which, by {', '.join(('session_name', *choices))}.",
     )
+
+
+def _refuse_unknown(lab: Any, key: Any) -> None:
+    """Refuse names that no table has: a misspelt one would restrict nothing, without a word.
+
+    Attributes of other tables pass, so that the key of a unit selects its sorting.
+    """
+    import difflib
+
+    given = {name for k in (key if isinstance(key, list) else [key]) for name in _names(k)}
+    tables = (lab.SpikeSorting.Unit, lab.DatasetEvents.Digital, lab.Dataset, lab.Session)
+    known = {name for table in tables for name in table.heading.names}
+    unknown = sorted(given - known)
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        raise QueryError(
+            f"There is no attribute {unknown[0]!r} to select by.",
+            hint=f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}.",
+        )
+
+
+def _names(key: Any) -> list[str]:
+    return list(key) if isinstance(key, Mapping) else []
 
 
 def _shown(key: Any) -> str:

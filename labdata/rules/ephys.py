@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import IntegrityError, RuleError
 from ..formats import spikeglx
 from ..formats.zarr_band import SUFFIX, compress_band, verify_band
-from ..schema.ephys_events import insert_stream
+from ..schema.ephys_events import first_samples, insert_stream
 from .base import PutFile, RuleOutput, UploadContext, UploadRule
 
 _COMPRESSED = ("ap", "lf")
@@ -99,6 +99,7 @@ class EphysRule(UploadRule):
                 {**probe, "file_path": path, "storage": files[path]["storage"]}
                 for path in output.facts["probe_files"][meta.probe_num]
             )
+        starts = first_samples([m for m in run.streams if m.name in output.facts["events"]])
         for meta in run.streams:
             if meta.name in output.facts["events"]:
                 insert_stream(
@@ -108,7 +109,7 @@ class EphysRule(UploadRule):
                     output.facts["events"][meta.name],
                     sampling_rate_hz=meta.sampling_rate_hz,
                     n_samples=meta.n_samples,
-                    first_sample=meta.first_sample,
+                    first_sample=starts.get(meta.stream_name),
                 )
 
 

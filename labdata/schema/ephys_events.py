@@ -18,7 +18,7 @@ def insert_stream(
     *,
     sampling_rate_hz: float,
     n_samples: int,
-    first_sample: int = 0,
+    first_sample: int | None = None,
 ) -> int:
     """Insert the digital lines of one stream; lines that are there already are left alone.
 
@@ -38,7 +38,7 @@ def insert_stream(
         Length of the stream.
     first_sample : int, optional
         Samples between the start of the run's acquisition and the stream's first sample, which
-        places streams of one run against each other; 0 says nothing.
+        places streams of one run against each other; None if it is not known.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def insert_stream(
             **stream,
             "sampling_rate": sampling_rate_hz,
             "n_samples": n_samples,
-            "first_sample": first_sample or None,
+            "first_sample": first_sample,
         },
         skip_duplicates=True,
     )
@@ -78,6 +78,7 @@ def add_events(recordings: Any) -> int:
     added = 0
     for key in recordings.fetch("KEY"):
         files = lab.File & (lab.Dataset.DataFiles & key).proj()
+        bands = []
         for row in files.fetch(as_dict=True):
             name = row["file_path"]
             if not name.endswith(("nidq.bin", "obx.bin", ".ap.bin", ".ap.zarr.zip")):
@@ -87,7 +88,9 @@ def add_events(recordings: Any) -> int:
                     as_dict=True
                 )
                 open_in_place(meta_row)
-            band = open_stored_band(open_in_place(row))
+            bands.append(open_stored_band(open_in_place(row)))
+        starts = first_samples([band.meta for band in bands])
+        for band in bands:
             added += insert_stream(
                 lab,
                 key,
@@ -95,9 +98,27 @@ def add_events(recordings: Any) -> int:
                 spikeglx.band_digital_events(band),
                 sampling_rate_hz=band.sampling_rate_hz,
                 n_samples=band.n_samples,
-                first_sample=band.meta.first_sample,
+                first_sample=starts.get(band.meta.stream_name),
             )
     return added
+
+
+def first_samples(streams: Iterable[spikeglx.SpikeGLXMeta]) -> dict[str, int]:
+    """Return the first samples of a run's streams since its acquisition began, where known.
+
+    Parameters
+    ----------
+    streams : iterable of SpikeGLXMeta
+        The streams of one run, without LF bands.
+
+    Returns
+    -------
+    dict of str to int
+        By stream name. Empty if all state 0: that is what is written where it is not known, and
+        streams of different devices do not begin at the same instant.
+    """
+    found = {meta.stream_name: meta.first_sample for meta in streams}
+    return found if any(found.values()) else {}
 
 
 def open_stored_band(path: Path) -> Any:

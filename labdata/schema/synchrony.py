@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -55,6 +56,11 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
     ------
     ClockError
         If the pulses cannot be matched within the tolerance.
+
+    Warns
+    -----
+    UnsyncedWarning
+        If another offset, by whole periods of the pulses, explains them about as well.
     """
     stream = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
     clock = {
@@ -77,12 +83,15 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
         settings["offset_hint_s"] = mine.start_s - theirs.start_s
     arguments = (mine.times_s, mine.values, theirs.times_s, theirs.values)
     try:
-        return synchronise(*arguments, **settings)
+        found = synchronise(*arguments, **settings)
     except ClockError:
         if not force:
             raise
-    loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
-    return synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
+        loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
+        found = synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
+    if found.report.ambiguous_offset:
+        _warn_user(f"{'/'.join(row[k] for k in _DATASET)} {found.report.warnings[0]}")
+    return found
 
 
 def clock_maps(
@@ -134,11 +143,9 @@ def warn_unsynced(streams: Iterable[StreamKey]) -> None:
     """
     names = sorted({f"{s}/{n}/{d} {stream}" for s, n, d, stream in streams})
     if names:
-        warnings.warn(
+        _warn_user(
             f"Not synchronised, times are on the stream's own clock: {'; '.join(names)}. "
-            "Insert the common pulses into StreamSync.",
-            UnsyncedWarning,
-            stacklevel=4,
+            "Insert the common pulses into StreamSync."
         )
 
 
@@ -155,12 +162,18 @@ def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
     n_outside = int(np.count_nonzero(clock_map.extrapolated(values)))
     if n_outside:
         first, last = clock_map.report.covered_s
-        warnings.warn(
+        _warn_user(
             f"{n_outside} of {np.size(values)} times are outside the pulses ({first:.3f} to "
-            f"{last:.3f} s) and extrapolated at the fitted rate.",
-            UnsyncedWarning,
-            stacklevel=3,
+            f"{last:.3f} s) and extrapolated at the fitted rate."
         )
+
+
+def _warn_user(text: str) -> None:
+    """Warn at the line of the first caller outside labdata, so that it is shown there."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labdata."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UnsyncedWarning, stacklevel=level)
 
 
 @dataclass(frozen=True)

@@ -241,3 +241,9 @@ def shared() -> Path:
 @pytest.fixture
 def run_child() -> Callable[[Callable[[], Any]], int]:
     return in_child
+
+
+@pytest.fixture(scope="session")
+def rig_maker() -> Callable[[Path, Path], contextlib.AbstractContextManager[Rig]]:
+    """For rigs that live longer than a test."""
+    return make_rig

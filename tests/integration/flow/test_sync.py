@@ -330,6 +330,36 @@ def test_a_clock_in_another_dataset_of_the_session(two_sessions, lab_rig, small_
     check_error(relation.apply(own, warn=False) - run.nidq.seconds_at(probe.clock.true_at(own)))
 
 
+def test_an_offset_that_may_be_another_is_warned_of_wherever_it_is_used(lab_rig):
+    """A plain 1 Hz wave on streams of which no length is known: any whole second would do."""
+    lab = lab_rig.lab
+    lab.Session.insert1({**KEY, "session_datetime": "2024-03-05"}, ignore_extra_fields=True)
+    lab.Dataset.insert1(KEY)
+    for stream, line, first, n in (("imec0", 6, 0.2, 20), ("nidq", 7, 3.4, 26)):
+        lab.DatasetEvents.insert1({**KEY, "stream_name": stream}, allow_direct_insert=True)
+        times = first + np.arange(n)
+        lab.DatasetEvents.Digital.insert1(
+            {
+                **KEY,
+                "stream_name": stream,
+                "event_name": line,
+                "event_timestamps": np.sort(np.concatenate([times, times + 0.5])),
+                "event_values": np.tile([1, 0], n).astype("int8"),
+            },
+            allow_direct_insert=True,
+        )
+    relation = sync(lab, KEY)
+    for use in (
+        lambda: relation.apply(np.array([5.0]), warn=False),
+        lambda: (lab.DatasetEvents.Digital & KEY).fetch_synced(),
+        lambda: labdata.events(KEY),
+    ):
+        with pytest.warns(UnsyncedWarning, match=r"JC1/20240305_100000/ephys_g0.*ambiguous"):
+            use()
+    with pytest.warns(UnsyncedWarning):
+        assert labdata.events(KEY).attrs["sync_note"]
+
+
 def test_plot_synced_draws_every_line_and_names_the_unsynced(two_sessions):
     pytest.importorskip("matplotlib").use("Agg")
     from matplotlib.figure import Figure

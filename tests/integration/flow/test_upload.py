@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import signal
 import threading
 import time
@@ -144,12 +145,32 @@ def test_every_line_of_every_stream_has_both_edges(lab_rig, put_run, small_run):
     assert {s["stream_name"]: s["sampling_rate"] for s in streams} == rates
     (run,) = spikeglx.find_runs(lab_rig.rig / DATASET)
     assert {s["stream_name"]: s["first_sample"] for s in streams} == {
-        m.stream_name: m.first_sample or None for m in run.streams
+        m.stream_name: m.first_sample for m in run.streams
     }
+    starts_s = {s["stream_name"]: s["first_sample"] / s["sampling_rate"] for s in streams}
+    assert starts_s["imec0"] - starts_s["nidq"] == pytest.approx(
+        probe.clock.start_s - truth.nidq.start_s, abs=1e-4
+    )
     assert {s["stream_name"]: s["n_samples"] for s in streams} == {
         "nidq": truth.nidq.n_samples,
         "imec0": probe.clock.n_samples,
     }
+
+
+@pytest.mark.parametrize(
+    ("stated", "stored"), [((0, 0), (None, None)), ((0, 21930), (0, 21930)), ((5, 0), (5, 0))]
+)
+def test_a_first_sample_of_0_means_0_only_beside_another(lab_rig, small_run, stated, stored):
+    folder = lab_rig.record(small_run.run_folder)
+    for meta, first in zip(("nidq", "imec0.ap"), stated, strict=True):
+        (path,) = folder.rglob(f"*.{meta}.meta")
+        text = re.sub("firstSample=.*", f"firstSample={first}", path.read_text())
+        path.write_text(text)
+    lab_rig.upload(lab_rig.put(folder))
+    rows = lab_rig.lab.DatasetEvents.fetch("stream_name", "first_sample", as_dict=True)
+    assert {r["stream_name"]: r["first_sample"] for r in rows} == dict(
+        zip(("nidq", "imec0"), stored, strict=True)
+    )
 
 
 def test_streams_are_never_synchronised_by_an_upload(lab_rig, put_run):

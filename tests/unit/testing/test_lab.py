@@ -57,10 +57,17 @@ def test_one_session_has_damaged_sync(lab: LabTruth) -> None:
     assert damaged[0] is not lab.main
 
 
-def test_intervals_of_sync_pulses_tell_them_apart(lab: LabTruth) -> None:
+def test_first_samples_tell_which_whole_second_is_meant(lab: LabTruth) -> None:
+    """The sync line is the plain 1 Hz wave of most rigs, which says nothing of whole seconds."""
     for session in lab.sessions:
-        gaps = np.diff(session.run.sync_on_s)
-        assert np.diff(np.sort(gaps)).min() > 1e-4
+        np.testing.assert_allclose(np.diff(session.run.sync_on_s), 1.0)
+        (run,) = find_runs(session.path)
+        clocks = {p.clock.stream_name: p.clock for p in session.run.probes}
+        clocks["nidq"] = session.run.nidq
+        starts_s = {m.stream_name: m.first_sample / m.sampling_rate_hz for m in run.streams}
+        for name, clock in clocks.items():
+            apart_s = clock.start_s - session.run.nidq.start_s
+            assert starts_s[name] - starts_s["nidq"] == pytest.approx(apart_s, abs=1e-4)
 
 
 def test_twice_is_the_same(lab: LabTruth) -> None:

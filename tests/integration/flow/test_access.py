@@ -1,0 +1,229 @@
+"""What a scientist holds, against what really happened."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import labdata
+from labdata.errors import QueryError
+from labdata.objects import UnsyncedWarning
+
+KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
+SESSION = {k: KEY[k] for k in ("subject_name", "session_name")}
+
+
+def insert_sorting(lab, run, probe_num, parameter_set_num=1):
+    probe = run.probe(probe_num)
+    lab.SpikeSortingParams.insert1(
+        {
+            "parameter_set_num": parameter_set_num,
+            "algorithm_name": "truth",
+            "parameters_dict": {"threshold": parameter_set_num},
+            "parameters_hash": f"{parameter_set_num:064x}",
+        },
+        skip_duplicates=True,
+    )
+    sorting = {**KEY, "probe_num": probe_num, "parameter_set_num": parameter_set_num}
+    lab.SpikeSorting.insert1(
+        sorting | {"n_sorted_units": probe.n_units, "algorithm_version": "truth 1"}
+    )
+    for unit in range(probe.n_units):
+        samples = probe.unit_samples(unit)
+        depth = float(probe.unit_positions_um[unit, 1])
+        key = {**sorting, "unit_id": 10 + unit}  # labels are labels, not places
+        lab.SpikeSorting.Unit.insert1(
+            {
+                **key,
+                "spike_times": samples,
+                "spike_amplitudes": (100.0 * unit + samples % 7).astype("float32"),
+                "spike_positions": np.column_stack(
+                    [np.zeros(len(samples)), depth + samples % 5]
+                ).astype("float32"),
+            }
+        )
+        lab.UnitMetrics.insert1(
+            {
+                **key,
+                "num_spikes": len(samples),
+                "depth": depth,
+                "position": probe.unit_positions_um[unit],
+                "shank": 0,
+                "firing_rate": len(samples) / run.duration_s,
+            },
+            allow_direct_insert=True,
+        )
+    return sorting
+
+
+@pytest.fixture(scope="module")
+def world(rig_maker, tmp_path_factory, database_folder, two_probe_run):
+    """A session with two probes; imec0 is synchronised and sorted, imec1 only sorted."""
+    with rig_maker(tmp_path_factory.mktemp("access"), database_folder) as rig:
+        rig.add_subjects("JC1", "JC2")
+        rig.upload(rig.put(rig.record(two_probe_run.run_folder)))
+        rig.upload(rig.put(rig.record(two_probe_run.run_folder, "JC2/20240305_100000/ephys_g0")))
+        lab = rig.lab
+        insert_sorting(lab, two_probe_run, 0)
+        insert_sorting(lab, two_probe_run, 1)
+        for probe_num in (0, 1):
+            lab.StreamSync.insert1(
+                {
+                    **KEY,
+                    "stream_name": f"imec{probe_num}",
+                    "event_name": 6,
+                    "clock_dataset": KEY["dataset_name"],
+                    "clock_stream": "nidq",
+                    "clock_stream_event": 7,
+                }
+            )
+        yield lab, two_probe_run
+
+
+@pytest.mark.parametrize("probe_num", [0, 1])
+def test_spikes_are_those_that_happened(world, probe_num):
+    _, run = world
+    spikes = labdata.spikes({**KEY, "probe_num": probe_num}, with_=("amplitude", "depth"))
+    labdata.validate(spikes)
+    probe = run.probe(probe_num)
+    assert spikes["unit"].values.tolist() == [10 + u for u in range(probe.n_units)]
+    for unit in range(probe.n_units):
+        samples = probe.unit_samples(unit)
+        mine = spikes["spike_unit"].values == 10 + unit
+        true_s = probe.clock.true_at(samples / probe.clock.nominal_rate_hz)
+        error = labdata.spikes_of(spikes, 10 + unit) - run.nidq.seconds_at(true_s)
+        assert np.abs(error).max() < 33e-6
+        np.testing.assert_array_equal(spikes["sample_index"].values[mine], samples)
+        np.testing.assert_array_equal(
+            spikes["spike_amplitude"].values[mine], (100.0 * unit + samples % 7).astype("float32")
+        )
+        depth = probe.unit_positions_um[unit, 1]
+        np.testing.assert_allclose(
+            spikes["spike_depth"].values[mine], depth + samples % 5, rtol=1e-6
+        )
+        one = spikes.sel(unit=10 + unit)
+        assert one["depth"] == pytest.approx(depth)
+        assert one["num_spikes"] == len(samples)
+        assert one["firing_rate"] == pytest.approx(len(samples) / run.duration_s)
+        assert np.isnan(one["snr"])
+    assert spikes["depth"].attrs["units"] == "um"
+
+
+def test_attributes_say_clock_and_span_and_origin(world):
+    _, run = world
+    spikes = labdata.spikes({**KEY, "probe_num": 1})
+    attrs, probe = spikes.attrs, run.probe(1)
+    assert (attrs["clock"], attrs["stream"], attrs["synced"]) == ("nidq", "imec1", 1)
+    ends = np.array([0, probe.clock.n_samples]) / probe.clock.nominal_rate_hz
+    expected = run.nidq.seconds_at(probe.clock.true_at(ends))
+    np.testing.assert_allclose([attrs["t_start"], attrs["t_stop"]], expected, atol=1e-4)
+    first, last = probe.sync_rise_samples[[0, -1]]
+    outside = np.count_nonzero((probe.spike_samples < first) | (probe.spike_samples > last))
+    assert attrs["n_extrapolated"] == outside > 0
+    origin = json.loads(attrs["provenance"])
+    assert origin["key"] == {**KEY, "probe_num": 1, "parameter_set_num": 1}
+    assert origin["algorithm"] == "truth"
+    assert origin["algorithm_version"] == "truth 1"
+    assert origin["labdata"] == labdata.__version__
+
+
+def test_events_are_those_that_happened(world):
+    _, run = world
+    events = labdata.events(KEY)
+    labdata.validate(events)
+    assert events.attrs["clock"] == "nidq"
+    assert set(events["stream"].values) == {"imec0", "imec1", "nidq"}
+    stimulus = events.isel(
+        event=(events["stream"].values == "nidq") & (events["channel"].values == "1")
+    )
+    for value, samples in ((1, run.stim_rise_samples), (0, run.stim_fall_samples)):
+        edges = stimulus.isel(event=stimulus["event_value"].values == value)
+        np.testing.assert_array_equal(edges["sample_index"].values, samples)
+        np.testing.assert_allclose(
+            edges["event_time"].values, samples / run.nidq.nominal_rate_hz, atol=1e-12
+        )
+    for probe in run.probes:
+        mine = events.isel(event=events["stream"].values == f"imec{probe.probe_num}")
+        own = mine["sample_index"].values / probe.clock.nominal_rate_hz
+        expected = run.nidq.seconds_at(probe.clock.true_at(own))
+        assert np.abs(mine["event_time"].values - expected).max() < 33e-6
+    assert (np.diff(events["event_time"].values) >= 0).all()
+    assert json.loads(events.attrs["provenance"])["key"] == KEY
+
+
+def test_a_query_or_a_longer_key_selects_as_a_dict_does(world):
+    lab, _ = world
+    expected = labdata.spikes({**KEY, "probe_num": 0})
+    unit = (lab.SpikeSorting.Unit & {**KEY, "probe_num": 0}).fetch("KEY")[0]
+    for key in (
+        lab.SpikeSorting & {**KEY, "probe_num": 0},
+        lab.EphysRecording.ProbeSetting & {**KEY, "probe_num": 0},
+        [{**KEY, "probe_num": 0}],
+        unit,
+    ):
+        xr.testing.assert_identical(labdata.spikes(key), expected)
+    xr.testing.assert_identical(labdata.events(unit), labdata.events(lab.Dataset & KEY))
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: labdata.spikes(KEY), ["2 sortings", "/0/1", "/1/1", "probe_num"]),
+        (lambda: labdata.spikes({}), ["2 sortings"]),
+        (lambda: labdata.spikes({**KEY, "probe_num": 7}), ["no sorting", "7"]),
+        (lambda: labdata.spikes({"subject_name": "JC2"}), ["no sorting", "JC2"]),
+        (lambda: labdata.spikes({**KEY, "probe_nun": 0}), ["'probe_nun'", "'probe_num'"]),
+        (lambda: labdata.spikes({"subject": "JC1", "probe_num": 0}), ["'subject'"]),
+        (
+            lambda: labdata.events({"session_name": "20240305_100000"}),
+            ["2 datasets", "JC1", "JC2"],
+        ),
+        (lambda: labdata.events({**KEY, "subject_name": "JC9"}), ["no dataset", "JC9"]),
+        (lambda: labdata.events(KEY, stream="obx0"), ["no stream obx0"]),
+        (lambda: labdata.spikes({**KEY, "probe_num": 0}, criteria=3), ["criterion 3"]),
+    ],
+    ids=range(10),
+)
+def test_a_key_that_selects_none_or_several_says_which(world, ask, words):
+    with pytest.raises(QueryError) as caught:
+        ask()
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_what_is_returned_survives_a_file(world, tmp_path, suffix):
+    spikes = labdata.spikes({**KEY, "probe_num": 0}, with_=("amplitude",))
+    events = labdata.events(KEY)
+    for name, ds in (("spikes", spikes), ("events", events)):
+        labdata.save(ds, tmp_path / f"{name}{suffix}")
+        back = labdata.load(tmp_path / f"{name}{suffix}")
+        labdata.validate(back)
+        xr.testing.assert_identical(back, ds)
+
+
+def test_synced_objects_do_not_warn(world):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UnsyncedWarning)
+        labdata.spikes({**KEY, "probe_num": 0})
+        labdata.events(KEY)
+
+
+def test_spikes_align_to_events_of_the_same_key(world):
+    _, run = world
+    spikes, events = labdata.spikes({**KEY, "probe_num": 0}), labdata.events(KEY)
+    onsets = labdata.onsets_of(events, "1", stream="nidq")
+    aligned = labdata.align_spikes(spikes, onsets, window_s=(-0.1, 0.3))
+    labdata.validate(aligned)
+    probe = run.probe(0)
+    wanted = 0
+    for unit in range(probe.n_units):
+        true_s = probe.clock.true_at(probe.unit_samples(unit) / probe.clock.nominal_rate_hz)
+        for onset in run.stim_on_s:
+            wanted += np.count_nonzero((true_s >= onset - 0.1) & (true_s < onset + 0.3))
+    # an onset is seen at the next sample, so a spike at the window's edge may fall either way
+    assert abs(aligned.sizes["spike"] - wanted) <= 1

@@ -1,0 +1,199 @@
+"""Commands on a lab with data, as a user types and reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from labdata.cli import main
+
+SESSION = "20240305_100000"
+FILES = {"a.csv": b"1,2\n" * 1000, "b.bin": bytes(range(256)) * 40}
+
+
+@pytest.fixture
+def typed(capsys):
+    def run(*line, code=0):
+        got = main([str(word) for word in line])
+        said = capsys.readouterr()
+        assert got == code, said.err
+        assert "Traceback" not in said.err
+        return said
+
+    return run
+
+
+@pytest.fixture
+def told(typed):
+    return lambda *line: json.loads(typed(*line, "--json").out)
+
+
+@pytest.fixture
+def full(lab_rig, small_run):
+    """JC1 has an ephys and a task dataset, JC2 one of another member."""
+    lab = lab_rig.lab
+    lab.LabMember.insert1({"user_name": "Maria"})
+    lab.connection.query(
+        f"UPDATE {lab.Subject.full_table_name} SET user_name='Maria' WHERE subject_name='JC2'"
+    )
+    for folder in (
+        lab_rig.record(small_run.run_folder),
+        lab_rig.folder(f"JC1/{SESSION}/task", FILES),
+        lab_rig.folder("JC2/20240306_100000/task", FILES),
+    ):
+        lab_rig.upload(lab_rig.put(folder))
+    return lab_rig
+
+
+def test_the_way_from_a_folder_to_the_database(lab_rig, small_run, typed, told):
+    folder = lab_rig.record(small_run.run_folder)
+    before = lab_rig.state()
+    (planned,) = told("put", folder, "-r", "ephys", "--dry-run")
+    assert lab_rig.state() == before
+    (row,) = told("put", folder, "-r", "ephys")
+    assert row == planned | {"job": row["job"]}
+    assert row["size"] == sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    (queued,) = told("upload", "--queue")
+    assert (queued["job_id"], queued["job_status"]) == (row["job"], "ON SERVER")
+    assert (queued["files"], queued["size"]) == (row["files"], row["size"])
+    assert "ON SERVER" in typed("upload", "--queue").out
+    (uploaded,) = told("upload")
+    assert uploaded["job"] == row["job"]
+    assert typed("upload").out == "Nothing to upload.\n"
+    assert told("upload", "--queue")[0]["job_status"] == "COMPLETED"
+    (session,) = told("sessions", "-a", "JC1")
+    assert (session["dataset_name"], session["probes"]) == ("ephys_g0", 1)
+
+
+def test_subjects(full, told, typed):
+    def names(*options):
+        return [row["subject_name"] for row in told("subjects", *options)]
+
+    assert names() == ["JC1", "JC2"]
+    assert names("-u", "couto") == names("-u", "COUTO") == ["JC1"]
+    assert names("-u", "maria") == ["JC2"]
+    assert names("-f", "jc") == names("-f", "C") == ["JC1", "JC2"]
+    assert names("-f", "c2") == ["JC2"]
+    assert names("-f", "%") == names("-f", "_") == names("-f", "' OR 1=1 -- ") == []
+    first = told("subjects")[0]
+    assert (first["sessions"], first["last_session"]) == (1, "2024-03-05T10:00:00")
+    assert "There are no such subjects." in typed("subjects", "-u", "nobody").out
+
+
+def test_sessions_and_their_sizes(full, told, typed):
+    def bytes_of(*parts):
+        return sum(p.stat().st_size for p in full.store.joinpath(*parts).rglob("*") if p.is_file())
+
+    rows = told("sessions", "-a", "JC1", "--include-size")
+    assert [(r["dataset_name"], r["size"]) for r in rows] == [
+        ("ephys_g0", bytes_of("JC1", SESSION, "ephys_g0")),
+        ("task", bytes_of("JC1", SESSION, "task")),
+    ]
+    assert [r["files"] for r in rows] == [5, 2]
+    assert len(told("sessions", "-a", "JC1", "JC2")) == len(told("sessions")) == 3
+    assert "2 datasets, " in typed("sessions", "-a", "JC1", "--include-size").out
+    assert "Did you mean 'JC1'?" in typed("sessions", "-a", "JC11", code=1).err
+
+
+def test_get_restores_verified_files(full, told, tmp_path):
+    cache = full.home / "cache"
+    full.prefer(local_paths=[str(cache)])
+    rows = told("get", "-a", "JC1", "-s", SESSION, "-d", "task")
+    assert {Path(r["local_path"]).relative_to(cache).as_posix() for r in rows} == {
+        f"JC1/{SESSION}/task/{name}" for name in FILES
+    }
+    assert all(
+        Path(r["local_path"]).read_bytes() == FILES[Path(r["local_path"]).name] for r in rows
+    )
+    assert len(list(cache.rglob("*.*"))) == 2
+
+
+def test_fault_12_get_takes_the_datasets_and_all_the_sessions_asked_for(full, told):
+    def paths(*line):
+        return {r["file_path"] for r in told("get", "--dry-run", *line)}
+
+    task = paths("-a", "JC1", "-d", "task")
+    assert {p.split("/")[2] for p in task} == {"task"}
+    both = paths("-a", "JC1", "JC2", "-s", SESSION, "20240306_100000", "-d", "task")
+    assert both == task | paths("-a", "JC2")
+    assert len(both) == 4
+    assert not list((full.home / "cache").rglob("*.*"))
+
+
+def test_get_refuses_a_damaged_object(full, typed):
+    cache = full.home / "cache"
+    full.prefer(local_paths=[str(cache)])
+    path = full.store / "JC1" / SESSION / "task" / "b.bin"
+    content = bytearray(path.read_bytes())
+    content[77] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    said = typed("get", "-a", "JC1", "-s", SESSION, "-d", "task", code=1).err
+    assert "b.bin" in said
+    assert hashlib.sha256(FILES["b.bin"]).hexdigest() in said
+    assert not list(cache.rglob("b.bin"))
+
+
+def test_get_says_what_is_missing(full, typed):
+    assert "No files match" in typed("get", "-a", "JC1", "-s", "x", code=1).err
+    assert "Did you mean" in typed("get", "-a", "JC3", code=1).err
+
+
+def test_put_of_a_wrong_folder_is_one_error(lab_rig, typed, tmp_path):
+    said = typed("put", tmp_path, code=1)
+    assert said.out == ""
+    message, hint = said.err.splitlines()
+    assert message.startswith("labdata: ") and str(tmp_path) in message
+    assert hint.startswith("  ")
+
+
+def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
+    job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
+    other = lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", FILES))
+    copy = lab_rig.server / f"JC1/{SESSION}/task/b.bin"
+    copy.write_bytes(b"damaged")
+    said = typed("upload", code=1)
+    assert f"upload job {job_id} failed" in said.err
+    assert "--reset-failed" in said.err
+    jobs = {row["job_id"]: row for row in told("upload", "--queue")}
+    assert jobs[job_id]["job_status"] == "FAILED"
+    assert "b.bin differs" in jobs[job_id]["job_log"]
+    assert jobs[other]["job_status"] == "COMPLETED"  # one that fails does not stop the others
+    assert "failed before" in typed("upload", job_id, code=1).err
+    copy.write_bytes(FILES["b.bin"])
+    assert [row["job"] for row in told("upload", "--reset-failed")] == [job_id]
+    assert "is done" in typed("upload", job_id).err
+    assert "no upload job 99" in typed("upload", "99", code=1).err
+
+
+def test_a_project_has_its_own_subjects_jobs_and_sessions(lab_rig, typed, told):
+    lab = lab_rig.project("P")
+    lab_rig.add_subjects("PX1", lab=lab)
+    lab.Project.insert1({"project_name": "P", "project_contact": "couto"})
+    assert [r["subject_name"] for r in told("subjects", "-p", "P")] == ["PX1"]
+    assert [r["subject_name"] for r in told("subjects")] == ["JC1", "JC2"]
+    folder = lab_rig.folder(f"PX1/{SESSION}/task", FILES)
+    assert "'PX1'" in typed("put", folder, code=1).err
+    (row,) = told("put", folder, "-p", "P")
+    assert told("upload", "--queue") == []
+    assert told("upload") == []
+    said = typed("upload", row["job"], code=1).err
+    assert "project 'P'" in said and "-p P" in said
+    assert [r["job"] for r in told("upload", "-p", "P")] == [row["job"]]
+    assert told("sessions") == []
+    assert [r["subject_name"] for r in told("sessions", "-p", "P")] == ["PX1"]
+
+
+def test_a_database_that_is_down_is_one_error(lab_rig, typed, monkeypatch):
+    from labdata.database.connection import reset_connection
+
+    reset_connection()
+    lab_rig.lab.deactivate()
+    for name, value in (("HOST", "127.0.0.1"), ("PORT", "1"), ("USER", "x"), ("PASS", "x")):
+        monkeypatch.setenv(f"LABDATA_DATABASE_{name}", value)
+    said = typed("subjects", code=1).err.splitlines()
+    assert len(said) == 2
+    assert "127.0.0.1:1" in said[0]

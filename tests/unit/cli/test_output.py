@@ -1,0 +1,64 @@
+"""How values are printed."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+
+import numpy as np
+import pytest
+
+from labdata.cli.output import print_rows, show, show_size
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (1024**2, "1.0 MiB"),
+        (int(2.5 * 1024**3), "2.5 GiB"),
+        (3 * 1024**4, "3.0 TiB"),
+        (5000 * 1024**4, "5000.0 TiB"),
+    ],
+)
+def test_sizes_are_binary(n_bytes, text):
+    assert show_size(n_bytes) == text
+
+
+def test_dates_are_iso():
+    assert show(datetime(2026, 1, 31, 14, 5, 0, 123)) == "2026-01-31 14:05:00"
+    assert show(date(2026, 1, 31)) == "2026-01-31"
+    assert show(None) == ""
+    assert show(1536, "size") == "1.5 KiB"
+    assert show(1536, "files") == "1536"
+
+
+ROWS = [
+    {"name": "a", "size": 2048, "when": datetime(2026, 1, 31), "more": np.int64(3)},
+    {"name": "b", "size": None, "when": None, "more": None},
+]
+
+
+def test_a_table_aligns_and_hides_what_is_not_asked_for(capsys):
+    print_rows(ROWS, ("name", "size"))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0].split() == ["name", "size"]
+    assert [line.split() for line in lines[2:]] == [["a", "2.0", "KiB"], ["b"]]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_json_has_every_field_as_machines_want_it(capsys):
+    print_rows(ROWS, ("name",), as_json=True)
+    read = json.loads(capsys.readouterr().out)
+    assert read[0] == {"name": "a", "size": 2048, "when": "2026-01-31T00:00:00", "more": 3}
+    assert read[1]["size"] is None
+
+
+def test_nothing_is_said(capsys):
+    print_rows([], ("name",), empty="There are no jobs.")
+    assert capsys.readouterr().out == "There are no jobs.\n"
+    print_rows([], ("name",), as_json=True)
+    assert json.loads(capsys.readouterr().out) == []
