@@ -37,6 +37,7 @@ __all__ = ["dj", "fetch_rows", "install_mends", "quiet_notices"]
 
 _QueryExpression = datajoint.expression.QueryExpression
 _original_fetch = _QueryExpression.fetch
+_original_aggr = _QueryExpression.aggr
 _original_condition = datajoint.condition.make_condition
 _lock = threading.Lock()
 
@@ -52,6 +53,7 @@ def install_mends() -> None:
         if _QueryExpression.fetch is _fetch:
             return
         _QueryExpression.fetch = _fetch
+        _QueryExpression.aggr = _QueryExpression.aggregate = _aggr
         for module in (datajoint.condition, datajoint.expression, datajoint.table):
             module.make_condition = _make_condition
 
@@ -188,8 +190,12 @@ def _column(attribute: Any, values: list[Any]) -> np.ndarray:
         if "int" in kind and not missing:
             return np.array(values, dtype="uint64" if "unsigned" in kind else "int64")
         return np.array([np.nan if v is None else v for v in values], dtype="float64")
-    if attribute.type == "expression" and values and all(_is_number(v) for v in values):
-        return np.array([v if isinstance(v, int) else float(v) for v in values])
+    present = [value for value in values if value is not None]
+    if attribute.type == "expression" and present and all(map(_is_number, present)):
+        whole = len(present) == len(values) and all(isinstance(v, int) for v in values)
+        if whole:
+            return np.array(values, dtype="int64")
+        return np.array([np.nan if v is None else float(v) for v in values])
     column = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):
         column[index] = value
@@ -207,6 +213,41 @@ def _structured(expression: Any, rows: list[dict[str, Any]]) -> np.ndarray:
     for name, column in columns.items():
         table[name] = column
     return table
+
+
+# --- aggregation ---------------------------------------------------------------------------------
+
+
+def _aggr(
+    self: Any,
+    group: Any,
+    *attributes: Any,
+    keep_all_rows: bool | None = None,
+    exclude_nonmatching: bool | None = None,
+    **named_attributes: str,
+) -> Any:
+    """Compute over the rows of another table that belong to each row of this one.
+
+    As in DataJoint 0.14, rows without any are left out. DataJoint 2.3 keeps them, and so
+    ``Subject.aggr(Session, n="count(subject_name)")`` counts one session for a subject that has
+    none.
+
+    Parameters
+    ----------
+    group : QueryExpression
+        The rows to compute over.
+    *attributes : str
+        Attributes of this table to keep.
+    keep_all_rows : bool, optional
+        Keep rows without any; ``exclude_nonmatching`` is its newer, opposite name.
+    **named_attributes : str
+        New attribute and how it is computed, for instance ``n="count(session_name)"``.
+    """
+    if exclude_nonmatching is None:
+        exclude_nonmatching = _is_ours(self) and not keep_all_rows
+    return _original_aggr(
+        self, group, *attributes, exclude_nonmatching=exclude_nonmatching, **named_attributes
+    )
 
 
 # --- restrictions --------------------------------------------------------------------------------

@@ -280,7 +280,9 @@ class Lab:
     def _fill_lookups(self) -> None:
         for cls in self._tables.values():
             if issubclass(cls, Lookup) and cls.initial_rows and not len(cls()):
-                cls.insert(cls.initial_rows, skip_duplicates=True)
+                names = cls.heading.names
+                rows = [dict(zip(names, row, strict=True)) for row in cls.initial_rows]
+                cls.insert(rows, skip_duplicates=True)
 
 
 def schema_names(name: str, project: str | None) -> dict[Level, str]:

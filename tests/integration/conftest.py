@@ -8,6 +8,7 @@ account. Without a MariaDB program such tests are skipped by name; with CI set t
 from __future__ import annotations
 
 import datetime
+import functools
 import getpass
 import itertools
 import os
@@ -16,7 +17,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from labdata.preferences import write_preferences
 
 _numbers = itertools.count(1)
 ORDINARY_ACCOUNT = "scientist"
+LabMaker = Callable[[Path], AbstractContextManager[Path]]
 
 
 @dataclass(frozen=True)
@@ -140,17 +142,29 @@ def on_server(server: Server, folder: Path) -> Iterator[Path]:
         yield root
 
 
+@pytest.fixture(scope="session")
+def make_embedded_lab(embedded_server: EmbeddedDatabase) -> LabMaker:
+    """Call it with a folder: a context in which an empty embedded database is used."""
+    return functools.partial(on_embedded, embedded_server)
+
+
+@pytest.fixture(scope="session")
+def make_server_lab(mariadb_server: Server) -> LabMaker:
+    """Call it with a folder: a context in which an empty database on the server is used."""
+    return functools.partial(on_server, mariadb_server)
+
+
 @pytest.fixture
-def embedded_lab(embedded_server: EmbeddedDatabase, tmp_path: Path) -> Iterator[Path]:
+def embedded_lab(make_embedded_lab: LabMaker, tmp_path: Path) -> Iterator[Path]:
     """The labdata folder of a lab with an empty embedded database."""
-    with on_embedded(embedded_server, tmp_path) as root:
+    with make_embedded_lab(tmp_path) as root:
         yield root
 
 
 @pytest.fixture
-def server_lab(mariadb_server: Server, tmp_path: Path) -> Iterator[Path]:
+def server_lab(make_server_lab: LabMaker, tmp_path: Path) -> Iterator[Path]:
     """The labdata folder of a lab with an empty database on a server."""
-    with on_server(mariadb_server, tmp_path) as root:
+    with make_server_lab(tmp_path) as root:
         yield root
 
 

@@ -1,0 +1,511 @@
+"""The tables as users know them, on the embedded database and on a server as an ordinary account.
+
+The expected names, keys and references are those that notebooks of older labs rely on, written
+down here and not taken from the declarations.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labdata import schema
+from labdata.database.connection import LabConnection, connect, reset_connection
+from labdata.errors import DatabaseError, QueryError
+from labdata.schema import default_lab, dj, load_project_schema
+
+pytestmark = pytest.mark.database
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+SUBJECT = ["subject_name"]
+SESSION = [*SUBJECT, "session_name"]
+DATASET = [*SESSION, "dataset_name"]
+EVENTS = [*DATASET, "stream_name"]
+PROBE = [*DATASET, "probe_num"]
+SORTING = [*PROBE, "parameter_set_num"]
+UNIT = [*SORTING, "unit_id"]
+FILE = ["file_path", "storage"]
+METRICS = (
+    "num_spikes depth position shank channel_index n_electrodes_spanned span_um firing_rate "
+    "isi_contamination isi_contamination_hill n_isi_violations amplitude_cutoff presence_ratio "
+    "depth_drift_range depth_drift_fluctuation depth_drift_start_to_end firing_range "
+    "amplitude_drift spike_amplitude snr spike_duration trough_time trough_amplitude fw3m "
+    "trough_gradient peak_gradient peak_time peak_amplitude polarity active_electrodes"
+)
+SPIKES = "spike_times spike_positions spike_amplitudes"
+
+#: level, table, SQL name, primary key, other attributes, parents as (table, renamed attributes)
+EXPECTED: list[tuple[str, str, str, list[str], str, list[str]]] = [
+    ("global", "LabMember", "lab_member", ["user_name"],
+     "email first_name last_name date_joined is_active", []),
+    ("global", "Project", "project", ["project_name"],
+     "project_description project_startdate project_enddate project_contact", ["LabMember"]),
+    ("global", "Project.User", "project__user", ["project_name", "user_name"], "",
+     ["Project", "LabMember"]),
+    ("global", "File", "file", FILE, "file_datetime file_size file_md5", []),
+    ("global", "AnalysisFile", "analysis_file", FILE, "file_datetime file_size file_md5", []),
+    ("global", "ProcessedFile", "processed_file", ["file_path"],
+     "file_datetime file_size file_md5", []),
+    ("global", "Species", "#species", ["species_name"],
+     "species_scientific_name species_description", []),
+    ("global", "Strain", "#strain", ["strain_name"], "species_name strain_description",
+     ["Species"]),
+    ("global", "SetupLocation", "#setup_location", ["setup_location"], "", []),
+    ("global", "Setup", "#setup", ["setup_name"], "setup_location setup_description",
+     ["SetupLocation"]),
+    ("data", "Subject", "subject", SUBJECT, "subject_dob subject_sex strain_name user_name",
+     ["Strain", "LabMember"]),
+    ("data", "Note", "note", ["notetaker", "note_datetime"], "notes", ["LabMember"]),
+    ("data", "Note.Image", "note__image", ["notetaker", "note_datetime", "image_id"],
+     "image caption", ["Note"]),
+    ("data", "Note.Attachment", "note__attachment", ["notetaker", "note_datetime", *FILE],
+     "caption", ["Note", "File"]),
+    ("data", "Session", "session", SESSION, "session_datetime experimenter",
+     ["Subject", "LabMember"]),
+    ("data", "DatasetType", "#dataset_type", ["dataset_type"], "", []),
+    ("data", "Dataset", "dataset", DATASET,
+     "dataset_type setup_name notetaker note_datetime",
+     ["Session", "DatasetType", "Setup", "Note"]),
+    ("data", "Dataset.DataFiles", "dataset__data_files", [*DATASET, *FILE], "",
+     ["Dataset", "File"]),
+    ("data", "DatasetEvents", "_dataset_events", EVENTS, "stream_time", ["Dataset"]),
+    ("data", "DatasetEvents.Digital", "_dataset_events__digital", [*EVENTS, "event_name"],
+     "event_timestamps event_values", ["DatasetEvents"]),
+    ("data", "DatasetEvents.AnalogChannel", "_dataset_events__analog_channel",
+     [*EVENTS, "channel_name"], "channel_values", ["DatasetEvents"]),
+    ("computed", "StreamSync", "stream_sync",
+     [*EVENTS, "event_name", "clock_dataset", "clock_stream", "clock_stream_event"], "",
+     ["Dataset", "DatasetEvents.Digital"]),
+    ("global", "UploadJob", "upload_job", ["job_id"],
+     "job_waiting job_status job_host job_rule job_log job_starttime job_endtime subject_name "
+     "session_name dataset_name upload_storage project_name", ["Project"]),
+    ("global", "UploadJob.AssignedFiles", "upload_job__assigned_files", ["job_id", "src_path"],
+     "src_datetime src_size src_md5", ["UploadJob"]),
+    ("computed", "ComputeTask", "compute_task", ["job_id"],
+     "task_waiting task_name task_status task_target task_host task_cmd task_parameters task_log "
+     "task_starttime task_endtime subject_name session_name dataset_name", ["Dataset"]),
+    ("computed", "ComputeTask.AssignedFiles", "compute_task__assigned_files", ["job_id", *FILE],
+     "", ["ComputeTask", "File"]),
+    ("data", "Probe", "probe", ["probe_id"],
+     "probe_type probe_n_shanks probe_recording_channels", []),
+    ("data", "ProbeConfiguration", "probe_configuration", ["probe_id", "configuration_id"],
+     "probe_n_channels probe_gain channel_idx channel_shank channel_coords", ["Probe"]),
+    ("data", "EphysRecording", "_ephys_recording", DATASET,
+     "n_probes recording_duration recording_software", ["Dataset"]),
+    ("data", "EphysRecording.ProbeSetting", "_ephys_recording__probe_setting", PROBE,
+     "probe_id configuration_id sampling_rate", ["EphysRecording", "ProbeConfiguration"]),
+    ("data", "EphysRecording.ProbeFile", "_ephys_recording__probe_file", [*PROBE, *FILE], "",
+     ["EphysRecording.ProbeSetting", "File"]),
+    ("computed", "SpikeSortingParams", "spike_sorting_params", ["parameter_set_num"],
+     "algorithm_name parameter_description parameters_dict code_link", []),
+    ("computed", "SpikeSorting", "spike_sorting", SORTING,
+     "algorithm_version sorting_datetime n_pre_samples n_sorted_units n_detected_spikes "
+     "sorting_channel_indices sorting_channel_coords additional_params features_file "
+     "features_storage waveforms_file waveforms_storage container_version",
+     ["EphysRecording.ProbeSetting", "SpikeSortingParams", "AnalysisFile"]),
+    ("computed", "SpikeSorting.Segment", "spike_sorting__segment", [*SORTING, "segment_num"],
+     "offset_samples segment channel_median channel_mad channel_max channel_min "
+     "channel_peak_to_peak", ["SpikeSorting"]),
+    ("computed", "SpikeSorting.Unit", "spike_sorting__unit", UNIT, SPIKES, ["SpikeSorting"]),
+    ("computed", "SpikeSorting.Waveforms", "spike_sorting__waveforms", UNIT,
+     "waveform_median waveform_channels waveform_ptp waveform_noise", ["SpikeSorting.Unit"]),
+    ("computed", "UnitMetrics", "__unit_metrics", UNIT, METRICS, ["SpikeSorting.Unit"]),
+    ("computed", "UnitCountCriteria", "unit_count_criteria", ["unit_criteria_id"],
+     "sua_criteria mua_criteria", []),
+    ("computed", "UnitCount", "__unit_count", [*SORTING, "unit_criteria_id"], "all sua mua",
+     ["SpikeSorting", "UnitCountCriteria"]),
+    ("computed", "UnitCount.Unit", "__unit_count__unit",
+     [*SORTING, "unit_criteria_id", "unit_id"], "passes", ["UnitCount", "UnitMetrics"]),
+]  # fmt: skip
+IDS = [row[1] for row in EXPECTED]
+
+NULLABLE = {
+    "Session": ["experimenter"],
+    "Setup": ["setup_location", "setup_description"],
+    "Dataset": ["dataset_type", "setup_name", "notetaker", "note_datetime"],
+    "UploadJob": ["project_name", "job_status", "subject_name"],
+    "ComputeTask": ["subject_name", "session_name", "dataset_name", "task_parameters"],
+    "SpikeSorting": ["features_file", "features_storage", "waveforms_file", "algorithm_version"],
+    "UnitMetrics": [name for name in METRICS.split() if name != "num_spikes"],
+    "DatasetEvents.Digital": ["event_timestamps", "event_values"],
+    "UnitCountCriteria": ["mua_criteria"],
+}
+
+
+@pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
+def lab_folder(request: pytest.FixtureRequest) -> Path:
+    """Each test runs on the embedded database and on the server."""
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
+
+
+@pytest.fixture(
+    scope="module", params=["embedded", pytest.param("server", marks=pytest.mark.server)]
+)
+def declared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """The names, keys and references of all tables as the database itself states them."""
+    make = request.getfixturevalue(f"make_{request.param}_lab")
+    with make(tmp_path_factory.mktemp("declared")):
+        default_lab.activate()
+        yield Declared(connect())
+
+
+class Declared:
+    """What information_schema says."""
+
+    def __init__(self, connection: LabConnection) -> None:
+        base = connection._preferences.name
+        self.schemas = {"global": base, "data": base, "computed": f"{base}_computed"}
+        self.columns: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+        for schema_name, table, column, key, null in connection.query(
+            "SELECT table_schema, table_name, column_name, column_key, is_nullable "
+            "FROM information_schema.columns WHERE table_schema IN (%s, %s)",
+            (base, f"{base}_computed"),
+        ):
+            self.columns.setdefault((schema_name, table), {})[column] = (key, null)
+        self.parents: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        for row in connection.query(
+            "SELECT table_schema, table_name, referenced_table_schema, referenced_table_name "
+            "FROM information_schema.key_column_usage "
+            "WHERE table_schema IN (%s, %s) AND referenced_table_name IS NOT NULL",
+            (base, f"{base}_computed"),
+        ):
+            self.parents.setdefault((row[0], row[1]), set()).add((row[2], row[3]))
+
+    def place(self, name: str) -> tuple[str, str]:
+        (row,) = [row for row in EXPECTED if row[1] == name]
+        return self.schemas[row[0]], row[2]
+
+
+@pytest.mark.parametrize("level,name,sql_name,primary,others,parents", EXPECTED, ids=IDS)
+def test_table(declared, level, name, sql_name, primary, others, parents) -> None:
+    columns = declared.columns[declared.schemas[level], sql_name]
+    keyed = [column for column, (key, _) in columns.items() if key == "PRI"]
+    assert sorted(keyed) == sorted(primary)
+    assert set(others.split()) <= set(columns) - set(primary)
+    found = declared.parents.get((declared.schemas[level], sql_name), set())
+    assert {declared.place(parent) for parent in parents} <= found
+
+
+@pytest.mark.parametrize("name", NULLABLE)
+def test_nullable(declared, name: str) -> None:
+    columns = declared.columns[declared.place(name)]
+    assert {c: columns[c][1] for c in NULLABLE[name]} == dict.fromkeys(NULLABLE[name], "YES")
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_a_class_stands_for_its_table(declared, name: str) -> None:
+    table = default_lab
+    for part in name.split("."):
+        table = getattr(table, part)
+    assert table.full_table_name == "`{}`.`{}`".format(*declared.place(name))
+    assert len(table()) >= 0
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def fill(lab: Any, subject: str = "JC1") -> dict[str, str]:
+    """Insert a person, a subject, a session and a dataset; return the dataset's key."""
+    lab.LabMember.insert1(dict(user_name="couto"), skip_duplicates=True)
+    lab.Subject.insert1(
+        dict(subject_name=subject, subject_dob=date(2025, 4, 8), subject_sex="M",
+             strain_name="B6129SF1/J", user_name="couto")
+    )  # fmt: skip
+    key = dict(subject_name=subject, session_name="20250601_100000")
+    lab.Session.insert1(dict(key, session_datetime=datetime(2025, 6, 1, 10, 0, 0, 123456)))
+    key["dataset_name"] = "ephys_g0"
+    lab.Dataset.insert1(dict(key, dataset_type="ephys"))
+    return key
+
+
+def fill_streams(lab: Any, key: dict[str, str]) -> None:
+    for stream, event in (("imec0", 6), ("nidq", 7)):
+        lab.DatasetEvents.insert1(dict(key, stream_name=stream))
+        lab.DatasetEvents.Digital.insert1(
+            dict(key, stream_name=stream, event_name=event,
+                 event_timestamps=np.arange(4) / 2, event_values=np.array([1, 0, 1, 0], "int8"),
+                 event_samples=np.arange(4) * 15000)
+        )  # fmt: skip
+
+
+def fill_unit(lab: Any, key: dict[str, str], **unit: Any) -> dict[str, Any]:
+    coords = np.array([[0.0, 0.0], [32.0, 15.0]])
+    lab.Probe.insert1(dict(probe_id="p1", probe_type="24", probe_n_shanks=1,
+                           probe_recording_channels=2))  # fmt: skip
+    lab.ProbeConfiguration.insert1(
+        dict(probe_id="p1", configuration_id=0, probe_n_channels=2, probe_gain=0.5,
+             channel_idx=np.arange(2), channel_shank=np.zeros(2, int), channel_coords=coords,
+             configuration_hash="0" * 64)
+    )  # fmt: skip
+    lab.EphysRecording.insert1(
+        dict(key, n_probes=1, recording_duration=10.0, recording_software="SpikeGLX")
+    )
+    lab.EphysRecording.ProbeSetting.insert1(
+        dict(key, probe_num=0, probe_id="p1", configuration_id=0, sampling_rate=30000.123456789,
+             n_samples=300000)
+    )  # fmt: skip
+    lab.SpikeSortingParams.insert1(
+        dict(parameter_set_num=5, algorithm_name="ks", parameters_dict={"a": [1, None, "x"]},
+             parameters_hash="1" * 64)
+    )  # fmt: skip
+    sorting = dict(key, probe_num=0, parameter_set_num=5)
+    lab.SpikeSorting.insert1(sorting)
+    unit_key = dict(sorting, unit_id=0)
+    lab.SpikeSorting.Unit.insert1(dict(unit_key, **unit))
+    return unit_key
+
+
+def test_rows_come_back_as_they_went_in(lab_folder: Path) -> None:
+    key = fill(default_lab)
+    times = np.array([0, 5, 5, 299_999, 2**40])
+    positions = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
+    unit_key = fill_unit(
+        default_lab, key, spike_times=times, spike_positions=positions,
+        spike_amplitudes=None,
+    )  # fmt: skip
+    (row,) = schema.SpikeSorting.Unit.fetch(as_dict=True)
+    assert {k: row[k] for k in unit_key} == unit_key
+    assert row["spike_times"].dtype == np.int64
+    np.testing.assert_array_equal(row["spike_times"], times)
+    assert row["spike_positions"].dtype == np.float32
+    np.testing.assert_array_equal(row["spike_positions"], positions)
+    assert row["spike_amplitudes"] is None
+    setting = schema.EphysRecording.ProbeSetting.fetch1()
+    assert setting["sampling_rate"] == 30000.123456789
+    assert schema.SpikeSortingParams.fetch1("parameters_dict") == {"a": [1, None, "x"]}
+    assert schema.Session.fetch1("session_datetime") == datetime(2025, 6, 1, 10, 0, 0, 123456)
+    assert schema.Subject.fetch1("subject_dob") == date(2025, 4, 8)
+    assert schema.Session.fetch1("experimenter") is None
+
+
+def test_numbers_are_taken_for_event_names(lab_folder: Path) -> None:
+    key = fill(default_lab)
+    fill_streams(default_lab, key)
+    lines = schema.DatasetEvents.Digital
+    assert set(lines.fetch("event_name")) == {"6", "7"}
+    for restriction in ("event_name = 6", {"event_name": 6}, {"event_name": np.int64(6)},
+                        [{"event_name": 6}], 'event_name = "6"'):  # fmt: skip
+        assert (lines & restriction).fetch1("stream_name") == "imec0"
+
+
+def sync_row(key: dict[str, str]) -> dict[str, Any]:
+    return dict(
+        key, stream_name="imec0", event_name=6, clock_dataset=key["dataset_name"],
+        clock_stream="nidq", clock_stream_event=7,
+    )  # fmt: skip
+
+
+def test_the_same_synchronisation_twice_is_success(lab_folder: Path) -> None:
+    key = fill(default_lab)
+    fill_streams(default_lab, key)
+    row = sync_row(key)
+    schema.StreamSync().insert1(row)
+    schema.StreamSync().insert1(row)
+    schema.StreamSync.insert([row, row])
+    assert len(schema.StreamSync()) == 1
+    assert schema.StreamSync().clock_stream() == "nidq"
+
+
+def test_a_synchronisation_of_a_line_that_is_not_there_is_refused(lab_folder: Path) -> None:
+    key = fill(default_lab)
+    fill_streams(default_lab, key)
+    with pytest.raises(dj.errors.IntegrityError):
+        schema.StreamSync().insert1(dict(sync_row(key), event_name=3))
+    assert len(schema.StreamSync()) == 0
+
+
+def test_delete_takes_what_depends_and_nothing_else(lab_folder: Path) -> None:
+    first, second = fill(default_lab, "JC1"), fill(default_lab, "JC2")
+    for key in (first, second):
+        fill_streams(default_lab, key)
+        schema.StreamSync().insert1(sync_row(key))
+    (schema.Subject & 'subject_name = "JC1"').delete(safemode=False)
+    for table in (schema.Subject, schema.Session, schema.Dataset, schema.StreamSync):
+        assert set(table.fetch("subject_name")) == {"JC2"}
+    assert len(schema.DatasetEvents.Digital()) == 2
+    assert len(schema.LabMember()) == 1
+
+
+def test_delete_with_top_deletes_no_more(lab_folder: Path) -> None:
+    for name in ("A", "B", "C"):
+        fill(default_lab, name)
+    (schema.Session & dj.Top(1)).delete(prompt=False)
+    assert list(schema.Session.fetch("subject_name")) == ["B", "C"]
+
+
+def test_delete_of_parts_is_refused_unless_asked_for(lab_folder: Path) -> None:
+    key = fill(default_lab)
+    fill_streams(default_lab, key)
+    lines = schema.DatasetEvents.Digital & 'stream_name = "nidq"'
+    with pytest.raises(dj.DataJointError, match="Part"):
+        lines.delete(prompt=False)
+    assert lines.delete(prompt=False, part_integrity="ignore") == 1
+    assert list(schema.DatasetEvents.Digital.fetch("stream_name")) == ["imec0"]
+
+
+def test_delete_of_nothing_deletes_nothing(lab_folder: Path) -> None:
+    fill(default_lab)
+    assert (schema.Subject & 'subject_name = "other"').delete(prompt=False) == 0
+    assert len(schema.Subject()) == 1
+
+
+def test_classes_count_iterate_and_travel(lab_folder: Path) -> None:
+    fill(default_lab, "JC1")
+    fill(default_lab, "JC2")
+    assert len(schema.Session) == len(schema.Session()) == 2
+    assert bool(schema.StreamSync)
+    assert [row["subject_name"] for row in schema.Session] == ["JC1", "JC2"]
+    assert [row["subject_name"] for row in schema.Session()] == ["JC1", "JC2"]
+    assert pickle.loads(pickle.dumps(schema.Session)) is schema.Session
+    assert schema.Session.__doc__.startswith("Experimental sessions of a subject.")
+
+
+def test_lookups_are_filled_when_the_lab_is_made_and_never_later(lab_folder: Path) -> None:
+    kinds = set(schema.DatasetType.fetch("dataset_type"))
+    assert kinds == set(
+        "task-training task-behavior passive-spontaneous passive-stimulation free-behavior "
+        "imaging-2p imaging-widefield imaging-miniscope ephys opto-inactivation opto-activation "
+        "analysis".split()
+    )
+    (schema.DatasetType & 'dataset_type = "imaging-2p"').delete(prompt=False)
+    default_lab.deactivate()
+    reset_connection()
+    assert set(schema.DatasetType.fetch("dataset_type")) == kinds - {"imaging-2p"}
+
+
+# --- activation ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that is sent to the database."""
+    sent: list[str] = []
+    original: Callable[..., Any] = LabConnection._execute_query
+
+    def spy(self: Any, cursor: Any, query: str, *rest: Any) -> Any:
+        sent.append(query)
+        return original(self, cursor, query, *rest)
+
+    monkeypatch.setattr(LabConnection, "_execute_query", spy)
+    return sent
+
+
+def test_a_lab_that_is_there_is_used_without_ddl(lab_folder: Path, statements: list[str]) -> None:
+    fill(default_lab)
+    assert any(s.lstrip().upper().startswith("CREATE") for s in statements)
+    default_lab.deactivate()
+    reset_connection()
+    statements.clear()
+    assert len(schema.Session()) == 1
+    assert len(schema.SpikeSorting.Unit()) == 0
+    words = {s.split()[0].upper() for s in statements}
+    assert words <= {"SELECT", "SHOW"}
+    assert len(statements) < 150
+
+
+def test_importing_asks_nothing_of_the_database(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "def watch(event, arguments):\n"
+        "    if event.split('.')[0] in ('socket', 'subprocess') or event == 'os.mkdir':\n"
+        "        if event not in ('socket.gethostname',): print(event, arguments)\n"
+        "sys.addaudithook(watch)\n"
+        "from labdata.schema import *\n"
+        "from labdata import load_project_schema\n"
+        "Session, SpikeSorting.Unit, dj, np, pd, Path, load_project_schema('x')\n"
+    )
+    environment = {**os.environ, "LABDATA_PATH": str(tmp_path / "lab"), "HOME": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "widgets")])
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, list(tmp_path.iterdir())) == ("", [])
+
+
+def test_the_first_use_may_be_a_part_or_a_restricted_class(lab_folder: Path) -> None:
+    assert len(schema.SpikeSorting.Unit & 'subject_name = "x"') == 0
+    default_lab.deactivate()
+    assert len(schema.Session & (schema.Dataset & 'dataset_name LIKE "%ephys%"')) == 0
+
+
+# --- projects ------------------------------------------------------------------------------------
+
+
+def test_two_projects_live_side_by_side(embedded_lab: Path) -> None:
+    one, two = load_project_schema("one"), load_project_schema("two")
+    for lab in (one, two):
+        key = fill(lab, "JC1")
+        fill_streams(lab, key)
+    two.Session.insert1(
+        dict(subject_name="JC1", session_name="s2", session_datetime=datetime(2025, 1, 1))
+    )
+    assert (len(one.Session()), len(two.Session()), len(schema.Session())) == (1, 2, 0)
+    assert len(one.LabMember()) == len(two.LabMember()) == len(schema.LabMember()) == 1
+    (one.Subject & 'subject_name = "JC1"').delete(prompt=False)
+    assert (len(one.Session()), len(two.Session())) == (0, 2)
+    assert len(two.DatasetEvents.Digital()) == 2
+    assert one.Session.full_table_name != two.Session.full_table_name
+    assert isinstance(two.Session(), schema.Session)
+    assert (two.Session & 'session_name = "s2"').lab is two
+    assert one.project == "one"
+    assert load_project_schema("one") is one
+
+
+def test_the_project_of_the_environment_is_the_default(
+    embedded_lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABDATA_DATABASE_PROJECT", "mine")
+    fill(default_lab)
+    assert default_lab.project == "mine"
+    assert len(load_project_schema("mine").Session()) == 1
+    assert len(load_project_schema("other").Session()) == 0
+
+
+@pytest.mark.server
+def test_an_unknown_project_on_a_server_is_an_error(server_lab: Path) -> None:
+    len(schema.Session())
+    with pytest.raises(DatabaseError, match="no project 'typo'") as caught:
+        len(load_project_schema("typo").Session())
+    assert "database.project" in caught.value.hint
+    found = connect().query("SHOW DATABASES LIKE '%%typo%%'").fetchall()
+    assert found == ()
+
+
+@pytest.mark.parametrize("name", ["computed", "user", "a_computed", "x`; DROP", "a b", "x" * 33])
+def test_names_that_no_project_can_have(embedded_lab: Path, name: str) -> None:
+    with pytest.raises(DatabaseError, match="cannot be the name of a project"):
+        len(load_project_schema(name).Session())
+
+
+def test_a_table_that_does_not_exist_is_named(embedded_lab: Path) -> None:
+    with pytest.raises(AttributeError, match="'Sesion'"):
+        load_project_schema("p").Sesion
+
+
+def test_two_rows_where_one_is_needed(embedded_lab: Path) -> None:
+    with pytest.raises(QueryError, match="0 synchronisations"):
+        schema.StreamSync().clock_map()
+
+
+@pytest.mark.slow
+def test_first_users_at_once_make_one_lab(lab_folder: Path) -> None:
+    code = "from labdata.schema import *; print(len(DatasetType()), len(Session()))"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    users = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=-1, stderr=-1)
+        for _ in range(4)
+    ]
+    answers = [user.communicate(timeout=120) for user in users]
+    assert [out.decode().split() for out, _ in answers] == [["12", "0"]] * 4, answers
