@@ -139,7 +139,7 @@ def _common(
         "fileName": f"D:/data/{Path(name).name}",
         "fileSizeBytes": str(2 * n_saved * clock.n_samples),
         "fileTimeSecs": repr(clock.n_samples / clock.nominal_rate_hz),
-        "firstSample": "0",
+        "firstSample": str(clock.first_sample),
         "gateMode": "Immediate",
         "nSavedChans": str(n_saved),
         "syncSourceIdx": "3",

@@ -374,9 +374,20 @@ def test_classes_count_iterate_and_travel(lab_folder: Path) -> None:
 def test_lookups_are_filled_when_the_lab_is_made_and_never_later(lab_folder: Path) -> None:
     kinds = set(schema.DatasetType.fetch("dataset_type"))
     assert kinds == set(
-        "task-training task-behavior passive-spontaneous passive-stimulation free-behavior "
-        "imaging-2p imaging-widefield imaging-miniscope ephys opto-inactivation opto-activation "
-        "analysis".split()
+        [
+            "task-training",
+            "task-behavior",
+            "passive-spontaneous",
+            "passive-stimulation",
+            "free-behavior",
+            "imaging-2p",
+            "imaging-widefield",
+            "imaging-miniscope",
+            "ephys",
+            "opto-inactivation",
+            "opto-activation",
+            "analysis",
+        ]
     )
     (schema.DatasetType & 'dataset_type = "imaging-2p"').delete(prompt=False)
     default_lab.deactivate()

@@ -57,10 +57,26 @@ def test_one_session_has_damaged_sync(lab: LabTruth) -> None:
     assert damaged[0] is not lab.main
 
 
-def test_intervals_of_sync_pulses_tell_them_apart(lab: LabTruth) -> None:
+def test_first_samples_place_streams_against_each_other(lab: LabTruth) -> None:
     for session in lab.sessions:
-        gaps = np.diff(session.run.sync_on_s)
-        assert np.diff(np.sort(gaps)).min() > 1e-4
+        (run,) = find_runs(session.path)
+        metas = {meta.stream_name: meta for meta in run.streams}
+        nidq = metas["nidq"]
+        assert nidq.first_sample > 0
+        for probe in session.run.probes:
+            meta = metas[f"imec{probe.probe_num}"]
+            assert meta.first_sample > 0
+            stated_s = (
+                meta.first_sample / meta.sampling_rate_hz
+                - nidq.first_sample / nidq.sampling_rate_hz
+            )
+            true_s = probe.clock.start_s - session.run.nidq.start_s
+            assert abs(stated_s - true_s) < 2e-3
+
+
+def test_the_sync_wave_alone_tells_no_pulse_from_the_next(lab: LabTruth) -> None:
+    for session in lab.sessions:
+        np.testing.assert_allclose(np.diff(session.run.sync_on_s), 1.0, atol=1e-9)
 
 
 def test_twice_is_the_same(lab: LabTruth) -> None:
