@@ -1,4 +1,4 @@
-"""The preference file: what it may say, where each value came from, and that secrets stay secret."""
+"""The preference file: what it may say, where values came from, and that secrets stay secret."""
 
 from __future__ import annotations
 

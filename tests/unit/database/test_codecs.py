@@ -1,4 +1,4 @@
-"""Arrays in the database: exact, whatever their type and shape, and never made of damaged bytes."""
+"""Arrays in the database: exact, whatever their type and shape, never made of damaged bytes."""
 
 from __future__ import annotations
 
