@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,6 +117,21 @@ def test_metrics(n_samples: int | None) -> None:
     assert second["snr"] == pytest.approx(10.0)
     assert second["channel_index"] == 1
     assert second["depth"] == pytest.approx(15.0 + 15.0 * 30 / 130)
+
+
+def counted() -> dict[str, Any]:
+    (row,) = UnitCount.fetch("unit_criteria_id", "all", "sua", "mua", as_dict=True)
+    return dict(row)
+
+
+def test_counts() -> None:
+    insert_units([2.0, 5.0, 0.5], int(DURATION_S * RATE_HZ))
+    UnitMetrics.populate()
+    UnitCount.populate(KEY)
+    assert counted() == {"unit_criteria_id": 1, "all": 3, "sua": 1, "mua": 1}
+    assert list(UnitCount.Unit.fetch("passes")) == [0, 1, -1]
+    single = SpikeSorting.Unit & (UnitMetrics * UnitCount.Unit & "passes = 1" & KEY)
+    assert list(single.fetch("unit_id")) == [1]
 
 
 def test_units_are_not_counted_before_all_have_metrics() -> None:
