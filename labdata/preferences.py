@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -151,8 +152,11 @@ class Preferences(_Model):
 
     def items(self) -> Iterator[tuple[str, object, str]]:
         """Yield ``(dotted key, value, origin)`` of every preference; secrets stay masked."""
-        for key, value in _flatten(self.model_dump()).items():
+        for key, value in _flatten(_masked(self.model_dump())).items():
             yield key, value, self._origins.get(key, "default")
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        yield from _masked(dict(super().__repr_args__())).items()
 
     def local_folders(self) -> list[Path]:
         """Return ``local_paths`` as absolute folders.
@@ -252,12 +256,17 @@ def write_preferences(content: Mapping[str, Any], path: Path) -> None:
         The file; an existing one is replaced.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=4)
-        file.write("\n")
-    partial.replace(path)
+    text = json.dumps(content, indent=4) + "\n"
+    # mkstemp's files are readable by their owner only
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def ensure_preference_file() -> Path:
@@ -287,10 +296,15 @@ def load_preferences(path: Path | None = None) -> Preferences:
     for variable, key in ENVIRONMENT.items():
         if os.environ.get(variable):
             section, name = key.split(".")
-            content.setdefault(section, {})[key] = os.environ[variable]
+            if content.get(section) is None:
+                content[section] = {}
+            if not isinstance(content[section], dict):
+                break  # which is an error below
+            content[section][key] = os.environ[variable]
             content[section].pop(name, None)
             origins[key] = variable
     _add_store_secrets(content, origins)
+    _add_keyring_secrets(content, origins)
     try:
         preferences = Preferences.model_validate(content)
     except ValidationError as error:
@@ -329,6 +343,10 @@ def _read_json(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise PreferenceError(f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise PreferenceError(
+            f"{path} cannot be read: it is not UTF-8 text.", hint="Save it as UTF-8."
+        ) from None
     if not isinstance(content, dict):
         raise PreferenceError(f"{path} holds {type(content).__name__}, not an object {{...}}.")
     return content
@@ -346,6 +364,40 @@ def _add_store_secrets(content: dict[str, Any], origins: dict[str, str]) -> None
             if os.environ.get(variable):
                 settings[name] = os.environ[variable]
                 origins[f"storage.{store}.{name}"] = variable
+
+
+def _add_keyring_secrets(content: dict[str, Any], origins: dict[str, str]) -> None:
+    """Ask the keyring for the secrets that a server or a bucket needs and nobody has given."""
+    database, stores = content.get("database"), content.get("storage")
+    wanted: list[tuple[dict[str, Any], str, str]] = []
+    if isinstance(database, dict):
+        plain = {key.removeprefix("database."): value for key, value in database.items()}
+        if plain.get("host") and plain.get("password") is None:
+            wanted.append((database, "database.password", "database.password"))
+    for store, settings in stores.items() if isinstance(stores, dict) else ():
+        if isinstance(settings, dict) and settings.get("protocol") == "s3":
+            names = [n for n in ("access_key", "secret_key") if settings.get(n) is None]
+            wanted += [(settings, name, f"storage.{store}.{name}") for name in names]
+    for section, name, key in wanted:
+        secret = find_secret(key)
+        if secret is not None:
+            section.pop(key.rpartition(".")[2], None)
+            section[name] = secret
+            origins[key] = "keyring"
+
+
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in ("password", "access_key", "secret", "token"))
+
+
+def _masked(value: Any) -> Any:
+    """Replace the secrets in what is to be shown."""
+    if isinstance(value, Mapping):
+        return {
+            key: "**********" if _is_secret(str(key)) and isinstance(item, str) else _masked(item)
+            for key, item in value.items()
+        }
+    return [_masked(item) for item in value] if isinstance(value, list) else value
 
 
 def _without_prefix(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -378,8 +430,12 @@ def _explain(error: ValidationError, path: Path, content: Mapping[str, Any]) -> 
             if near:
                 hints.append(f"Did you mean {near[0]!r}?")
             continue
-        secret = any(word in key for word in ("password", "access_key", "secret_key"))
-        shown = "a secret" if secret else repr(fault["input"])
+        shown = repr(_masked(fault["input"]))
+        if _is_secret(key):
+            shown = "a secret"
+        elif fault["type"].startswith(("model_", "dict_")):
+            # a text in place of a section can be an address with its password
+            shown = f"of type {type(fault['input']).__name__}"
         expected = fault["msg"].removeprefix("Value error, ")
         sentences.append(f"{key} is {shown}: {expected[0].lower()}{expected[1:]}.")
     return PreferenceError(

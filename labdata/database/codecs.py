@@ -13,6 +13,7 @@ int64, then the Blosc block, empty for an empty array.
 from __future__ import annotations
 
 import math
+import re
 import struct
 from typing import Any
 
@@ -24,6 +25,7 @@ from .datajoint_compat import dj
 _MAGIC = b"LDA1"
 _PLAIN, _DIFFERENCES = 0, 1
 _KINDS = "biufc"
+_DTYPE = re.compile(rf"[<|][{_KINDS}]\d{{1,2}}")
 #: The most that one row can send to the server.
 _MOST_BYTES = 1 << 30
 #: Bytes of a Blosc block's own header; it states the length of the data and of the block.
@@ -105,9 +107,10 @@ def _read_header(data: bytes) -> tuple[int, np.ndarray, int]:
     if data[:4] != _MAGIC:
         raise ValueError(f"they begin with {data[:4]!r}")
     mode, size = data[4], data[5]
-    dtype = np.dtype(data[6 : 6 + size].decode())
-    if dtype.kind not in _KINDS or mode not in (_PLAIN, _DIFFERENCES):
-        raise ValueError(f"mode {mode} and type {dtype} are unknown")
+    name = data[6 : 6 + size].decode()
+    if not _DTYPE.fullmatch(name) or mode not in (_PLAIN, _DIFFERENCES):
+        raise ValueError(f"mode {mode} and type {name!r} are unknown")
+    dtype = np.dtype(name)
     ndim = data[6 + size]
     if mode == _DIFFERENCES and (ndim != 1 or dtype.kind not in "iu"):
         raise ValueError(f"differences of {ndim} dimensions of {dtype} are never stored")

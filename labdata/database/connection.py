@@ -16,7 +16,7 @@ from typing import Any
 import pymysql
 
 from ..errors import DatabaseError
-from ..preferences import DatabasePreferences, find_secret, labdata_folder, load_preferences
+from ..preferences import DatabasePreferences, labdata_folder, load_preferences
 from .datajoint_compat import dj, install_mends
 from .embedded import USER, EmbeddedDatabase
 
@@ -153,7 +153,7 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
             self.embedded.start()
             return USER, self.embedded.password()
         given = self._preferences.password
-        password = given.get_secret_value() if given else find_secret("database.password")
+        password = given.get_secret_value() if given else None
         user = self._preferences.user
         if user is None:
             raise DatabaseError(

@@ -218,10 +218,11 @@ class UnitCount(Computed):
 
     @property
     def key_source(self) -> Any:
-        """Sortings with metrics, and every criterion that is not judged by hand."""
+        """Sortings with the metrics of all their units, and every criterion not judged by hand."""
         lab = self.lab
+        waiting = lab.SpikeSorting.Unit - lab.UnitMetrics.proj()
         automatic = lab.UnitCountCriteria & 'sua_criteria NOT LIKE "manual\\_%"'
-        return (lab.SpikeSorting & lab.UnitMetrics.proj()) * automatic
+        return ((lab.SpikeSorting & lab.UnitMetrics.proj()) - waiting.proj()) * automatic
 
     def make(self, key: dict[str, Any]) -> None:
         """Judge the units of one sorting by one criterion."""

@@ -11,6 +11,7 @@ Llobet, Wyngaard & Barbour (2022) bioRxiv 2022.02.08.479192, automatic post-proc
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,12 +92,13 @@ def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, 
     """
     seconds = unit.samples / recording.sampling_rate_hz
     duration_s = recording.duration_s
-    violations = count_violations(seconds)
+    violations = count_violations(unit.samples, recording.sampling_rate_hz)
+    pairs = count_violating_pairs(unit.samples, recording.sampling_rate_hz)
     metrics: dict[str, Any] = {
         "num_spikes": len(seconds),
         "firing_rate": len(seconds) / duration_s,
         "n_isi_violations": violations,
-        "isi_contamination": contamination_llobet(len(seconds), violations, duration_s),
+        "isi_contamination": contamination_llobet(len(seconds), pairs, duration_s),
         "isi_contamination_hill": contamination_hill(len(seconds), violations, duration_s),
         "presence_ratio": presence_ratio(seconds, duration_s),
         "firing_range": firing_range(seconds, duration_s),
@@ -106,33 +108,62 @@ def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, 
         metrics["amplitude_cutoff"] = amplitude_cutoff(unit.amplitudes_uv)
     if unit.positions_um is not None and len(unit.positions_um):
         metrics |= drift_metrics(seconds, unit.positions_um[:, 1], duration_s)
-    if unit.waveform_uv is not None and unit.waveform_uv.size:
+    if unit.waveform_uv is not None and np.any(unit.waveform_uv):
         metrics |= _shape_metrics(unit, recording)
     return metrics
 
 
-def count_violations(seconds: FloatArray, *, refractory_s: float = REFRACTORY_S) -> int:
+def count_violations(
+    samples: NDArray[np.int64], sampling_rate_hz: float, *, refractory_s: float = REFRACTORY_S
+) -> int:
     """Return how many intervals are shorter than the refractory period.
 
     Parameters
     ----------
-    seconds : ndarray, shape (n,)
-        Spike times, in order.
+    samples : ndarray of int64, shape (n,)
+        Spike samples, in order. Not seconds: an interval of exactly the period would count or
+        not by rounding.
+    sampling_rate_hz : float
+        Their rate.
     refractory_s : float, optional
         The period.
     """
-    return int(np.count_nonzero(np.diff(seconds) < refractory_s))
+    return int(np.count_nonzero(np.diff(samples) < _whole(refractory_s * sampling_rate_hz)))
+
+
+def count_violating_pairs(
+    samples: NDArray[np.int64], sampling_rate_hz: float, *, refractory_s: float = REFRACTORY_S
+) -> int:
+    """Return how many pairs of spikes, neighbours or not, are closer than the refractory period.
+
+    Parameters
+    ----------
+    samples : ndarray of int64, shape (n,)
+        Spike samples, in order.
+    sampling_rate_hz : float
+        Their rate.
+    refractory_s : float, optional
+        The period.
+    """
+    period = math.ceil(_whole(refractory_s * sampling_rate_hz))
+    after = np.searchsorted(samples, np.asarray(samples) + period, side="left")
+    return int(np.sum(after - np.arange(len(samples)) - 1))
+
+
+def _whole(n_samples: float) -> float:
+    """Round a period to whole samples where only floating point keeps it from being whole."""
+    return round(n_samples) if abs(n_samples - round(n_samples)) < 1e-6 else n_samples
 
 
 def contamination_llobet(
-    n: int, violations: int, duration_s: float, *, refractory_s: float = REFRACTORY_S
+    n: int, pairs: int, duration_s: float, *, refractory_s: float = REFRACTORY_S
 ) -> float | None:
     """Return the estimated share of foreign spikes, by Llobet et al. 2022 (independent source).
 
     Parameters
     ----------
-    n, violations : int
-        Spikes and refractory violations.
+    n, pairs : int
+        Spikes, and pairs of spikes within the refractory period.
     duration_s : float
         Length of the recording.
     refractory_s : float, optional
@@ -145,7 +176,7 @@ def contamination_llobet(
     """
     if n < 2:
         return None
-    inside = 1.0 - violations * duration_s / (n**2 * refractory_s)
+    inside = 1.0 - pairs * duration_s / (n**2 * refractory_s)
     return float(1.0 - np.sqrt(inside)) if inside >= 0 else 1.0
 
 
@@ -201,11 +232,12 @@ def firing_range(seconds: FloatArray, duration_s: float) -> float:
     return float(high - low)
 
 
-def amplitude_cutoff(amplitudes_uv: NDArray[Any], *, n_bins: int = 500) -> float | None:
+def amplitude_cutoff(amplitudes_uv: NDArray[Any], *, n_bins: int = 100) -> float | None:
     """Return the share of spikes missed below threshold, by symmetry of the amplitudes.
 
-    Hill et al. 2011: the histogram, smoothed, is mirrored at its peak; what the mirrored side has
-    beyond the smallest amplitude is missing.
+    Hill et al. 2011: the histogram, smoothed, is mirrored at its peak; what lies beyond the last
+    bin that is as high as the lowest amplitude's has no counterpart, so as much is missing. The
+    share is of all spikes, the missing ones included.
 
     Parameters
     ----------
@@ -217,17 +249,17 @@ def amplitude_cutoff(amplitudes_uv: NDArray[Any], *, n_bins: int = 500) -> float
     Returns
     -------
     float or None
-        At most 0.5; None with fewer than 100 spikes, where the histogram says nothing.
+        At most 0.5; None with fewer than five spikes a bin, where the histogram says nothing.
     """
-    if len(amplitudes_uv) < 100:
+    if len(amplitudes_uv) < 5 * n_bins:
         return None
-    density, edges = np.histogram(amplitudes_uv, n_bins, density=True)
+    counts, _ = np.histogram(amplitudes_uv, n_bins)
     x = np.arange(-12, 13)
     kernel = np.exp(-0.5 * (x / 3.0) ** 2)
-    density = np.convolve(np.pad(density, 12, mode="symmetric"), kernel / kernel.sum(), "valid")
-    peak = int(np.argmax(density))
-    mirrored = peak + int(np.argmin(np.abs(density[peak:] - density[0])))
-    return float(min(density[mirrored:].sum() * (edges[1] - edges[0]), 0.5))
+    smooth = np.convolve(np.pad(counts, 12, mode="edge"), kernel / kernel.sum(), "valid")
+    mirrored = int(np.flatnonzero(smooth >= smooth[0])[-1])
+    missing = float(smooth[mirrored + 1 :].sum())
+    return min(missing / (len(amplitudes_uv) + missing), 0.5)
 
 
 def drift_metrics(
@@ -308,9 +340,13 @@ def make_unit_metrics(table: Any, key: dict[str, Any]) -> None:
         channels,
         wave[0]["waveform_noise"] if wave else None,
     )
+    n_samples = setting["n_samples"]
+    if n_samples is None:  # of recordings from an older lab
+        whole = (lab.EphysRecording & key).fetch1("recording_duration")
+        n_samples = round(whole * setting["sampling_rate"])
     recording = RecordingData(
         setting["sampling_rate"],
-        int(setting["n_samples"]),
+        int(n_samples),
         setting["channel_coords"],
         setting["channel_shank"],
     )

@@ -13,9 +13,6 @@ from labdata.testing.truth import ClockTruth
 
 #: Range and full scale of the simulated NI-DAQ.
 NI_RANGE_V, NI_MAX_INT = 5.0, 32768
-#: True time at which the acquisition of a simulated run began, before anything was written. Metas
-#: count the first sample of a file from it, which places streams of a run to a whole second.
-ACQUISITION_S = -30.0
 _CREATED = "2024-03-05T10:00:00"
 
 
@@ -142,7 +139,7 @@ def _common(
         "fileName": f"D:/data/{Path(name).name}",
         "fileSizeBytes": str(2 * n_saved * clock.n_samples),
         "fileTimeSecs": repr(clock.n_samples / clock.nominal_rate_hz),
-        "firstSample": str(round((clock.start_s - ACQUISITION_S) * clock.nominal_rate_hz)),
+        "firstSample": str(clock.first_sample),
         "gateMode": "Immediate",
         "nSavedChans": str(n_saved),
         "syncSourceIdx": "3",

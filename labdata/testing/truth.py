@@ -18,6 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import FormatError
 
+#: How long before true time 0 the run's acquisition began, s; files start later, as on a rig
+#: where the acquisition runs before the recording is enabled.
+ACQUISITION_LEAD_S = 7.0
+
 
 @dataclass(frozen=True)
 class ClockTruth:
@@ -59,6 +63,11 @@ class ClockTruth:
     def first_samples_from(self, true_s: ArrayLike) -> NDArray[np.int64]:
         """Return the first sample at or after each true time."""
         return np.asarray(np.ceil(self.samples_at(true_s)), np.int64)
+
+    @property
+    def first_sample(self) -> int:
+        """Samples between the start of the run's acquisition and sample 0: ``firstSample``."""
+        return round((self.start_s + ACQUISITION_LEAD_S) * self.true_rate_hz)
 
     def map_to(self, other: ClockTruth) -> tuple[float, float]:
         """Return (slope, offset in s) such that other's seconds = slope * own seconds + offset."""

@@ -12,7 +12,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -415,7 +414,7 @@ def test_reserved_words() -> None:
     assert len(UnitCount & "unit_criteria_id = ALL (SELECT 1)") == 3
     assert len(UnitCount & 'subject_name != "all"') == 3
     assert len(Session * UnitCount & "all > 2") == 1
-    assert list(UnitCount.fetch("all", order_by="sua, unit_criteria_id")) is not None
+    assert list(UnitCount.fetch("all", order_by="all DESC")) == [3, 2, 1]
 
 
 def test_restrictions_by_queries_and_their_negation() -> None:
@@ -578,7 +577,7 @@ def test_delete_by_a_restricted_child() -> None:
     fill_session("JC3", "kept", WHEN[0] + timedelta(days=2), 4)
     (Session & (UnitCount & "all = 10")).delete(prompt=False)
     assert list((Session & 'subject_name = "JC3"').fetch("session_name")) == ["kept"]
-    (Session & (UnitCount & 'all > 4' & 'subject_name = "JC3"').proj()).delete(safemode=False)
+    (Session & (UnitCount & "all > 4" & 'subject_name = "JC3"').proj()).delete(safemode=False)
     assert len(Session()) == 3
     assert len(SpikeSorting.Unit()) == 3 * N_UNITS
 

@@ -374,9 +374,20 @@ def test_classes_count_iterate_and_travel(lab_folder: Path) -> None:
 def test_lookups_are_filled_when_the_lab_is_made_and_never_later(lab_folder: Path) -> None:
     kinds = set(schema.DatasetType.fetch("dataset_type"))
     assert kinds == set(
-        "task-training task-behavior passive-spontaneous passive-stimulation free-behavior "
-        "imaging-2p imaging-widefield imaging-miniscope ephys opto-inactivation opto-activation "
-        "analysis".split()
+        [
+            "task-training",
+            "task-behavior",
+            "passive-spontaneous",
+            "passive-stimulation",
+            "free-behavior",
+            "imaging-2p",
+            "imaging-widefield",
+            "imaging-miniscope",
+            "ephys",
+            "opto-inactivation",
+            "opto-activation",
+            "analysis",
+        ]
     )
     (schema.DatasetType & 'dataset_type = "imaging-2p"').delete(prompt=False)
     default_lab.deactivate()
@@ -491,7 +502,7 @@ def test_names_that_no_project_can_have(embedded_lab: Path, name: str) -> None:
 
 def test_a_table_that_does_not_exist_is_named(embedded_lab: Path) -> None:
     with pytest.raises(AttributeError, match="'Sesion'"):
-        load_project_schema("p").Sesion
+        getattr(load_project_schema("p"), "Sesion")  # noqa: B009
 
 
 def test_two_rows_where_one_is_needed(embedded_lab: Path) -> None:

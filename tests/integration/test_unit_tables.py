@@ -1,0 +1,143 @@
+"""From sorted units to metrics and counts, through ``populate``."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labdata.schema import (
+    Dataset,
+    EphysRecording,
+    LabMember,
+    Probe,
+    ProbeConfiguration,
+    Session,
+    SpikeSorting,
+    SpikeSortingParams,
+    Subject,
+    UnitCount,
+    UnitCountCriteria,
+    UnitMetrics,
+)
+
+pytestmark = pytest.mark.database
+
+KEY = dict(subject_name="JC1", session_name="s", dataset_name="d")
+SORTING = dict(KEY, probe_num=0, parameter_set_num=5)
+RATE_HZ, DURATION_S = 30000.0, 100.0
+
+
+@pytest.fixture(autouse=True)
+def lab(embedded_lab: Path) -> None:
+    LabMember.insert1(dict(user_name="couto"))
+    Subject.insert1(
+        dict(
+            subject_name="JC1",
+            subject_dob=date(2025, 1, 1),
+            subject_sex="U",
+            strain_name="C57BL/6J",
+            user_name="couto",
+        )
+    )
+    Session.insert1(
+        dict(subject_name="JC1", session_name="s", session_datetime=datetime(2025, 6, 1))
+    )
+    Dataset.insert1(KEY)
+    coords = np.array([[0.0, 0.0], [0.0, 15.0], [0.0, 30.0]])
+    Probe.insert1(dict(probe_id="p", probe_type="0", probe_n_shanks=1, probe_recording_channels=3))
+    ProbeConfiguration.insert1(
+        dict(
+            probe_id="p",
+            configuration_id=0,
+            probe_n_channels=3,
+            probe_gain=1.0,
+            channel_idx=np.array([4, 5, 6]),
+            channel_shank=np.zeros(3, int),
+            channel_coords=coords,
+            configuration_hash="0",
+        )
+    )
+    EphysRecording.insert1(
+        dict(KEY, n_probes=1, recording_duration=DURATION_S, recording_software="x")
+    )
+    SpikeSortingParams.insert1(
+        dict(parameter_set_num=5, algorithm_name="x", parameters_dict={}, parameters_hash="1")
+    )
+    UnitCountCriteria.insert1(
+        dict(
+            unit_criteria_id=1,
+            sua_criteria="firing_rate > 4 & snr > 5",
+            mua_criteria="firing_rate > 1",
+        )
+    )
+    UnitCountCriteria.insert1(dict(unit_criteria_id=2, sua_criteria="manual_anna"))
+
+
+def insert_units(rates_hz: list[float], n_samples: int | None) -> None:
+    EphysRecording.ProbeSetting.insert1(
+        dict(
+            KEY,
+            probe_num=0,
+            probe_id="p",
+            configuration_id=0,
+            sampling_rate=RATE_HZ,
+            n_samples=n_samples,
+        )
+    )
+    SpikeSorting.insert1(SORTING)
+    waveform = np.zeros((60, 2), "float32")
+    waveform[20] = [-100.0, -30.0]
+    for unit, rate in enumerate(rates_hz):
+        times = np.arange(0, DURATION_S * RATE_HZ, RATE_HZ / rate).astype("int64")
+        SpikeSorting.Unit.insert1(dict(SORTING, unit_id=unit, spike_times=times))
+        if unit:
+            SpikeSorting.Waveforms.insert1(
+                dict(
+                    SORTING,
+                    unit_id=unit,
+                    waveform_median=waveform,
+                    waveform_channels=np.array([1, 2]),
+                    waveform_noise=10.0,
+                )
+            )
+
+
+@pytest.mark.parametrize("n_samples", [int(DURATION_S * RATE_HZ), None])
+def test_metrics(n_samples: int | None) -> None:
+    insert_units([2.0, 5.0], n_samples)
+    UnitMetrics.populate(KEY)
+    first, second = UnitMetrics.fetch(as_dict=True)
+    assert (first["num_spikes"], second["num_spikes"]) == (200, 500)
+    assert first["firing_rate"] == pytest.approx(2.0)
+    assert (first["snr"], first["depth"], first["position"]) == (None, None, None)
+    assert second["snr"] == pytest.approx(10.0)
+    assert second["channel_index"] == 1
+    assert second["depth"] == pytest.approx(15.0 + 15.0 * 30 / 130)
+
+
+def counted() -> dict[str, Any]:
+    (row,) = UnitCount.fetch("unit_criteria_id", "all", "sua", "mua", as_dict=True)
+    return dict(row)
+
+
+def test_counts() -> None:
+    insert_units([2.0, 5.0, 0.5], int(DURATION_S * RATE_HZ))
+    UnitMetrics.populate()
+    UnitCount.populate(KEY)
+    assert counted() == {"unit_criteria_id": 1, "all": 3, "sua": 1, "mua": 1}
+    assert list(UnitCount.Unit.fetch("passes")) == [0, 1, -1]
+    single = SpikeSorting.Unit & (UnitMetrics * UnitCount.Unit & "passes = 1" & KEY)
+    assert list(single.fetch("unit_id")) == [1]
+
+
+def test_units_are_not_counted_before_all_have_metrics() -> None:
+    insert_units([2.0, 5.0, 3.0], int(DURATION_S * RATE_HZ))
+    UnitMetrics.populate("unit_id < 2")
+    assert len(UnitMetrics()) == 2
+    assert len(UnitCount().key_source) == 0
+    UnitMetrics.populate()
+    assert len(UnitCount().key_source) == 1

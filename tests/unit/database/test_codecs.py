@@ -1,0 +1,159 @@
+"""Arrays in the database: exact, whatever their type and shape, never made of damaged bytes."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from labdata.database.codecs import ArrayCodec, SpikeTrainCodec, decode_array, encode_array
+from labdata.errors import FormatError
+
+DTYPES = st.one_of(
+    npst.boolean_dtypes(),
+    npst.integer_dtypes(endianness="?"),
+    npst.unsigned_integer_dtypes(endianness="?"),
+    npst.floating_dtypes(endianness="?", sizes=(16, 32, 64)),
+    npst.complex_number_dtypes(endianness="?", sizes=(64, 128)),
+)
+ARRAYS = npst.arrays(DTYPES, npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
+
+
+@given(ARRAYS)
+def test_arrays_come_back_bit_for_bit(array: np.ndarray) -> None:
+    back = decode_array(encode_array(array))
+    assert back.shape == array.shape
+    assert back.dtype == array.dtype.newbyteorder("<")
+    assert back.tobytes() == array.astype(back.dtype).tobytes()
+    assert back.flags.writeable
+
+
+@given(ARRAYS.filter(lambda a: a.ndim == 2))
+def test_transposed_and_sliced_arrays(array: np.ndarray) -> None:
+    for view in (array.T, array[::-1, ::2]):
+        np.testing.assert_array_equal(decode_array(encode_array(view)), view)
+
+
+TRAINS = st.lists(st.integers(-(2**62), 2**62), max_size=50).map(sorted)
+
+
+@given(TRAINS)
+def test_spike_trains_come_back(samples: list[int]) -> None:
+    back = ArrayCodec().decode(SpikeTrainCodec().encode(np.array(samples, dtype="int64")))
+    assert back.dtype == np.int64
+    assert back.tolist() == samples
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint32", "int64", "uint64", "uint8"])
+def test_spike_trains_of_other_integers(kind: str) -> None:
+    samples = np.array([0, 0, 7, 120], dtype=kind)
+    back = decode_array(SpikeTrainCodec().encode(samples))
+    assert (back.dtype, back.tolist()) == (np.int64, [0, 0, 7, 120])
+
+
+def test_a_train_without_spikes() -> None:
+    for empty in ([], np.array([]), np.zeros(0, "uint64")):
+        back = decode_array(SpikeTrainCodec().encode(empty))
+        assert (back.dtype, back.shape) == (np.int64, (0,))
+
+
+@pytest.mark.parametrize(
+    "value,words",
+    [
+        (np.array([0.5, 1.0]), "float64"),
+        (np.zeros((2, 2), int), r"\(2, 2\)"),
+        (np.array([3, 2]), "not in order"),
+        (np.array([0, 2**63], dtype="uint64"), "beyond the range"),
+        (np.array([2**63], dtype="uint64"), "beyond the range"),
+        (["a", "b"], "<U1"),
+    ],
+)
+def test_what_is_no_spike_train(value: object, words: str) -> None:
+    with pytest.raises(FormatError, match=words):
+        SpikeTrainCodec().encode(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["a"], [None, 1.0], [[1, 2], [3]], {"a": 1}, np.array(["2020"], "datetime64[Y]")],
+    ids=["text", "missing", "ragged", "dict", "dates"],
+)
+def test_what_is_no_array_of_numbers(value: object) -> None:
+    with pytest.raises(FormatError) as caught:
+        encode_array(value)
+    assert caught.value.hint
+
+
+@settings(max_examples=300)
+@given(ARRAYS, st.data())
+def test_bytes_cut_off_or_appended_are_refused(array: np.ndarray, data: st.DataObject) -> None:
+    whole = encode_array(array)
+    cut = data.draw(st.integers(0, len(whole) - 1))
+    for damaged in (whole[:cut], whole + b"\0"):
+        with pytest.raises(FormatError):
+            decode_array(damaged)
+
+
+@settings(max_examples=500)
+@given(ARRAYS, st.data())
+def test_a_changed_byte_is_refused_or_changes_numbers_only(
+    array: np.ndarray, data: st.DataObject
+) -> None:
+    damaged = bytearray(encode_array(array))
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        back = decode_array(bytes(damaged))
+    except FormatError:
+        return
+    assert back.dtype.kind in "biufc"
+    assert back.nbytes <= 1 << 30
+
+
+@given(st.binary(max_size=60))
+def test_other_bytes_are_refused(data: bytes) -> None:
+    for damaged in (data, b"LDA1" + data, b"LDA1\x00\x03<f8" + data):
+        try:
+            decode_array(damaged)
+        except FormatError:
+            continue
+        assert decode_array(damaged).size == 0
+
+
+def header(mode: int, dtype: bytes, shape: tuple[int, ...]) -> bytes:
+    start = b"LDA1" + bytes([mode, len(dtype)]) + dtype + bytes([len(shape)])
+    return start + struct.pack(f"<{len(shape)}q", *shape)
+
+
+def test_the_layout_is_as_stated() -> None:
+    data = encode_array(np.arange(6, dtype=">i4").reshape(2, 3))
+    assert data.startswith(header(0, b"<i4", (2, 3)))
+    assert encode_array(np.zeros((0, 4), "float32")) == header(0, b"<f4", (0, 4))
+    assert SpikeTrainCodec().encode([1, 2]).startswith(header(1, b"<i8", (2,)))
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        header(0, b"|O", (6,)),
+        header(0, b"<i4", (7,)),
+        header(0, b"<i4", (5,)),
+        header(0, b"<i4", (-6,)),
+        header(0, b"<i4", (1 << 40, 1 << 40)),
+        header(0, b"<i8", (6,)),
+        header(1, b"<f4", (6,)),
+        header(2, b"<i4", (6,)),
+        header(0, b"nonsense", (6,)),
+    ],
+    ids=["objects", "more", "fewer", "negative", "huge", "wider", "differences", "mode", "type"],
+)
+def test_a_header_that_does_not_fit_its_data_is_refused(start: bytes) -> None:
+    whole = encode_array(np.arange(6, dtype="<i4"))
+    block = whole[len(header(0, b"<i4", (6,))) :]
+    assert decode_array(header(0, b"<i4", (6,)) + block).tolist() == list(range(6))
+    with pytest.raises(FormatError) as caught:
+        decode_array(start + block)
+    assert "damaged" in (caught.value.hint or "")

@@ -1,0 +1,108 @@
+"""Criteria on unit metrics: read as the guide writes them, and never run as code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labdata.errors import LabdataError
+from labdata.schema.unit_count import judge_units
+
+NAN = np.nan
+METRICS = pd.DataFrame(
+    {
+        "unit_id": [0, 1, 2, 3],
+        "isi_contamination": [0.05, 0.5, NAN, 0.01],
+        "spike_amplitude": [80.0, 120.0, 90.0, NAN],
+        "depth": [-10.0, 10.0, 30.0, -40.0],
+        "shank": pd.array([0, 1, None, 2], dtype=object),
+    }
+)
+
+
+def judged(criteria: str) -> list[int]:
+    return np.flatnonzero(judge_units(METRICS, criteria)).tolist()
+
+
+@pytest.mark.parametrize(
+    "criteria,units",
+    [
+        ("isi_contamination < 0.1", [0, 3]),
+        ("isi_contamination < 0.1 & spike_amplitude > 50", [0]),
+        ("isi_contamination<0.1&spike_amplitude>50", [0]),
+        ("isi_contamination < 0.1 | spike_amplitude > 100", [0, 1, 3]),
+        ("(isi_contamination < 0.1) & (spike_amplitude > 50)", [0]),
+        ("depth > 0 | depth < -20 & spike_amplitude > 50", [1, 2]),
+        ("(depth > 0 | depth < -20) & spike_amplitude > 100", [1]),
+        ("abs(depth) > 20", [2, 3]),
+        ("depth == 10", [1]),
+        ("depth != 10", [0, 2, 3]),
+        ("-20 < depth < 20", [0, 1]),
+        ("depth * 2 + 1 >= 21", [1, 2]),
+        ("spike_amplitude > 50\n & depth < 0", [0]),
+        ("shank == 0", [0]),
+    ],
+)
+def test_criteria(criteria: str, units: list[int]) -> None:
+    assert judged(criteria) == units
+
+
+@pytest.mark.parametrize(
+    "criteria,units",
+    [
+        ("isi_contamination > 0.1", [1]),
+        ("~(isi_contamination > 0.1)", [0, 3]),
+        ("~(isi_contamination < 0.1)", [1]),
+        ("~~(isi_contamination < 0.1)", [0, 3]),
+        ("isi_contamination != 0.05", [1, 3]),
+        ("~(isi_contamination == 0.05)", [1, 3]),
+        ("shank != 1", [0, 3]),
+        ("~(shank == 1)", [0, 3]),
+        ("isi_contamination < 0.1 | depth > 20", [0, 2, 3]),
+        ("~(isi_contamination > 0.1 & depth > 20)", [0, 1, 3]),
+        ("~(isi_contamination > 0.1 | depth > 20)", [0, 3]),
+        ("abs(isi_contamination) >= 0", [0, 1, 3]),
+    ],
+)
+def test_a_missing_number_passes_nothing_also_not_under_negation(
+    criteria: str, units: list[int]
+) -> None:
+    assert judged(criteria) == units
+
+
+def test_no_units() -> None:
+    passes = judge_units(METRICS.iloc[:0], "depth > 0")
+    assert (passes.shape, passes.dtype) == ((0,), bool)
+
+
+def test_an_unknown_column_is_named() -> None:
+    with pytest.raises(LabdataError, match="'isi_contaminaton'") as caught:
+        judge_units(METRICS, "isi_contaminaton < 0.1")
+    assert "isi_contamination" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        "__import__('os').system('true') == 0",
+        "depth.max() > 0",
+        "depth.__class__ == 1",
+        "[x for x in (1, 2)]",
+        "(lambda: 1)() == 1",
+        "open('x') == 1",
+        "abs(depth, 1) > 0",
+        "depth > 'a'",
+        "depth",
+        "1",
+        "depth +",
+        "",
+        "depth > 0; depth",
+        "depth[0] > 1",
+        "f'{depth}' == 1",
+    ],
+)
+def test_what_is_no_criterion_is_refused_and_never_run(criteria: str) -> None:
+    with pytest.raises(LabdataError) as caught:
+        judge_units(METRICS, criteria)
+    assert caught.value.hint
