@@ -121,7 +121,13 @@ class _Expression:
         for op, left, right in zip(node.ops, values[:-1], values[1:], strict=True):
             if type(op) not in _COMPARE:
                 raise ObjectError(f"{ast.unparse(node)!r} is not a comparison of values.")
-            step = np.asarray(_COMPARE[type(op)](left, right), dtype=np.bool_)
+            try:
+                step = np.asarray(_COMPARE[type(op)](left, right), dtype=np.bool_)
+            except TypeError:
+                raise ObjectError(
+                    f"{ast.unparse(node)!r} compares a number with a text.",
+                    hint="Compare numbers with numbers, and texts with texts.",
+                ) from None
             unknown = _missing(left) | _missing(right)
             # below a negation the unknown is taken as true, so that the whole comes out false
             result = result & (step | unknown if negated else step & ~unknown)

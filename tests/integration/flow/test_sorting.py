@@ -128,7 +128,7 @@ def test_a_sorting_has_all_its_parts(sorted_lab):
         times = unit["spike_times"]
         assert times.dtype == np.int64
         assert (np.diff(times) >= 0).all()
-        assert 0 <= times[0] and times[-1] < n_samples
+        assert times[0] >= 0 and times[-1] < n_samples
         assert unit["spike_amplitudes"].shape == times.shape
         assert unit["spike_positions"].shape == (len(times), 2)
     segment = lab.SpikeSorting.Segment.fetch1()

@@ -210,5 +210,3 @@ class SortingDashboard(ipywidgets.Box):
 
 def _picker(name: str, options: list[tuple[str, str]], value: str) -> dict[str, Any]:
     return {"name": name, "label": _LABELS[name], "options": options, "value": value}
-
-

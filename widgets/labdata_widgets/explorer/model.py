@@ -265,9 +265,7 @@ class ExplorerModel(HasTraits):
         if self.event not in self._onsets:
             stream, _, channel = self.event.rpartition("/")
             self._onsets[self.event] = onsets_of(self.events, channel, stream=stream or None)
-        return align_unit(
-            one, self._onsets[self.event], window_s=self.window_s, bin_s=self.bin_s
-        )
+        return align_unit(one, self._onsets[self.event], window_s=self.window_s, bin_s=self.bin_s)
 
     def _fulfil(self, where: str) -> NDArray[np.bool_]:
         """Return which units fulfil an expression; no spikes are touched."""

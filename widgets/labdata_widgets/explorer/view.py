@@ -94,7 +94,9 @@ class UnitExplorer(ipywidgets.Box):
         self._quietly(lambda: self.model.set_data(spikes, events, event=event))
         self._show_data()
 
-    def say(self, text: str, note: str = "", *, amber: bool = False, loading: bool = False) -> None:
+    def say(
+        self, text: str, note: str = "", *, amber: bool = False, loading: bool = False
+    ) -> None:
         """Write into the headline, for instance while data are loaded.
 
         Parameters
