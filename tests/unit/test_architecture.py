@@ -30,7 +30,12 @@ FORBIDDEN = {
 
 #: The edges of a process, where whatever went wrong must be recorded before it ends: module and
 #: function, with the reason. Everywhere else an exception is named.
-CATCH_ALL = {}
+CATCH_ALL = {
+    ("labdata.cli", "main"): "what the database's driver raises is shown as one line",
+    ("labdata.compute.task", "run_task"): "the task records why it failed, and it is raised again",
+    ("labdata.formats.zarr_band", "compress_band"): "the half-written file goes, the error stays",
+    ("labdata.rules.uploading", "upload_job"): "the same of an upload job",
+}
 
 
 class Module:
