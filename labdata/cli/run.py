@@ -3,7 +3,7 @@
 Examples:
   labdata run spikeinterface -a JC1 -s 20260131_140500
   labdata run spikeinterface -a JC1 -s 20260131_140500 -- --sorter tridesclous2
-  labdata run spikeinterface -a JC1 -s 20260131_140500 --param detection.detect_threshold=6
+  labdata run spikeinterface -a JC1 --param detection.method_kwargs.detect_threshold=6
   labdata run spikeinterface -h      the options of an analysis
 """
 

@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..database.locks import worker_lock
-from ..errors import LabdataError, TaskError
+from ..database.claims import claim_row
+from ..errors import TaskError
 from .analysis import Analysis, TaskContext, find_analysis
 
 logger = logging.getLogger(__name__)
@@ -131,33 +129,29 @@ def run_task(
     """
     if lab is None:
         from ..schema import default_lab as lab
-    with worker_lock(lab.connection, f"task.{lab.ComputeTask.database}.{job_id}") as alone:
-        claim = _claim(lab, job_id, alone)
-        row = (lab.ComputeTask & {"job_id": job_id}).fetch1()
+    table = lab.ComputeTask
+    host = {"task_host": socket.gethostname()}
+    with claim_row(table, "task", job_id, states=_CLAIMABLE, **host) as claim:
+        if claim is None:
+            raise _not_claimed(lab, job_id)
+        row = (table & {"job_id": job_id}).fetch1()
         analysis = find_analysis(row["task_name"])
         key = {k: row[k] for k in ("subject_name", "session_name", "dataset_name")}
         parameters = row["task_parameters"] or {}
         if isinstance(parameters, str):
             parameters = json.loads(parameters)
-        lines: list[str] = []
 
         def note(text: str) -> None:
-            lines.append(text)
+            claim.notes.append(text)
             report(text)
 
-        try:
-            summary = analysis.compute(TaskContext(lab, key, parameters, note))
-        except LabdataError as error:
-            _finish(lab, job_id, claim, "FAILED", [*lines, str(error)])
-            raise
-        except KeyboardInterrupt:
-            _finish(lab, job_id, claim, "WAITING", [*lines, "interrupted"])
-            raise
-        except BaseException as error:
-            _finish(lab, job_id, claim, "FAILED", [*lines, f"{type(error).__name__}: {error}"])
-            raise
+        summary = analysis.compute(TaskContext(lab, key, parameters, note))
         versions = {name: _version(name) for name in analysis.packages}
-        _finish(lab, job_id, claim, "COMPLETED", [*lines, summary], versions)
+        if not claim.finish("COMPLETED", summary, task_versions=versions):
+            raise TaskError(
+                f"Task {job_id} was taken over by another worker.",
+                hint="`labdata run --queue` shows how it stands.",
+            )
         return TaskResult(job_id, summary)
 
 
@@ -176,59 +170,14 @@ def _unfinished(
     return None
 
 
-def _claim(lab: Any, job_id: int, alone: bool) -> str:
-    claim = uuid.uuid4().hex
-    marks = ", ".join(["%s"] * len(_CLAIMABLE))
-    changed = 0
-    if alone:
-        changed = _update(
-            lab,
-            "SET task_waiting=0, task_status='WORKING', task_claim=%s, task_host=%s, "
-            f"task_starttime=%s, task_endtime=NULL WHERE job_id=%s AND task_status IN ({marks})",
-            (claim, socket.gethostname(), _now(), job_id, *_CLAIMABLE),
-        )
-    if changed != 1:
-        states = (lab.ComputeTask & {"job_id": job_id}).fetch("task_status")
-        if len(states) == 0:
-            raise TaskError(f"There is no task {job_id}.", hint="`labdata run` makes tasks.")
-        raise TaskError(
-            f"Task {job_id} is {states[0]}" + ("." if alone else ", by a worker that is alive."),
-            hint="Make another with `labdata run`, or wait for it.",
-        )
-    return claim
-
-
-def _finish(
-    lab: Any,
-    job_id: int,
-    claim: str,
-    status: str,
-    lines: list[str],
-    versions: dict[str, str] | None = None,
-) -> None:
-    _update(
-        lab,
-        "SET task_waiting=%s, task_status=%s, task_endtime=%s, task_log=%s, task_versions=%s "
-        "WHERE job_id=%s AND task_claim=%s",
-        (
-            int(status == "WAITING"),
-            status,
-            _now(),
-            "\n".join(lines)[-4000:],
-            json.dumps(versions) if versions else None,
-            job_id,
-            claim,
-        ),
+def _not_claimed(lab: Any, job_id: int) -> TaskError:
+    states = (lab.ComputeTask & {"job_id": job_id}).fetch("task_status")
+    if len(states) == 0:
+        return TaskError(f"There is no task {job_id}.", hint="`labdata run` makes tasks.")
+    alive = ", by a worker that is alive" if states[0] == "WORKING" else ""
+    return TaskError(
+        f"Task {job_id} is {states[0]}{alive}.", hint="Make another with `labdata run`, or wait."
     )
-
-
-def _update(lab: Any, clause: str, values: tuple[Any, ...]) -> int:
-    cursor = lab.connection.query(f"UPDATE {lab.ComputeTask.full_table_name} {clause}", values)
-    return int(cursor.rowcount)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _version(name: str) -> str:

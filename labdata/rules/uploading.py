@@ -13,16 +13,14 @@ from __future__ import annotations
 import logging
 import shutil
 import socket
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..database.locks import worker_lock
-from ..errors import IntegrityError, LabdataError, UploadError
+from ..database.claims import Claim, claim_row, release_failed
+from ..errors import IntegrityError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
@@ -132,23 +130,12 @@ def upload_job(
         from ..schema import default_lab as lab
     preferences = preferences or load_preferences()
     _check_job(lab, job_id)
-    with worker_lock(lab.connection, f"upload.{lab.UploadJob.database}.{job_id}") as alone:
-        claim = alone and _claim(lab, job_id)
-        if not claim:
+    with claim_row(
+        lab.UploadJob, "job", job_id, states=_CLAIMABLE, only={"project_name": lab.project}
+    ) as claim:
+        if claim is None:
             return None
-        try:
-            return _Upload(lab, preferences, job_id, claim).run(progress, on_size)
-        except LabdataError as error:
-            _finish(lab, job_id, claim, "FAILED", str(error))
-            raise
-        except Exception as error:
-            # a defect, or the database's refusal: not to be tried again and again by itself
-            _finish(lab, job_id, claim, "FAILED", f"{type(error).__name__}: {error}")
-            raise
-        except BaseException as error:
-            # interrupted: give the job back, so that anybody may take it up again
-            _finish(lab, job_id, claim, "WAITING", f"interrupted ({type(error).__name__})")
-            raise
+        return _Upload(lab, preferences, claim).run(progress, on_size)
 
 
 def reset_failed(lab: Any, job_ids: list[int]) -> int:
@@ -166,22 +153,15 @@ def reset_failed(lab: Any, job_ids: list[int]) -> int:
     int
         How many were reset.
     """
-    return sum(
-        _update(
-            lab,
-            "SET job_waiting=1, job_status='WAITING', job_claim=NULL "
-            "WHERE job_id=%s AND job_status='FAILED' AND project_name <=> %s",
-            (job_id, lab.project),
-        )
-        for job_id in job_ids
-    )
+    return sum(release_failed(lab.UploadJob, "job", job_id) for job_id in job_ids)
 
 
 class _Upload:
     """One claimed job on its way."""
 
-    def __init__(self, lab: Any, preferences: Preferences, job_id: int, claim: str) -> None:
+    def __init__(self, lab: Any, preferences: Preferences, claim: Claim) -> None:
         self.lab, self.preferences, self.claim = lab, preferences, claim
+        job_id = claim.job_id
         self.job: dict[str, Any] = (lab.UploadJob & {"job_id": job_id}).fetch1()
         self.assigned = (lab.UploadJob.AssignedFiles & {"job_id": job_id}).fetch(as_dict=True)
         self.key = {k: self.job[k] for k in ("subject_name", "session_name", "dataset_name")}
@@ -277,7 +257,7 @@ class _Upload:
                 for file in output.replaced
             )
             rule.insert(lab, context, output)
-            if not _finish(lab, self.job["job_id"], self.claim, "COMPLETED", "") == 1:
+            if not self.claim.finish("COMPLETED"):
                 raise UploadError(
                     f"Upload job {self.job['job_id']} was taken over by another worker.",
                     hint="Nothing was registered here.",
@@ -336,39 +316,6 @@ def _check_job(lab: Any, job_id: int) -> None:
 
 def _named(project: str | None) -> str:
     return f"project {project!r}" if project else "no project"
-
-
-def _claim(lab: Any, job_id: int) -> str | None:
-    claim = uuid.uuid4().hex
-    marks = ", ".join(["%s"] * len(_CLAIMABLE))
-    changed = _update(
-        lab,
-        "SET job_waiting=0, job_status='WORKING', job_claim=%s, job_starttime=%s, "
-        f"job_endtime=NULL WHERE job_id=%s AND job_status IN ({marks}) AND project_name <=> %s",
-        (claim, datetime.now(UTC).replace(tzinfo=None), job_id, *_CLAIMABLE, lab.project),
-    )
-    return claim if changed == 1 else None
-
-
-def _finish(lab: Any, job_id: int, claim: str, status: str, log: str) -> int:
-    return _update(
-        lab,
-        "SET job_waiting=%s, job_status=%s, job_endtime=%s, job_log=%s "
-        "WHERE job_id=%s AND job_claim=%s AND job_status='WORKING'",
-        (
-            int(status == "WAITING"),
-            status,
-            datetime.now(UTC).replace(tzinfo=None),
-            log[-4000:],
-            job_id,
-            claim,
-        ),
-    )
-
-
-def _update(lab: Any, clause: str, values: tuple[Any, ...]) -> int:
-    cursor = lab.connection.query(f"UPDATE {lab.UploadJob.full_table_name} {clause}", values)
-    return int(cursor.rowcount)
 
 
 @contextmanager

@@ -31,13 +31,9 @@ FORBIDDEN = {
 #: The edges of a process, where whatever went wrong must be recorded before it ends: module and
 #: function, with the reason. Everywhere else an exception is named.
 CATCH_ALL = {
-    # the command line says what a defect was and ends with its own exit code
-    ("labdata.cli", "main"),
-    # what a failed compression leaves is removed, whatever it failed of, and the error goes on
-    ("labdata.formats.zarr_band", "compress_band"),
-    # a task or an upload that ends says so in its row, whatever ended it, and raises it again
-    ("labdata.compute.task", "run_task"),
-    ("labdata.rules.uploading", "upload_job"),
+    ("labdata.cli", "main"): "what the database's driver raises is shown as one line",
+    ("labdata.database.claims", "claim_row"): "the row records why it failed; it is raised again",
+    ("labdata.formats.zarr_band", "compress_band"): "the half-written file goes, the error stays",
 }
 
 

@@ -54,7 +54,8 @@ class SpikeInterfaceAnalysis(Analysis):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="one parameter, for instance detection.detect_threshold=5; may be repeated",
+            help="one parameter, may be repeated; for instance "
+            "detection.method_kwargs.detect_threshold=6 of spykingcircus2",
         )
         parser.add_argument("--probe", type=int, metavar="N", help="only this probe")
         parser.add_argument("--n-jobs", type=int, default=None, help="processes (default: cores)")
@@ -215,6 +216,7 @@ def _sorter_defaults(sorter: str) -> dict[str, Any]:
         )
     defaults: dict[str, Any] = json.loads(json.dumps(ss.get_default_sorter_params(sorter)))
     for job in (
+        "job_kwargs",
         "n_jobs",
         "chunk_duration",
         "progress_bar",

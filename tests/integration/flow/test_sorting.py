@@ -162,6 +162,13 @@ def test_the_task_says_what_was_done_and_with_what(sorted_lab):
     assert versions["spikeinterface"]
 
 
+def test_the_example_of_the_help_is_accepted():
+    options = {"param": ["detection.method_kwargs.detect_threshold=6"]}
+    made = find_analysis("spikeinterface").check(options)["sorter_parameters"]
+    assert made["detection"]["method_kwargs"]["detect_threshold"] == 6
+    assert made["detection"]["method_kwargs"]["peak_sign"] == "neg"
+
+
 def test_a_second_run_finds_it_sorted(sorted_lab, capsys):
     lab, _ = sorted_lab
     before = rows(lab)
@@ -179,8 +186,8 @@ def test_another_parameter_makes_another_set(short, capsys):
     lab = short.lab
     run = ["run", "spikeinterface", *SELECT, *SIMPLE]
     assert main(run) == 0
-    assert main([*run, "--param", "detection.detect_threshold=6"]) == 0
-    assert main([*run, "--params", '{"detection": {"detect_threshold": 6}}']) == 0
+    assert main([*run, "--param", "detect_threshold=6"]) == 0
+    assert main([*run, "--params", '{"detect_threshold": 6}']) == 0
     numbers = lab.SpikeSorting.fetch("parameter_set_num")
     assert sorted(numbers.tolist()) == [1, 2]
     assert rows(lab)["Segment"] == 2
@@ -213,11 +220,13 @@ def test_fault_16_a_failure_at_any_insert_leaves_nothing(short, monkeypatch, tab
     ("options", "words"),
     [
         (["--sorter", "kilosort99"], ["'kilosort99'", "simple"]),
-        (["--sorter", "simple", "--param", "detektion.x=1"], ["'detektion'", "'detection'"]),
+        (["--sorter", "simple", "--param", "detect_treshold=1"], ["'detect_threshold'"]),
+        (["--param", "detektion.x=1"], ["'detektion'", "'detection'"]),
         (
-            ["--sorter", "simple", "--param", "detection.detect_treshold=1"],
-            ["'detection.detect_treshold'", "'detection.detect_threshold'"],
+            ["--param", "detection.method_kwargs.detect_treshold=1"],
+            ["treshold'", "'detection.method_kwargs.detect_threshold'"],
         ),
+        (["--param", "job_kwargs.n_jobs=3"], ["'job_kwargs'"]),
         (["--param", "nothing"], ["'nothing'", "NAME=VALUE"]),
         (["--params", "{broken"], ["valid JSON"]),
         (["--params", "missing.json"], ["'missing.json'"]),

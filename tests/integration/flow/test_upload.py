@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labdata.database import claims
 from labdata.errors import IntegrityError, RuleError, UploadError
 from labdata.formats import spikeglx
 from labdata.formats.zarr_band import restore_bin
@@ -401,7 +402,7 @@ def before(owner, name):
 
 
 STEPS = {
-    "after the claim": lambda: after(uploading, "_claim"),
+    "after the claim": lambda: after(claims, "_take"),
     "after verifying the sources": lambda: after(uploading._Upload, "_verify_sources"),
     "during compression": lambda: before(ephys, "compress_band"),
     "before the comparison": lambda: before(ephys, "verify_band"),
@@ -417,14 +418,15 @@ STEPS = {
 
 
 def before_completed():
-    real = uploading._finish
+    real = claims.Claim.finish
 
-    def finish(lab, job_id, claim, status, log):
-        real(lab, job_id, claim, status, log)
+    def finish(self, status, *rest, **columns):
+        done = real(self, status, *rest, **columns)
         if status == "COMPLETED":
             die()
+        return done
 
-    uploading._finish = finish
+    claims.Claim.finish = finish
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -561,7 +563,10 @@ def test_a_job_is_never_uploaded_into_another_project(lab_rig, put_plain):
     for number, wrong, owner in ((job_id, shared, "project 'P'"), (put_plain, lab, "no project")):
         with pytest.raises(UploadError, match=f"belongs to {owner}"):
             lab_rig.upload(number, lab=wrong)
-        assert uploading._claim(wrong, number) is None
+        only = {"project_name": wrong.project}
+        states = ("ON SERVER", "WAITING")
+        with claims.claim_row(wrong.UploadJob, "job", number, states=states, only=only) as claim:
+            assert claim is None
     assert nothing_registered(lab_rig)
     lab_rig.upload(job_id, lab=lab)
     assert len(lab.Dataset()) == 1

@@ -1,0 +1,187 @@
+"""Who works on a row: one claim wins, and a dead worker's claim is known for what it is.
+
+Upload jobs and compute tasks are rows that workers take. A claim is one conditional UPDATE whose
+row count decides, made while the worker holds a lock of the database server. The server drops the
+lock when the worker dies, however it dies, so a row that is WORKING while its lock is free may be
+taken again at once. The claim's token stands in the row; every later change of state names it, so
+that a worker that was taken over changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import LabdataError
+from .locks import worker_lock
+
+#: Characters of a row's log.
+_LOG_LENGTH = 4000
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A row that this worker holds.
+
+    Attributes
+    ----------
+    table : Table
+        A table with ``job_id`` and the columns ``<prefix>_waiting``, ``_status``, ``_claim``,
+        ``_starttime``, ``_endtime`` and ``_log``.
+    prefix : str
+        ``job`` or ``task``.
+    job_id : int
+        The row.
+    token : str
+        What stands in ``<prefix>_claim``.
+    notes : list of str
+        What the worker has reported; put before the log's last word.
+    """
+
+    table: Any
+    prefix: str
+    job_id: int
+    token: str
+    notes: list[str] = field(default_factory=list)
+
+    def finish(self, status: str, log: str = "", **columns: Any) -> bool:
+        """Leave the row in a state, if it is still this worker's.
+
+        Parameters
+        ----------
+        status : str
+            COMPLETED, FAILED, or WAITING to give it back.
+        log : str, optional
+            What to tell; the end is kept.
+        **columns
+            Further columns to set.
+
+        Returns
+        -------
+        bool
+            False if another worker has taken the row over; nothing is changed then.
+        """
+        values = {
+            f"{self.prefix}_waiting": int(status == "WAITING"),
+            f"{self.prefix}_status": status,
+            f"{self.prefix}_endtime": utc_now(),
+            f"{self.prefix}_log": "\n".join([*self.notes, log])[-_LOG_LENGTH:],
+            **columns,
+        }
+        where = f"job_id=%s AND {self.prefix}_claim=%s AND {self.prefix}_status='WORKING'"
+        return _update(self.table, values, where, (self.job_id, self.token)) == 1
+
+
+@contextmanager
+def claim_row(
+    table: Any,
+    prefix: str,
+    job_id: int,
+    *,
+    states: Sequence[str],
+    only: Mapping[str, Any] | None = None,
+    **columns: Any,
+) -> Iterator[Claim | None]:
+    """Hold a row while the block works on it, and say how it ended if it fails.
+
+    A block that raises leaves the row FAILED with the reason; one that is interrupted gives it
+    back as WAITING. A block that succeeds finishes the claim itself, in its own transaction.
+
+    Parameters
+    ----------
+    table : Table
+        The table; see :class:`Claim`.
+    prefix : str
+        ``job`` or ``task``.
+    job_id : int
+        The row.
+    states : sequence of str
+        States that may be taken; WORKING means: if its worker is gone.
+    only : mapping, optional
+        What else must be true of the row.
+    **columns
+        Further columns to set with the claim.
+
+    Yields
+    ------
+    Claim or None
+        None if another worker has the row, or it is in another state.
+    """
+    with worker_lock(table.connection, f"{prefix}.{table.database}.{job_id}") as alone:
+        claim = _take(table, prefix, job_id, states, only or {}, columns) if alone else None
+        try:
+            yield claim
+        except LabdataError as error:
+            if claim:
+                claim.finish("FAILED", str(error))
+            raise
+        except Exception as error:
+            # a defect, or the database's refusal: not to be tried again and again by itself
+            if claim:
+                claim.finish("FAILED", f"{type(error).__name__}: {error}")
+            raise
+        except BaseException as error:
+            if claim:
+                claim.finish("WAITING", f"interrupted ({type(error).__name__})")
+            raise
+
+
+def release_failed(table: Any, prefix: str, job_id: int) -> bool:
+    """Let a failed row be taken again.
+
+    Parameters
+    ----------
+    table, prefix, job_id
+        As of :class:`Claim`.
+
+    Returns
+    -------
+    bool
+        False if it has not failed.
+    """
+    values = {f"{prefix}_waiting": 1, f"{prefix}_status": "WAITING", f"{prefix}_claim": None}
+    return _update(table, values, f"job_id=%s AND {prefix}_status='FAILED'", (job_id,)) == 1
+
+
+def utc_now() -> datetime:
+    """Return the time as the database keeps it: UTC, without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _take(
+    table: Any,
+    prefix: str,
+    job_id: int,
+    states: Sequence[str],
+    only: Mapping[str, Any],
+    columns: Mapping[str, Any],
+) -> Claim | None:
+    claim = Claim(table, prefix, job_id, uuid.uuid4().hex)
+    values = {
+        f"{prefix}_waiting": 0,
+        f"{prefix}_status": "WORKING",
+        f"{prefix}_claim": claim.token,
+        f"{prefix}_starttime": utc_now(),
+        f"{prefix}_endtime": None,
+        **columns,
+    }
+    marks = ", ".join(["%s"] * len(states))
+    extra = "".join(f" AND {name} <=> %s" for name in only)
+    where = f"job_id=%s AND {prefix}_status IN ({marks}){extra}"
+    taken = _update(table, values, where, (job_id, *states, *only.values()))
+    return claim if taken == 1 else None
+
+
+def _update(table: Any, values: Mapping[str, Any], where: str, keys: Sequence[Any]) -> int:
+    """Change rows; names come from the code, values go in as parameters."""
+    assignments = ", ".join(f"{name}=%s" for name in values)
+    content = [json.dumps(v) if isinstance(v, dict) else v for v in values.values()]
+    cursor = table.connection.query(
+        f"UPDATE {table.full_table_name} SET {assignments} WHERE {where}", (*content, *keys)
+    )
+    return int(cursor.rowcount)
