@@ -135,9 +135,7 @@ class UnitFigures:
         self._marks += [(band, "fill_color"), (line, "line_color")]
         self._lines.append(_event_line(fig))
         tips = [("from", "@x{0.000} s"), ("mean ± s.e.m.", "@mean{0.00} ± @sem{0.00} Hz")]
-        fig.add_tools(
-            HoverTool(renderers=[line], tooltips=tips, mode="vline", line_policy="prev")
-        )
+        fig.add_tools(HoverTool(renderers=[line], tooltips=tips, mode="vline", line_policy="prev"))
 
     def _draw_course(self) -> None:
         fig = self.course
@@ -247,9 +245,7 @@ class ProbeMap:
         )
         self._note = _note(self.root)
         tips = [("unit", "@unit"), ("depth", "@y{0} µm"), ("x", "@x{0} µm")]
-        self.root.add_tools(
-            HoverTool(renderers=[dots], tooltips=tips), TapTool(renderers=[dots])
-        )
+        self.root.add_tools(HoverTool(renderers=[dots], tooltips=tips), TapTool(renderers=[dots]))
         self._units.selected.on_change("indices", self._clicked)
         self._colours: Mapping[str, str] = LIGHT
         self._table, self._listed = pd.DataFrame(), frozenset[int]()

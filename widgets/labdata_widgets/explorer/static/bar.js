@@ -64,7 +64,8 @@ function choice(model, name, label, options) {
 // Root views of Bokeh inside an explorer, top to bottom.
 function figures(root) {
   const roots = Array.from(window.Bokeh?.index?.roots ?? Object.values(window.Bokeh?.index ?? {}));
-  return roots.filter((view) => view?.el && root.contains(view.el) && view.el.closest(".ld-plots"));
+  return roots.filter((view) => view?.el && root.contains(view.el) &&
+    view.el.closest(".ld-plots") && view.model.type !== "Notifications");
 }
 
 function download(blob, name) {
