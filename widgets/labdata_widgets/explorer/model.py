@@ -151,7 +151,7 @@ class ExplorerModel(HasTraits):
 
     @property
     def table(self) -> pd.DataFrame:
-        """Every unit, whatever is listed, as :func:`~labdata_widgets.explorer.units.unit_table`."""
+        """Every unit, listed or not; :func:`labdata_widgets.explorer.units.unit_table`."""
         return self._table
 
     @property
