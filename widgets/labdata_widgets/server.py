@@ -4,6 +4,8 @@ Voilà runs the dashboard's code with the rights of whoever started it, so it li
 loopback only and wants a token: on a shared computer, loopback is not private. Token and settings
 go through a file that only the user can read, as command lines are seen by everybody.
 
+It ends with whoever started it, however that ends: Voilà watches a pipe that the starter holds.
+
 The kernel is this very interpreter. Jupyter would otherwise take the first ``python3`` kernel that
 it finds, which may belong to another environment without labdata.
 """
@@ -31,6 +33,16 @@ from labdata.errors import LabdataError, MissingPackageError
 
 _DASHBOARDS = Path(__file__).parent / "dashboard"
 _POLL_S = 0.2
+#: Voilà's configuration in Python: end when the pipe from the starter closes.
+_FOLLOW = """\
+import os, signal, sys, threading
+
+def _follow():
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=_follow, daemon=True).start()
+"""
 #: A page that was closed leaves its kernel; idle ones end after this time.
 _IDLE_S = 900
 
@@ -64,11 +76,12 @@ class DashboardServer:
         self._query = dict(query or {})
         self.log_path = folder / "voila.log"
         _write_private(folder / "voila.json", voila_settings(self._token))
+        (folder / "voila.py").write_text(_FOLLOW, encoding="utf-8")
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 voila_command(notebook, self.port, folder),
                 env=kernel_environment(folder),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -145,6 +158,8 @@ class DashboardServer:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._folder.cleanup()
 
     def _failed(self, message: str) -> LabdataError:

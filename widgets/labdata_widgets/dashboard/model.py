@@ -80,15 +80,16 @@ class SortingChoice(HasTraits):
         fixed[level] = value
         left = [s for s in self.sortings if all(level_value(s, n) == v for n, v in fixed.items())]
         for name in LEVELS[at + 1 :]:
-            same = [
-                s
-                for s in left
-                if self.chosen and level_value(s, name) == level_value(self.chosen, name)
-            ]
-            left = same or left
+            left = self._same(left, name) or left
         self.problem = ""
         if left:
             self.chosen = next((s for s in left if s.parameters is not None), left[0])
+
+    def _same(self, left: list[ProbeSorting], level: str) -> list[ProbeSorting]:
+        """Return those that are called as the chosen one at a level; unsorted is no name."""
+        if self.chosen is None or (level == "sorting" and self.chosen.parameters is None):
+            return []
+        return [s for s in left if level_value(s, level) == level_value(self.chosen, level)]
 
     def options(self, level: str) -> list[tuple[str, str]]:
         """Return value and text of what can be chosen at a level, given those above it.

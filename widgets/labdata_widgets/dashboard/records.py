@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,11 +71,14 @@ class Details:
         Name and value.
     note : str
         What a reader must know, shown in amber; empty if nothing.
+    folded : bool
+        Whether the facts are shown only when asked for.
     """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     note: str = ""
+    folded: bool = False
 
 
 def list_sortings(lab: Any) -> list[ProbeSorting]:
@@ -182,8 +185,8 @@ def describe(lab: Any, chosen: ProbeSorting, spikes: xr.Dataset | None) -> tuple
     if spikes is not None:
         blocks.append(sync_details(spikes.attrs))
     if chosen.parameters is not None:
-        blocks.append(_sorting(lab, chosen))
-    return tuple(blocks)
+        blocks += _sorting(lab, chosen)
+    return tuple(b for b in blocks if b.facts)
 
 
 def sync_details(attrs: Mapping[str, Any]) -> Details:
@@ -207,7 +210,7 @@ def sync_details(attrs: Mapping[str, Any]) -> Details:
         ("stream_sync_n_pulses", "pulses matched", 1.0, ""),
         ("stream_sync_n_dropped", "pulses lost", 1.0, ""),
         ("stream_sync_n_spurious", "spurious pulses", 1.0, ""),
-        ("n_extrapolated", "spikes outside", 1.0, ""),
+        ("n_extrapolated", "spikes extrapolated", 1.0, ""),
     ):
         if name in attrs:
             facts.append((label, f"{float(attrs[name]) * scale:.4g} {unit}".strip()))
@@ -228,17 +231,41 @@ def _recording(lab: Any, chosen: ProbeSorting) -> Details:
     return Details("Recording", facts)
 
 
-def _sorting(lab: Any, chosen: ProbeSorting) -> Details:
+def _sorting(lab: Any, chosen: ProbeSorting) -> list[Details]:
     sorting = (lab.SpikeSorting & chosen.key).fetch1()
     params = (lab.SpikeSortingParams & {"parameter_set_num": chosen.parameters}).fetch1()
     when = sorting["sorting_datetime"]
-    facts = [
-        ("set", f"{chosen.parameters} · {params['algorithm_name']}"),
+    facts = (
+        ("sorter", str(params["algorithm_name"])),
         ("version", str(sorting["algorithm_version"] or "not recorded")),
         ("sorted", f"{when:%Y-%m-%d %H:%M} UTC" if when else "not recorded"),
         ("spikes", f"{sorting['n_detected_spikes'] or 0:,}"),
         ("container", str(sorting["container_version"] or "none")),
+    )
+    packages = tuple((str(k), str(v)) for k, v in (sorting["package_versions"] or {}).items())
+    return [
+        Details("Sorting", facts),
+        Details("Parameters", tuple(flatten(params["parameters_dict"] or {})), folded=True),
+        Details("Packages", packages, folded=True),
     ]
-    facts += [(str(k), str(v)) for k, v in (params["parameters_dict"] or {}).items()]
-    facts += [(str(k), str(v)) for k, v in (sorting["package_versions"] or {}).items()]
-    return Details("Sorting", tuple(facts), "")
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the entries of a nested mapping as ``outer.inner`` and text.
+
+    Parameters
+    ----------
+    content : mapping
+        Parameters of a sorter.
+    prefix : str, optional
+        What names begin with.
+
+    Yields
+    ------
+    name, value : str
+    """
+    for name, value in content.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", str(value)

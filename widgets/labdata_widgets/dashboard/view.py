@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,8 @@ class SortingDashboard(ipywidgets.Box):
         self.add_class("labdata-page")
         self.explorer.say("Spike sorting", "Starting …", loading=True)
         self._started = False
+        self._first = ""
+        _log_to_server()
         self.sidebar.on_msg(self._hear)
         self.choice.observe(lambda change: self._show_choice(), "chosen")
         self.explorer.model.observe(lambda change: self._show_query(), ["unit", "event"])
@@ -200,12 +203,18 @@ class SortingDashboard(ipywidgets.Box):
             self.explorer.say(what, f"{error.message} {error.hint or ''}", amber=True)
         finally:
             if not done:
-                _log.error("%s: %s", number, what)
+                _log.error("%s: %s", number, what, exc_info=True)
                 self.explorer.say(
                     what,
                     f"This is a defect of labdata. Report it with the log's lines at {number}.",
                     amber=True,
                 )
+
+
+def _log_to_server() -> None:
+    """Let what is logged reach the log of Voilà: a page has no place for it."""
+    if os.environ.get("SERVER_SOFTWARE", "").startswith("voila") and not _log.handlers:
+        _log.addHandler(logging.StreamHandler(sys.__stderr__))
 
 
 def _picker(name: str, options: list[tuple[str, str]], value: str) -> dict[str, Any]:

@@ -151,7 +151,7 @@ class ExplorerModel(HasTraits):
 
     @property
     def table(self) -> pd.DataFrame:
-        """Every unit, whatever is listed; see :func:`labdata_widgets.explorer.units.unit_table`."""
+        """Every unit, listed or not; :func:`labdata_widgets.explorer.units.unit_table`."""
         return self._table
 
     @property
@@ -220,13 +220,11 @@ class ExplorerModel(HasTraits):
                 problem = str(error)
         self.where_problem = problem
         units = table.index.to_numpy()
-        values = (
-            units
-            if self.sort_by == "unit" or not len(table)
-            else table[self.sort_by].to_numpy(dtype=np.float64)
-        )
+        values = units.astype(np.float64)
+        if self.sort_by in table:
+            values = table[self.sort_by].to_numpy(dtype=np.float64)
         at = np.flatnonzero(shown)
-        known = at[~np.isnan(values[at].astype(np.float64))]
+        known = at[~np.isnan(values[at])]
         key = -values[known] if self.descending else values[known]
         ranked = known[np.lexsort((units[known], key))]
         # units without the number come last, whichever way the list runs
@@ -256,8 +254,8 @@ class ExplorerModel(HasTraits):
         self.view = UnitView(self.unit, one["spike_time"].values, values, aligned, problem)
 
     def _one(self, at: int) -> xr.Dataset:
-        assert_spikes = self.spikes
-        return assert_spikes.isel(unit=[at], spike=slice(self._start[at], self._stop[at]))
+        """Return a dataset of one unit; its arrays are views."""
+        return self.spikes.isel(unit=[at], spike=slice(self._start[at], self._stop[at]))
 
     def _align(self, one: xr.Dataset) -> AlignedUnit | None:
         if not self.event:

@@ -71,7 +71,8 @@ class LiveBokeh(BokehModel):
 
     def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
         """Return the widget's state with a fresh description of the Bokeh model."""
-        if hasattr(self, "_model"):
+        wanted = key is None or "render_bundle" in ({key} if isinstance(key, str) else set(key))
+        if wanted and hasattr(self, "_model"):
             self._trait_values["render_bundle"] = self._model_to_traits(self._model)
         state: dict[str, Any] = super().get_state(key, drop_defaults)
         return state

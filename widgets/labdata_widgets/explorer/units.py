@@ -1,8 +1,8 @@
 """The table of units: what a spikes dataset says of each unit, under fixed names.
 
-Coordinates differ between sources (a sorting with metrics, one without, spikes built by hand). What
-is not given but follows from the spikes is computed here and nowhere else; what does not follow
-stays NaN and is shown as a dash, never as a zero.
+Coordinates differ between sources (a sorting with metrics, one without, spikes built by hand).
+What is not given but follows from the spikes is computed here and nowhere else; what does not
+follow stays NaN and is shown as a dash, never as a zero.
 """
 
 from __future__ import annotations

@@ -108,8 +108,9 @@ class UnitExplorer(ipywidgets.Box):
         loading : bool, optional
             Whether to show that work goes on.
         """
-        self.headline.set_trait("text", text)
-        self.headline.note, self.headline.amber, self.headline.loading = note, amber, loading
+        line = self.headline
+        with line.hold_sync():
+            line.text, line.note, line.amber, line.loading = text, note, amber, loading
 
     def _connect(self) -> None:
         model, bar, table = self.model, self.bar, self.table
@@ -175,12 +176,15 @@ class UnitExplorer(ipywidgets.Box):
             return
         model = self.model
         clock = "" if model.spikes is None else str(model.spikes.attrs.get("clock", ""))
+        problem = "" if model.view is None else model.view.problem
+        # words first: they are there while the plots are still on their way
+        self.say(model.summary(), problem, amber=bool(problem))
+        self.map.show_chosen(model.unit)
         notes = self.figures.show(
             model.view, event=model.event, clock=clock, course=self.bar.course
         )
-        self.map.show_chosen(model.unit)
-        problem = "" if model.view is None else model.view.problem
-        self.say(model.summary(), problem or notes, amber=bool(problem))
+        if notes and not problem:
+            self.headline.note = notes
         self.bar.caption = caption(model)
         self.bar.file_name = f"unit_{model.unit}"
 

@@ -22,11 +22,12 @@ function picker(model, { name, label, options, value }) {
     make("label", { htmlFor: select.id }, label), select);
 }
 
-function block({ title, facts, note }) {
+function block({ title, facts, note, folded }) {
   const list = make("dl");
   for (const [name, value] of facts) {
     list.append(make("dt", { title: name }, name), make("dd", { title: value }, value));
   }
+  if (folded) return make("details", {}, make("summary", {}, title), list);
   const parts = [make("h2", {}, title), list];
   if (note) parts.splice(1, 0, make("p", { className: "ld-amber-note", role: "note" }, note));
   return make("section", {}, ...parts);

@@ -64,7 +64,8 @@ function choice(model, name, label, options) {
 // Root views of Bokeh inside an explorer, top to bottom.
 function figures(root) {
   const roots = Array.from(window.Bokeh?.index?.roots ?? Object.values(window.Bokeh?.index ?? {}));
-  return roots.filter((view) => view?.el && root.contains(view.el) && view.el.closest(".ld-plots"));
+  return roots.filter((view) => view?.el && root.contains(view.el) &&
+    view.el.closest(".ld-plots") && view.model.type !== "Notifications");
 }
 
 function download(blob, name) {
@@ -172,6 +173,16 @@ function dress(model, el) {
   new MutationObserver(theme).observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
 }
 
+// BokehJS is in the output of the first explorer of a kernel; a page reloaded without it is empty.
+function missBokeh(el) {
+  setTimeout(() => {
+    if (window.Bokeh || !el.isConnected) return;
+    el.append(make("div", { className: "ld-lost", role: "alert" },
+      "The plots need BokehJS, which this page does not have any more. " +
+      "Restart the kernel and run the notebook again."));
+  }, 4000);
+}
+
 function render({ model, el }) {
   const button = (text, title, act) => {
     const node = make("button", { type: "button", title }, text);
@@ -203,5 +214,6 @@ function render({ model, el }) {
     dialog,
   );
   dress(model, el);
+  missBokeh(el);
 }
 export default { render };

@@ -11,6 +11,7 @@ function render({ model, el }) {
     text.textContent = model.get("text");
     note.textContent = model.get("note");
     note.title = model.get("note");
+    note.setAttribute("role", model.get("amber") ? "alert" : "note");
     note.classList.toggle("ld-amber", model.get("amber"));
     el.classList.toggle("ld-loading", model.get("loading"));
     const root = el.closest(".labdata-explorer");

@@ -1,0 +1,108 @@
+"""A headless Chromium, and Voilà serving a notebook with known spikes; no database."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+HOW = "pip install 'labdata-jupyter[dev]' and a Chromium (apt-get install chromium)"
+
+
+def missing(what):
+    """Skip by name; on a continuous integration a missing part is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing: {HOW}")
+    pytest.skip(f"needs {what}: {HOW}")
+
+
+def has(module):
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    for module in ("playwright", "voila", "jupyter_bokeh", "anywidget"):
+        if not has(module):
+            missing(module)
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        missing("Chromium")
+    from playwright.sync_api import sync_playwright
+
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A page without network beyond this computer, that fails on an error of ours."""
+    context = chromium.new_context(
+        viewport={"width": 1280, "height": 800}, accept_downloads=True, color_scheme="light"
+    )
+    context.route(
+        lambda url: "//127.0.0.1" not in url and url.startswith("http"),
+        lambda route: route.abort(),
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+#: Unit 3 fires 100 ms after each of 40 events and nowhere else, unit 8 at 1 Hz, unit 5 never.
+CODE = """\
+import sys
+import numpy as np
+from IPython.display import HTML, display
+from labdata.objects import build_events, build_spikes
+from labdata_widgets import UnitExplorer
+
+onsets = np.arange(5.0, 205.0, 5.0)
+trains = {3: onsets + 0.105, 8: np.arange(0.5, 300.0), 5: []}
+spikes = build_spikes(
+    trains, stream="imec0", t_start_s=0.0, t_stop_s=300.0,
+    sync={"clock": "nidq", "sync_headline": "nidq · 12 µs"},
+    unit_coords={"depth": [100.0, 500.0, 900.0], "x": [0.0, 32.0, 0.0],
+                 "passes_sua": np.array([1, 0, 1], dtype="int8")},
+)
+events = build_events(onsets, stream="nidq", channel=1, sync={"clock": "nidq"})
+display(HTML(f'<i id="interpreter">{sys.executable}</i>'))
+display(UnitExplorer(spikes, events))
+"""
+
+
+@pytest.fixture(scope="session")
+def explorer_url(chromium, tmp_path_factory):
+    from labdata_widgets.server import DashboardServer
+
+    cell = {
+        "cell_type": "code",
+        "id": "explorer",
+        "execution_count": None,
+        "metadata": {},
+        "outputs": [],
+        "source": CODE,
+    }
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = {
+        "cells": [cell],
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path = Path(tmp_path_factory.mktemp("voila")) / "explorer.ipynb"
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+    with DashboardServer(path) as server:
+        server.wait_ready(60)
+        yield server.url

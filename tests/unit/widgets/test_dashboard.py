@@ -1,0 +1,212 @@
+from pathlib import Path
+
+import pytest
+from labdata_widgets.dashboard import SortingChoice, SortingDashboard, records
+from labdata_widgets.dashboard.records import Details, ProbeSorting, flatten, sync_details
+
+from labdata.errors import QueryError
+from labdata.objects import UnsyncedWarning, build_spikes
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+SORTINGS = [
+    ProbeSorting("B", "s3", "g0", 0, None),
+    ProbeSorting("A", "s2", "g0", 0, 1, 12),
+    ProbeSorting("A", "s2", "g0", 0, 2, 10),
+    ProbeSorting("A", "s2", "g0", 1, 1, 30),
+    ProbeSorting("B", "s2", "g0", 0, 1, 7),
+    ProbeSorting("A", "s1", "g0", 0, None),
+]
+
+
+def chosen(query=""):
+    choice = SortingChoice()
+    choice.load(SORTINGS, query)
+    return choice
+
+
+def test_without_a_url_the_latest_sorted_probe_is_chosen():
+    assert chosen().chosen is SORTINGS[1]
+
+
+@pytest.mark.parametrize("n", range(len(SORTINGS)))
+def test_a_url_names_one_sorting_and_leads_back_to_it(n):
+    choice = SortingChoice()
+    choice.load(SORTINGS)
+    choice.chosen = SORTINGS[n]
+    assert chosen("?" + choice.query(unit="4")).chosen is SORTINGS[n]
+
+
+def test_part_of_a_url_takes_the_first_that_fits_and_is_sorted():
+    assert chosen("subject=B").chosen is SORTINGS[4]
+    assert chosen("subject=A&session=s1").chosen is SORTINGS[5]
+    assert chosen("token=x&unit=3").chosen is SORTINGS[1]
+
+
+def test_a_url_that_names_nothing_is_said_and_chooses_nothing():
+    choice = chosen("subject=A&session=s9")
+    assert choice.chosen is None
+    assert "no session 's9' of A" in choice.problem
+    choice.choose("subject", "B")
+    assert choice.chosen is SORTINGS[4] and choice.problem == ""
+
+
+def test_what_is_below_is_kept_where_it_exists():
+    choice = chosen("subject=A&session=s2&sorting=0:1")
+    choice.choose("subject", "B")
+    assert choice.chosen is SORTINGS[4]
+    choice.choose("session", "s3")
+    assert choice.chosen is SORTINGS[0]
+    choice.choose("subject", "A")
+    assert choice.chosen is SORTINGS[1], "a probe that is not sorted is no reason to show another"
+
+
+def test_pickers_offer_what_is_below_the_choice_above():
+    choice = chosen("subject=A&session=s2")
+    assert choice.options("subject") == [("A", "A"), ("B", "B")]
+    assert choice.options("session") == [("s2", "s2"), ("s1", "s1")]
+    assert choice.options("sorting") == [
+        ("0:1", "probe 0 · set 1 · 12 units"),
+        ("0:2", "probe 0 · set 2 · 10 units"),
+        ("1:1", "probe 1 · set 1 · 30 units"),
+    ]
+
+
+def test_the_key_restricts_tables():
+    assert SORTINGS[2].key == {
+        "subject_name": "A",
+        "session_name": "s2",
+        "dataset_name": "g0",
+        "probe_num": 0,
+        "parameter_set_num": 2,
+    }
+    assert "parameter_set_num" not in SORTINGS[0].key
+
+
+def test_nested_parameters_are_flat():
+    assert list(flatten({"a": {"b": 1, "c": {"d": 2}}, "e": {}})) == [
+        ("a.b", "1"),
+        ("a.c.d", "2"),
+        ("e", "{}"),
+    ]
+
+
+def test_the_clock_block_warns_of_what_the_report_warns_of():
+    attrs = {"clock": "nidq", "synced": 1, "sync_residual_max_s": 3.2e-5, "sync_note": "1 lost."}
+    block = sync_details(attrs)
+    assert ("largest error", "32 µs") in block.facts
+    assert block.note == "1 lost."
+    with pytest.warns(UnsyncedWarning):
+        own = build_spikes({1: [0.0]}, stream="imec0")
+    assert "not synchronised" in sync_details(own.attrs).note
+
+
+@pytest.fixture
+def page(monkeypatch, spikes, events):
+    """A dashboard whose records come from here."""
+    monkeypatch.setattr(records, "list_sortings", lambda lab: SORTINGS)
+    monkeypatch.setattr(records, "load_sorting", lambda lab, one: (spikes, events, ""))
+    monkeypatch.setattr(records, "sync_lines", lambda lab, one: {"nidq/7"})
+    monkeypatch.setattr(
+        records, "describe", lambda lab, one, spikes: (Details("Recording", (("a", "b"),)),)
+    )
+    return lambda query="": SortingDashboard(object(), query=query)
+
+
+def test_nothing_is_read_before_the_page_is_there(page, monkeypatch):
+    monkeypatch.setattr(records, "list_sortings", lambda lab: pytest.fail("too early"))
+    assert page().explorer.headline.loading
+
+
+def test_the_page_loads_what_its_url_says(page):
+    here = page("subject=B&session=s2&unit=25&event=nidq%2F7")
+    here.start()
+    assert (here.choice.chosen, here.explorer.model.unit) == (SORTINGS[4], 25)
+    assert here.explorer.model.event == "nidq/7"
+    assert not here.explorer.headline.loading
+    assert here.sidebar.details[0]["title"] == "Recording"
+
+
+def test_the_url_of_the_browser_counts_where_the_environment_has_none(page, monkeypatch):
+    monkeypatch.delenv("QUERY_STRING", raising=False)
+    here = page(None)
+    here._hear(here.sidebar, {"what": "ready", "search": "?subject=B"}, [])
+    assert here.choice.chosen is SORTINGS[4]
+
+
+def test_pulses_are_not_the_event_to_begin_with(page, monkeypatch):
+    monkeypatch.setattr(records, "sync_lines", lambda lab, one: {"nidq/1"})
+    here = page()
+    here.start()
+    assert here.explorer.model.event == "nidq/7"
+
+
+def test_the_url_follows_what_is_chosen(page):
+    here = page()
+    here.start()
+    here.explorer.table.unit = 25
+    assert "subject=A&session=s2" in here.sidebar.query
+    assert here.sidebar.query.endswith("unit=25&event=nidq%2F1")
+    here._hear(here.sidebar, {"what": "choose", "level": "sorting", "value": "1:1"}, [])
+    assert "sorting=1%3A1" in here.sidebar.query
+
+
+def test_a_probe_that_is_not_sorted_says_how_to_sort_it(page):
+    here = page("session=s1&subject=A")
+    here.start()
+    assert "not sorted yet" in here.explorer.headline.text
+    assert "labdata run spks -a A -s s1" in here.explorer.headline.note
+
+
+def test_an_empty_lab_says_what_would_be_here(page, monkeypatch):
+    monkeypatch.setattr(records, "list_sortings", lambda lab: [])
+    here = page()
+    here.start()
+    assert here.explorer.headline.text == "No recordings yet"
+
+
+def test_an_error_is_words_and_ends_the_loading(page, monkeypatch):
+    def fail(lab, one):
+        raise QueryError("The probe was renamed.", hint="Ask Ana.")
+
+    monkeypatch.setattr(records, "load_sorting", fail)
+    here = page()
+    here.start()
+    line = here.explorer.headline
+    assert (line.note, line.amber, line.loading) == (
+        "The probe was renamed. Ask Ana.",
+        True,
+        False,
+    )
+    assert here.explorer.model.spikes is None, "the sorting shown before must not stay"
+
+
+def test_a_defect_is_said_too_with_a_number_for_the_log(page, monkeypatch, caplog):
+    def fail(lab, one):
+        raise KeyError("lost")
+
+    monkeypatch.setattr(records, "load_sorting", fail)
+    here = page()
+    with pytest.raises(KeyError):
+        here.start()
+    line = here.explorer.headline
+    assert line.amber and not line.loading
+    number = line.note.rpartition(" at ")[2].strip(".")
+    assert number in caplog.text
+    assert "KeyError" in caplog.text
+
+
+def test_missing_events_do_not_hide_the_spikes(page, monkeypatch, spikes):
+    monkeypatch.setattr(
+        records, "load_sorting", lambda lab, one: (spikes, None, "No stream is synchronised.")
+    )
+    here = page()
+    here.start()
+    assert here.explorer.headline.note == "No stream is synchronised."
+    assert len(here.explorer.model.view.time_s)
+
+
+def test_the_packaged_notebook_is_that_of_the_repository():
+    packaged = REPOSITORY / "widgets/labdata_widgets/dashboard/spike_sorting.ipynb"
+    copy = REPOSITORY / "notebooks/dashboards/spike_sorting.ipynb"
+    assert packaged.read_bytes() == copy.read_bytes()

@@ -1,0 +1,120 @@
+"""The view without a browser: what it sends to the page."""
+
+import numpy as np
+import pytest
+from labdata_widgets import UnitExplorer
+from labdata_widgets.explorer import marks
+from labdata_widgets.explorer.figures import DARK
+from labdata_widgets.explorer.view import caption
+
+from labdata.objects import build_events
+
+
+@pytest.fixture
+def explorer(spikes, events):
+    return UnitExplorer(spikes, events, event="nidq/1")
+
+
+def test_it_draws_the_chosen_unit(explorer, trains):
+    explorer.table.unit = 25
+    assert explorer.model.unit == 25
+    view = explorer.model.view
+    np.testing.assert_array_equal(explorer.figures._spikes.data["x"], view.aligned.relative_s)
+    np.testing.assert_array_equal(explorer.figures._over.data["x"], trains[25])
+    assert explorer.headline.text.startswith("Unit 25: 600 spikes, 7 trials")
+
+
+def test_figures_stay_and_only_their_data_change(explorer):
+    before = [id(m) for m in explorer.figures.root.references()]
+    explorer.table.unit = 25
+    explorer.bar.event = "nidq/7"
+    explorer.set_data(None, None)
+    assert {id(m) for m in explorer.figures.root.references()} == set(before)
+
+
+def test_steps_of_the_psth_end_with_its_window(explorer):
+    data = explorer.figures._rate.data
+    assert len(data["x"]) == 151
+    assert (data["x"][0], data["x"][-1]) == (-0.5, 1.0)
+    np.testing.assert_array_equal(data["mean"][:-1], explorer.model.view.aligned.mean_hz)
+
+
+def test_a_click_on_the_probe_chooses_the_unit(explorer):
+    at = list(explorer.map._units.data["unit"]).index(7)
+    explorer.map._units.selected.indices = [at]
+    assert explorer.model.unit == 7
+    assert explorer.table.unit == 7
+    assert explorer.map._chosen.data["x"] == [32.0]
+
+
+def test_units_that_fail_have_another_shape(explorer):
+    shapes = dict(
+        zip(explorer.map._units.data["unit"], explorer.map._units.data["marker"], strict=True)
+    )
+    assert shapes == {4: "x", 40: "x", 11: "circle", 7: "circle", 25: "circle"}
+
+
+def test_the_theme_colours_the_marks(explorer):
+    explorer.bar.dark = True
+    assert {getattr(r.glyph, a) for r, a in explorer.figures._marks} == {DARK["mark"]}
+
+
+def test_many_marks_become_counts_and_it_says_so(spikes, onsets, monkeypatch):
+    monkeypatch.setattr("labdata_widgets.explorer.figures.MAX_MARKS", 100)
+    many = build_events(np.tile(onsets, 3), stream="nidq", channel=1, sync={"clock": "nidq"})
+    explorer = UnitExplorer(spikes, many)
+    explorer.model.unit = 4
+    shown = explorer.figures
+    n = len(explorer.model.view.aligned.relative_s)
+    assert n > 100
+    assert len(shown._spikes.data["x"]) == 0
+    assert np.nansum(shown._images[0].data["image"][0]) == n
+    assert f"{n:,} spikes in the raster" in explorer.headline.note
+    assert "are shown as counts" in explorer.headline.note
+    assert marks.MAX_MARKS == 50_000
+
+
+def test_a_problem_is_amber(explorer):
+    explorer.bar.bin_s = 0.4
+    assert explorer.headline.amber
+    assert "do not fill the window" in explorer.headline.note
+    assert len(explorer.figures._rate.data["x"]) == 0
+
+
+def test_a_window_that_ends_before_it_starts_is_not_taken(explorer):
+    explorer.bar.start_s = 3.0
+    assert explorer.model.window_s == (-0.5, 1.0)
+
+
+def test_nothing_loaded_is_shown_as_such():
+    explorer = UnitExplorer()
+    assert explorer.headline.text == "No spikes are loaded."
+    assert explorer.table.empty == "No spikes are loaded."
+    assert explorer.bar.badge == {}
+
+
+def test_unknown_numbers_are_sent_as_none(explorer):
+    data = explorer.table.data
+    assert data["isi_contamination"] == [None] * 5
+    assert data["depth_um"][3] is None
+
+
+def test_the_caption_names_parameters_and_version(explorer):
+    import labdata
+
+    text = caption(explorer.model)
+    assert "window -0.5 to 1 s, bins 10 ms" in text
+    assert text.endswith(f"labdata {labdata.__version__}")
+
+
+def test_the_state_of_bokeh_is_that_of_now(explorer):
+    plots = explorer.children[-1]
+    explorer.table.unit = 25
+    label = "Time from nidq/7 (s)"
+    assert label not in str(plots.get_state()["render_bundle"])
+    explorer.bar.event = "nidq/7"
+    assert label in str(plots.get_state()["render_bundle"])
+
+
+def test_the_repr_is_short(explorer):
+    assert repr(explorer) == "UnitExplorer(5 units, unit=4, event='nidq/1')"
