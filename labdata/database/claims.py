@@ -131,21 +131,27 @@ def claim_row(
             raise
 
 
-def release_failed(table: Any, prefix: str, job_id: int) -> bool:
+def release_failed(
+    table: Any, prefix: str, job_id: int, *, only: Mapping[str, Any] | None = None
+) -> bool:
     """Let a failed row be taken again.
 
     Parameters
     ----------
     table, prefix, job_id
         As of :class:`Claim`.
+    only : mapping, optional
+        What else must be true of the row.
 
     Returns
     -------
     bool
         False if it has not failed.
     """
+    only = only or {}
     values = {f"{prefix}_waiting": 1, f"{prefix}_status": "WAITING", f"{prefix}_claim": None}
-    return _update(table, values, f"job_id=%s AND {prefix}_status='FAILED'", (job_id,)) == 1
+    where = f"job_id=%s AND {prefix}_status='FAILED'" + _and_equal(only)
+    return _update(table, values, where, (job_id, *only.values())) == 1
 
 
 def utc_now() -> datetime:
@@ -171,10 +177,13 @@ def _take(
         **columns,
     }
     marks = ", ".join(["%s"] * len(states))
-    extra = "".join(f" AND {name} <=> %s" for name in only)
-    where = f"job_id=%s AND {prefix}_status IN ({marks}){extra}"
+    where = f"job_id=%s AND {prefix}_status IN ({marks})" + _and_equal(only)
     taken = _update(table, values, where, (job_id, *states, *only.values()))
     return claim if taken == 1 else None
+
+
+def _and_equal(only: Mapping[str, Any]) -> str:
+    return "".join(f" AND {name} <=> %s" for name in only)
 
 
 def _update(table: Any, values: Mapping[str, Any], where: str, keys: Sequence[Any]) -> int:

@@ -153,7 +153,10 @@ def reset_failed(lab: Any, job_ids: list[int]) -> int:
     int
         How many were reset.
     """
-    return sum(release_failed(lab.UploadJob, "job", job_id) for job_id in job_ids)
+    return sum(
+        release_failed(lab.UploadJob, "job", job_id, only={"project_name": lab.project})
+        for job_id in job_ids
+    )
 
 
 class _Upload:
