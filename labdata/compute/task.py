@@ -130,8 +130,8 @@ def run_task(
     if lab is None:
         from ..schema import default_lab as lab
     table = lab.ComputeTask
-    host = {"task_host": socket.gethostname()}
-    with claim_row(table, "task", job_id, states=_CLAIMABLE, **host) as claim:
+    host = socket.gethostname()
+    with claim_row(table, "task", job_id, states=_CLAIMABLE, task_host=host) as claim:
         if claim is None:
             raise _not_claimed(lab, job_id)
         row = (table & {"job_id": job_id}).fetch1()
