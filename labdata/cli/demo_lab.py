@@ -179,4 +179,6 @@ def _count(demo: DemoLab) -> None:
     )
     lab.UnitCount.populate(demo.main_key)
     sua, mua = (lab.UnitCount & demo.main_key).fetch1("sua", "mua")
-    _done("count", f"{sua} single units, {mua} multi units")
+    unknown = len(lab.UnitMetrics & demo.main_key & "amplitude_cutoff IS NULL")
+    why = f" ({unknown} with too few spikes to judge what was missed)" if unknown else ""
+    _done("count", f"{sua} single units, {mua} multi units{why}")
