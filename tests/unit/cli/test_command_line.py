@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -185,7 +186,7 @@ def test_help_is_there_in_a_blink():
 
 def test_a_reader_that_goes_away_is_no_error(monkeypatch):
     done = subprocess.run(
-        f"{sys.executable} -c '{PROGRAM}' --help | head -1",
+        f"{shlex.quote(sys.executable)} -c '{PROGRAM}' --help | head -1",
         shell=True,
         capture_output=True,
         text=True,
