@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Put the folders."""
     from ..rules.putting import plan_put, put
+    from . import write
     from .output import print_rows, show_progress
     from .selection import chosen_lab
 
@@ -63,3 +64,5 @@ def run(options: argparse.Namespace) -> None:
         rows.append(row)
     columns = ["job", "subject_name", "session_name", "dataset_name", "rule", "files", "size"]
     print_rows(rows, columns[1:] if options.dry_run else columns, as_json=options.json)
+    if not (options.dry_run or options.json):
+        write("Next, on the server: labdata upload")

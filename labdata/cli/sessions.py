@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> None:
         total = sum(int(row["size"]) for row in rows)
         from . import write
 
-        write(f"{len(rows)} datasets, {show_size(total)}")
+        noun = "dataset" if len(rows) == 1 else "datasets"
+        write(f"{len(rows)} {noun}, {show_size(total)}")
 
 
 def find_sessions(

@@ -11,6 +11,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+_EMPTY = (
+    "There are no subjects yet. Add one in Python: from labdata.schema import Subject; "
+    "help(Subject) shows what it takes."
+)
 COLUMNS = ("subject_name", "user_name", "subject_sex", "subject_dob", "strain_name")
 
 
@@ -28,7 +32,9 @@ def run(options: argparse.Namespace) -> None:
 
     rows = find_subjects(chosen_lab(options), user=options.user, part=options.filter_name)
     columns = (*COLUMNS, "sessions", "last_session")
-    print_rows(rows, columns, as_json=options.json, empty="There are no such subjects.")
+    chosen = options.user or options.filter_name
+    empty = "There are no such subjects." if chosen else _EMPTY
+    print_rows(rows, columns, as_json=options.json, empty=empty)
 
 
 def find_subjects(lab: Any, *, user: str | None, part: str | None) -> list[dict[str, Any]]:
