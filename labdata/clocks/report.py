@@ -7,6 +7,14 @@ from typing import Any
 
 from labdata.markup import badge, card, facts_table
 
+#: What decided an offset, in words.
+_EVIDENCE = {
+    "jitter": "the jitter of the pulses",
+    "pattern": "the pattern of the pulses",
+    "hint": "the start of each recording",
+    "spans": "the spans of the recordings",
+    "overlap": "the overlap of the pulses",
+}
 #: Times listed in text; `to_dict` has all of them.
 _LISTED = 5
 
@@ -228,7 +236,7 @@ class SyncReport:
             "error": f"{_duration(self.residual_rms_s)} rms, "
             f"{_duration(self.residual_max_s)} at most (allowed {_duration(self.tolerance_s)})",
             "drift": f"{self.drift_ppm:+.3f} ppm",
-            "offset": f"{self.offset_s:.6f} s, by {self.evidence}",
+            "offset": f"{self.offset_s:.6f} s, by {_EVIDENCE.get(self.evidence, self.evidence)}",
             "period": f"{self.period_s:.6g} s" + ("" if self.periodic else " (irregular)"),
             "covered": f"{self.covered_s[0]:.3f} to {self.covered_s[1]:.3f} s of {self.stream}",
         }

@@ -192,7 +192,10 @@ class UnitFigures:
         if view is None or values is None or not len(values):
             self._over.data = {"x": [], "y": []}
             self._images[1].data = _no_image()
-            _say(self._course_note, f"No {course} of each spike" if view else "")
+            _say(
+                self._course_note,
+                f"labdata.spikes(key, with_=['{course}']) shows it" if view else "",
+            )
             return ""
         _say(self._course_note, "")
         spans = (_extent(view.time_s, 0.0), _extent(values, 0.05))
