@@ -260,6 +260,7 @@ class Lab:
             with _make_alone(connection, preferences.name), quiet_notices():
                 self._declare(connection, names, create=True)
                 self._fill_lookups()
+                self._register_project()
         except dj.errors.DataJointError as error:
             raise DatabaseError(
                 f"The tables of {names['data']!r} could not be made: {error.args[0]}",
@@ -276,6 +277,12 @@ class Lab:
         }
         for name, cls in self._tables.items():
             schemas[self._levels[name]](cls, context=dict(self._tables))
+
+    def _register_project(self) -> None:
+        """Give a project that has just been made its row, which uploads refer to."""
+        if self._project and "Project" in self._tables:
+            row = {"project_name": self._project}
+            self._tables["Project"].insert1(row, skip_duplicates=True)
 
     def _fill_lookups(self) -> None:
         for cls in self._tables.values():

@@ -393,8 +393,7 @@ def test_a_job_belongs_to_the_project_it_was_put_with(lab_rig):
     lab = lab_rig.project("P")
     lab_rig.add_subjects("JC1", lab=lab)
     folder = lab_rig.folder(PLAIN, FILES)
-    refused(lab_rig, folder, "'P'", "project_name", lab=lab)
-    lab.Project.insert1({"project_name": "P", "project_contact": "couto"})
+    assert lab.Project.fetch("project_name").tolist() == ["P"]
     job_id = lab_rig.put(folder, lab=lab)
     assert lab_rig.job(job_id)["project_name"] == "P"
 
