@@ -514,7 +514,7 @@ def test_who_may_only_read_can_open_a_lab(
     assert (schema.Dataset & key).fetch1("dataset_type") == "ephys"
     assert len(schema.SpikeSorting.Unit()) == len(schema.UnitCount()) == 0
     with pytest.raises(dj.errors.AccessError):
-        schema.Session.insert1(dict(key, session_name="x", session_datetime="2025-01-01"))
+        add_member("reader")
 
 
 def test_threads_at_once_activate_one_lab(lab_folder: Path) -> None:

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from labdata.errors import LabdataError, UploadError
+from labdata.errors import IntegrityError, LabdataError, UploadError
 from labdata.rules import putting
 from labdata.rules.putting import plan_put, put
 from labdata.testing import write_spikeglx_run
@@ -251,6 +251,27 @@ def test_other_content_in_the_inbox_is_never_overwritten(lab_rig):
     refused(lab_rig, folder, "c.bin", "other content")
 
 
+def test_a_copy_of_a_killed_put_whose_source_changed_is_named(lab_rig, monkeypatch, run_child):
+    folder = lab_rig.folder(PLAIN, FILES)
+
+    def work():
+        putting.check_unchanged = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        lab_rig.put(folder)
+
+    assert run_child(work) == -signal.SIGKILL
+    (folder / "c.bin").write_bytes(b"recorded again")
+    copy = lab_rig.server / PLAIN / "c.bin"
+    with pytest.raises(IntegrityError) as caught:
+        lab_rig.put(folder)
+    assert str(copy) in str(caught.value)
+    assert str(folder / "c.bin") in str(caught.value)
+    assert "remove it" in caught.value.hint
+    # the way out that the error names
+    copy.unlink()
+    lab_rig.put(folder)
+    assert files_of(lab_rig.server / PLAIN) == files_of(folder)
+
+
 # --- while somebody writes -----------------------------------------------------------------------
 
 
@@ -345,7 +366,7 @@ def test_put_killed_and_repeated_ends_in_the_same_state(lab_rig, monkeypatch, st
     def work():
         putting.copy_hashed = copy
         if step == "all copies":
-            putting._check_unchanged = die
+            putting.check_unchanged = die
         put(plan)
 
     assert run_child(work) == -signal.SIGKILL

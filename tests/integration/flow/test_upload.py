@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from labdata.database import claims
-from labdata.errors import IntegrityError, RuleError, UploadError
+from labdata.errors import IntegrityError, LabdataError, RuleError, UploadError
 from labdata.formats import spikeglx
 from labdata.formats.zarr_band import restore_bin
 from labdata.rules import ephys, uploading
@@ -267,6 +267,7 @@ def nothing_registered(rig):
 def test_a_flipped_byte_in_the_inbox_fails_with_the_reason(lab_rig, put_run):
     (damaged,) = lab_rig.server.rglob("*.ap.bin")
     flip(damaged)
+    lab_rig.prefer(local_paths=[str(lab_rig.home / "cache")])
     with pytest.raises(IntegrityError, match=r"ap\.bin differs from what was put"):
         lab_rig.upload(put_run)
     job = lab_rig.job(put_run)
@@ -281,6 +282,45 @@ def test_a_flipped_byte_in_the_inbox_fails_with_the_reason(lab_rig, put_run):
     assert reset_failed(lab_rig.lab, [put_run]) == 1
     assert lab_rig.upload(put_run).n_files
     assert lab_rig.job(put_run)["job_status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("harm", [flip, Path.unlink])
+def test_where_the_inbox_is_damaged_an_intact_local_folder_serves(
+    lab_rig, put_run, small_run, harm
+):
+    """All files come from one folder, as a band is read with the meta beside it."""
+    (damaged,) = lab_rig.server.rglob("*.ap.bin")
+    harm(damaged)
+    result = lab_rig.upload(put_run)
+    assert result.n_files == 4
+    (original,) = small_run.run_folder.rglob("*.ap.bin")
+    (processed,) = lab_rig.lab.ProcessedFile.fetch("file_sha256")
+    assert processed == sha(original)
+    log = lab_rig.job(put_run)["job_log"]
+    assert (str(damaged) in log) == (harm is flip)
+
+
+def test_a_worker_that_came_back_never_shares_a_folder(lab_rig, put_run, monkeypatch):
+    """It lost its connection, and with it the job, while another works on the same job."""
+    folders = []
+    real = ephys.EphysRule.apply
+
+    def twice(self, context):
+        folders.append(context.staging)
+        if len(folders) == 1:
+            table = lab_rig.lab.UploadJob
+            name = f"labdata.job.{table.database}.{put_run}"
+            table.connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+            lab_rig.upload(put_run)
+        return real(self, context)
+
+    monkeypatch.setattr(ephys.EphysRule, "apply", twice)
+    with pytest.raises((LabdataError, OSError)):
+        lab_rig.upload(put_run)
+    assert len(set(folders)) == 2
+    assert lab_rig.job(put_run)["job_status"] == "COMPLETED"
+    assert lab_rig.counts()["File"] == 4
+    assert not any(folder.exists() for folder in folders)
 
 
 def test_a_byte_that_flips_after_the_sources_were_verified_is_caught(
