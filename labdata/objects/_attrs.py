@@ -86,7 +86,13 @@ def base_attrs(
 
 
 def plain(value: Any) -> str | float | int:
-    """Return a scalar as the str, int or float that every file format keeps."""
+    """Return a scalar as the str, int or float that every file format keeps.
+
+    Parameters
+    ----------
+    value : scalar
+        Of Python or NumPy.
+    """
     if isinstance(value, np.generic):
         value = value.item()
     return int(value) if isinstance(value, bool) else value
@@ -148,6 +154,13 @@ def clock_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 def require_kind(ds: xr.Dataset, *kinds: str) -> None:
     """Refuse a dataset that is not one of some kinds.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        What the user gave.
+    *kinds : str
+        Values of ``labdata_kind`` that will do.
 
     Raises
     ------

@@ -268,6 +268,9 @@ class _Upload:
         lab, key = self.lab, self.key
         known = {row["src_path"]: row for row in self.assigned}
         with self._registering(), lab.connection.transaction:
+            # first, as the rows of whoever took the job over would be refused as duplicates
+            if not self.claim.is_held():
+                raise self._taken_over()
             self._insert_dataset()
             lab.File.insert(rows)
             lab.Dataset.DataFiles.insert(
@@ -284,10 +287,13 @@ class _Upload:
             )
             rule.insert(lab, context, output)
             if not self.claim.finish("COMPLETED"):
-                raise UploadError(
-                    f"Upload job {self.job['job_id']} was taken over by another worker.",
-                    hint="Nothing was registered here.",
-                )
+                raise self._taken_over()
+
+    def _taken_over(self) -> UploadError:
+        return UploadError(
+            f"Upload job {self.job['job_id']} was taken over by another worker.",
+            hint="Nothing was registered here.",
+        )
 
     def _registering(self) -> AbstractContextManager[None]:
         """Register one job at a time: a new probe configuration gets the next free number."""

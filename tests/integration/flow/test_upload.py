@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from labdata.database import claims
-from labdata.errors import IntegrityError, LabdataError, RuleError, UploadError
+from labdata.errors import IntegrityError, RuleError, UploadError
 from labdata.formats import spikeglx
 from labdata.formats.zarr_band import restore_bin
 from labdata.rules import ephys, uploading
@@ -150,7 +150,7 @@ def test_every_line_of_every_stream_has_both_edges(lab_rig, put_run, small_run):
     }
     starts_s = {s["stream_name"]: s["first_sample"] / s["sampling_rate"] for s in streams}
     assert starts_s["imec0"] - starts_s["nidq"] == pytest.approx(
-        probe.clock.start_s - truth.nidq.start_s, abs=1e-4
+        probe.clock.start_s - truth.nidq.start_s, abs=2e-3
     )
     assert {s["stream_name"]: s["n_samples"] for s in streams} == {
         "nidq": truth.nidq.n_samples,
@@ -292,7 +292,7 @@ def test_where_the_inbox_is_damaged_an_intact_local_folder_serves(
     (damaged,) = lab_rig.server.rglob("*.ap.bin")
     harm(damaged)
     result = lab_rig.upload(put_run)
-    assert result.n_files == 4
+    assert result.n_files == lab_rig.counts()["File"] == 5
     (original,) = small_run.run_folder.rglob("*.ap.bin")
     (processed,) = lab_rig.lab.ProcessedFile.fetch("file_sha256")
     assert processed == sha(original)
@@ -315,11 +315,11 @@ def test_a_worker_that_came_back_never_shares_a_folder(lab_rig, put_run, monkeyp
         return real(self, context)
 
     monkeypatch.setattr(ephys.EphysRule, "apply", twice)
-    with pytest.raises((LabdataError, OSError)):
+    with pytest.raises(UploadError, match="taken over"):
         lab_rig.upload(put_run)
     assert len(set(folders)) == 2
     assert lab_rig.job(put_run)["job_status"] == "COMPLETED"
-    assert lab_rig.counts()["File"] == 4
+    assert lab_rig.counts()["File"] == 5
     assert not any(folder.exists() for folder in folders)
 
 
@@ -595,7 +595,6 @@ def test_fault_23_jobs_of_other_hosts_are_left_to_them(lab_rig, put_plain):
 def test_a_job_is_never_uploaded_into_another_project(lab_rig, put_plain):
     shared, lab = lab_rig.lab, lab_rig.project("P")
     lab_rig.add_subjects("JC1", lab=lab)
-    lab.Project.insert1({"project_name": "P", "project_contact": "couto"})
     folder = lab_rig.folder("JC1/20240306_100000/task", FILES)
     job_id = lab_rig.put(folder, lab=lab)
     assert claimable_jobs(shared) == [put_plain]
