@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
 from labdata.objects._attrs import Sync, base_attrs, clock_attrs, require_kind, whose_clock
@@ -90,16 +90,7 @@ def build_events(
             "clock_dataset": clock_dataset,
         },
     )
-    line = np.asarray(channel).astype(str)
-    columns = {
-        "event_value": np.asarray(np.ones(n) if event_value is None else event_value),
-        "sample_index": np.asarray(np.full(n, -1) if sample_index is None else sample_index),
-        "quality": np.asarray(np.zeros(n) if quality is None else quality),
-        "channel": np.broadcast_to(line, (n,)) if line.ndim == 0 else line,
-    }
-    for name, column in columns.items():
-        if column.shape != times.shape:
-            raise ObjectError(f"{name} has shape {column.shape}; there are {n} event times.")
+    columns = _columns(n, event_value, sample_index, quality, channel)
     order = np.argsort(times, kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
     edge = {"flag_values": np.array([0, 1], dtype=np.int8), "flag_meanings": "fall rise"}
@@ -121,6 +112,27 @@ def build_events(
         },
         attrs,
     )
+
+
+def _columns(
+    n: int,
+    event_value: ArrayLike | None,
+    sample_index: ArrayLike | None,
+    quality: ArrayLike | None,
+    channel: str | int | ArrayLike,
+) -> dict[str, NDArray[Any]]:
+    """Return what belongs to each of ``n`` events, defaults filled in."""
+    line = np.asarray(channel).astype(str)
+    columns = {
+        "event_value": np.asarray(np.ones(n) if event_value is None else event_value),
+        "sample_index": np.asarray(np.full(n, -1) if sample_index is None else sample_index),
+        "quality": np.asarray(np.zeros(n) if quality is None else quality),
+        "channel": np.broadcast_to(line, (n,)) if line.ndim == 0 else line,
+    }
+    for name, column in columns.items():
+        if column.shape != (n,):
+            raise ObjectError(f"{name} has shape {column.shape}; there are {n} event times.")
+    return columns
 
 
 def concat_events(datasets: Sequence[xr.Dataset]) -> xr.Dataset:

@@ -290,6 +290,19 @@ def test_rows_come_back_as_they_went_in(lab_folder: Path) -> None:
     assert schema.Session.fetch1("experimenter") is None
 
 
+def test_fault_25_long_names_and_parameters_are_kept_whole(lab_folder: Path) -> None:
+    key = fill(default_lab, subject="s" * 64)
+    parameters = {f"parameter_{n}": [n, "x" * 100] for n in range(200)}
+    schema.ComputeTask.insert1(dict(key, task_name="a", task_parameters=parameters))
+    assert schema.ComputeTask.fetch1("subject_name", "task_parameters") == ("s" * 64, parameters)
+    path = "/".join(["f" * 99] * 4)
+    row = dict(file_path=path, file_datetime=datetime(2025, 1, 1), file_size=2**40 + 1)
+    schema.File.insert1(row)
+    assert schema.File.fetch1("file_path", "file_size") == (path, 2**40 + 1)
+    with pytest.raises(dj.errors.DataJointError):  # and what is longer is refused, never cut
+        schema.File.insert1(dict(row, file_path=path + "x" * 10))
+
+
 def test_numbers_are_taken_for_event_names(lab_folder: Path) -> None:
     key = fill(default_lab)
     fill_streams(default_lab, key)
@@ -432,6 +445,8 @@ def test_importing_asks_nothing_of_the_database(tmp_path: Path) -> None:
         "def watch(event, arguments):\n"
         "    if event.split('.')[0] in ('socket', 'subprocess') or event == 'os.mkdir':\n"
         "        if event not in ('socket.gethostname',): print(event, arguments)\n"
+        "    if event == 'open' and 'preferences.json' in str(arguments[0]):\n"
+        "        print(event, arguments)\n"
         "sys.addaudithook(watch)\n"
         "from labdata.schema import *\n"
         "from labdata import load_project_schema\n"
@@ -440,10 +455,15 @@ def test_importing_asks_nothing_of_the_database(tmp_path: Path) -> None:
     environment = {**os.environ, "LABDATA_PATH": str(tmp_path / "lab"), "HOME": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "widgets")])
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    # one that could not be read
+    broken = tmp_path / "lab" / "user_preferences.json"
+    broken.parent.mkdir()
+    broken.write_text("{")
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert (done.stdout, list(tmp_path.iterdir())) == ("", [])
+    assert done.stdout == done.stderr == ""
+    assert list(tmp_path.rglob("*")) == [broken.parent, broken]
 
 
 def test_the_first_use_may_be_a_part_or_a_restricted_class(lab_folder: Path) -> None:

@@ -295,7 +295,7 @@ def test_public_functions_say_what_they_take_and_give(rule):
     assert list(itertools.chain.from_iterable(rule(module) for module in MODULES)) == []
 
 
-def test_every_exception_is_named_except_at_the_edges_of_a_process():
+def test_fault_42_every_exception_is_named_except_at_the_edges_of_a_process():
     found = [place for module in MODULES for place in catch_alls(module)]
     assert [place for place in found if place[:2] not in CATCH_ALL] == []
     stale = set(CATCH_ALL) - {place[:2] for place in found}

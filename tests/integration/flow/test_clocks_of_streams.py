@@ -9,8 +9,10 @@ import pytest
 
 import labdata
 from labdata.errors import ObjectError, QueryError
+from labdata.formats.spikeglx.events import DigitalLine
 from labdata.objects import UnsyncedWarning
 from labdata.schema import load_project_schema
+from labdata.schema.ephys_events import insert_stream
 from labdata.schema.synchrony import fit_stream
 
 KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
@@ -198,6 +200,23 @@ def test_a_forced_synchronisation_warns(lab):
         fit_stream(lab, relation, force=True)
 
 
+def test_fault_11_every_line_of_a_stream_keeps_its_own_name(lab):
+    """Two sync channels of one stream are two rows, and a second insert changes neither."""
+    lab.Dataset.insert1(KEY)
+    lines = [
+        DigitalLine(str(bit), samples, np.array([1, 0], "int8"), samples / 1000.0)
+        for bit, samples in ((3, np.array([5, 9])), (6, np.array([50, 90])))
+    ]
+    about = {"sampling_rate_hz": 1000.0, "n_samples": 100}
+    assert insert_stream(lab, KEY, "imec0", lines, **about) == 2
+    assert insert_stream(lab, KEY, "imec0", lines, **about) == 0
+    rows = (lab.DatasetEvents.Digital & KEY).fetch(as_dict=True)
+    assert {r["event_name"]: r["event_samples"].tolist() for r in rows} == {
+        "3": [5, 9],
+        "6": [50, 90],
+    }
+
+
 # --- keys ----------------------------------------------------------------------------------------
 
 
@@ -227,6 +246,13 @@ def test_names_of_other_tables_select_too(sorted_lab):
 def test_what_is_no_key_is_an_error_of_ours(sorted_lab, key):
     with pytest.raises(QueryError, match="selects nothing"):
         labdata.spikes(key)
+
+
+@pytest.mark.parametrize("name", ["JC1' OR '1'='1", 'JC1" OR "1"="1', "%", "JC_", "JC1\\", "%s"])
+def test_fault_36_a_value_is_never_part_of_a_statement(sorted_lab, name):
+    for ask in (labdata.spikes, labdata.events):
+        with pytest.raises(QueryError, match="There is no"):
+            ask(KEY | {"subject_name": name})
 
 
 def test_a_query_of_another_project_does_not_select_here(sorted_lab):

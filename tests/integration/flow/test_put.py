@@ -251,7 +251,9 @@ def test_other_content_in_the_inbox_is_never_overwritten(lab_rig):
     refused(lab_rig, folder, "c.bin", "other content")
 
 
-def test_a_copy_of_a_killed_put_whose_source_changed_is_named(lab_rig, monkeypatch, run_child):
+def test_fault_41_a_copy_of_a_killed_put_whose_source_changed_is_named(
+    lab_rig, monkeypatch, run_child
+):
     folder = lab_rig.folder(PLAIN, FILES)
 
     def work():
@@ -328,7 +330,7 @@ def test_a_file_that_grows_after_its_own_copy_is_seen(lab_rig, monkeypatch, name
     )
 
 
-def test_a_source_that_changes_during_its_copy_is_refused(lab_rig):
+def test_fault_41_a_source_that_changes_during_its_copy_is_refused(lab_rig):
     folder = lab_rig.folder(PLAIN, FILES)
     plan = plan_put(folder)
     before = (lab_rig.counts(), files_of(lab_rig.server))

@@ -293,7 +293,7 @@ def test_where_the_inbox_is_damaged_an_intact_local_folder_serves(
     harm(damaged)
     result = lab_rig.upload(put_run)
     assert result.n_files == lab_rig.counts()["File"] == 5
-    (original,) = small_run.run_folder.rglob("*.ap.bin")
+    (original,) = Path(small_run.run_folder).rglob("*.ap.bin")
     (processed,) = lab_rig.lab.ProcessedFile.fetch("file_sha256")
     assert processed == sha(original)
     log = lab_rig.job(put_run)["job_log"]
