@@ -8,20 +8,27 @@ error names them, as a choice made silently would be a wrong number some day.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import __version__
 from .errors import QueryError
+from .keys import lab_of, one_row
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from .clocks import ClockMap
+    from .schema.synced_events import StreamOnClock
+    from .schema.synchrony import StreamClock
 
 _DATASET = ("subject_name", "session_name", "dataset_name")
+#: ``with_`` -> variable of a spikes dataset, column of SpikeSorting.Unit, and unit.
+_SPIKE_VARS = {
+    "amplitude": ("spike_amplitude", "spike_amplitudes", "uV"),
+    "depth": ("spike_depth", "spike_positions", "um"),
+}
 #: UnitMetrics attribute -> coordinate of a spikes dataset and its unit.
 _COORDS = {
     "depth": ("depth", "um"),
@@ -51,7 +58,8 @@ def spikes(
     ----------
     key : dict or query
         What selects one sorting of one probe: a subject, session and, where there are several,
-        a dataset_name, probe_num and parameter_set_num.
+        a dataset_name, probe_num and parameter_set_num. The key of a unit selects its sorting,
+        all units of it; :func:`labdata.select_units` chooses among them.
     criteria : int, optional
         ``unit_criteria_id`` whose verdict becomes the coordinates ``passes_sua`` and
         ``passes_mua``; by default the only one there is for this sorting, if it is the only one.
@@ -70,43 +78,38 @@ def spikes(
     Raises
     ------
     QueryError
-        If the key selects no sorting or several; the message lists them.
+        If the key selects no sorting or several (the message lists them), or what ``with_`` asks
+        for is not stored for every spike.
     ClockError
         If the pulses cannot be matched within the tolerance.
     """
     from .objects import build_spikes
-    from .schema.synchrony import clock_maps
+    from .schema.spike_times import probe_stream
+    from .schema.synchrony import stream_clocks
 
-    lab = _lab_of(key, lab)
-    sorting = _one(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
+    lab = lab_of(key, lab)
+    chosen = _chosen_vars(with_)
+    sorting = one_row(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
     setting = (lab.EphysRecording.ProbeSetting & sorting_key).fetch1()
     rate_hz = float(setting["sampling_rate"])
-    stream = f"imec{sorting['probe_num']}"
-    stream_key = (*(sorting[k] for k in _DATASET), stream)
-    clock_map = clock_maps(lab, [stream_key]).get(stream_key)
-    columns = ["spike_times"]
-    columns += ["spike_amplitudes"] if "amplitude" in with_ else []
-    columns += ["spike_positions"] if "depth" in with_ else []
+    stream = probe_stream(sorting)
+    clock = stream_clocks(lab, [stream])[stream]
+    columns = ["spike_times", *(column for _, column, _ in chosen)]
     rows = (lab.SpikeSorting.Unit & sorting_key).fetch("unit_id", *columns, as_dict=True)
     units = np.array([row["unit_id"] for row in rows], dtype="int32")
     samples = _joined([row["spike_times"] for row in rows], "int64")
-    label = np.repeat(units, [len(row["spike_times"]) for row in rows])
-    seconds, attrs = _on_clock(samples / rate_hz, clock_map)
+    label = np.repeat(units, np.array([len(row["spike_times"]) for row in rows], dtype="int64"))
+    seconds, attrs = _on_clock(samples / rate_hz, clock)
     extra: dict[str, Any] = {"sample_index": samples}
-    if "amplitude" in with_:
-        values = _joined([row["spike_amplitudes"] for row in rows], "float32")
-        extra["spike_amplitude"] = (values, {"units": "uV"})
-    if "depth" in with_:
-        values = _joined([row["spike_positions"][:, 1] for row in rows], "float32")
-        extra["spike_depth"] = (values, {"units": "um"})
-    span = np.array([0.0, (setting["n_samples"] or 0) / rate_hz])
-    start, stop = clock_map.apply(span) if clock_map else span
+    for name, column, unit in chosen:
+        extra[name] = (_joined([_of_spikes(r, column) for r in rows], "float32"), {"units": unit})
+    start, stop = clock.apply(np.array([0.0, (setting["n_samples"] or 0) / rate_hz]))
     return build_spikes(
         seconds,
         label,
-        stream=stream,
-        sync=clock_map.report if clock_map else None,
+        stream=stream[3],
+        sync=clock.sync_attrs(),
         unit=units,
         unit_coords=_unit_coords(lab, sorting_key, units, criteria),
         spike_vars=extra,
@@ -146,8 +149,8 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
     from .objects import concat_events
     from .schema.synced_events import streams_on_clocks
 
-    lab = _lab_of(key, lab)
-    dataset = _one(lab.Dataset & lab.DatasetEvents.proj(), key, "dataset", ("dataset_name",))
+    lab = lab_of(key, lab)
+    dataset = one_row(lab.Dataset & lab.DatasetEvents.proj(), key, "dataset", ("dataset_name",))
     dataset_key = {k: dataset[k] for k in _DATASET}
     query = lab.DatasetEvents & dataset_key & ({"stream_name": stream} if stream else {})
     found = streams_on_clocks(lab, query)
@@ -156,25 +159,64 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
             f"{'/'.join(dataset_key.values())} has no stream {stream or 'with events'}.",
             hint="`labdata.schema.DatasetEvents & key` lists the streams.",
         )
-    clocks = {s.clock for s in found if s.synced} or {s.clock for s in found}
-    if len(clocks) > 1:
-        raise QueryError(
-            f"The streams of {'/'.join(dataset_key.values())} are on {len(clocks)} clocks: "
-            f"{', '.join(sorted(clocks))}.",
-            hint="Insert their common pulses into StreamSync, or choose one with stream=.",
-        )
-    (clock,) = clocks
-    taken = [s for s in found if s.clock == clock]
-    joined = concat_events([_stream_events(lab, s) for s in taken])
-    left_out = sorted(s.stream_name for s in found if s.clock != clock)
+    clock = _one_clock(found)
+    joined = concat_events([_stream_events(lab, s) for s in found if s.clock.key == clock.key])
+    left_out = sorted(s.stream_name for s in found if s.clock.key != clock.key)
     if left_out:
         joined.attrs["streams_left_out"] = ",".join(left_out)
-        _warn_left_out(left_out, clock)
+        _warn_left_out(left_out, clock.name)
     joined.attrs["provenance"] = _json({"key": dataset_key, "labdata": __version__})
     return joined
 
 
-def _stream_events(lab: Any, stream: Any) -> xr.Dataset:
+def _chosen_vars(with_: Sequence[str]) -> list[tuple[str, str, str]]:
+    names = [with_] if isinstance(with_, str) else list(with_)
+    unknown = [name for name in names if name not in _SPIKE_VARS]
+    if unknown:
+        raise QueryError(
+            f"with_ has {unknown[0]!r}, which is not kept for each spike.",
+            hint=f"Choose from: {', '.join(_SPIKE_VARS)}.",
+        )
+    return [_SPIKE_VARS[name] for name in names]
+
+
+def _of_spikes(row: dict[str, Any], column: str) -> np.ndarray:
+    """Return a column of a unit, one value a spike; positions are reduced to depth."""
+    values = row[column]
+    n = len(row["spike_times"])
+    if values is None or len(values) != n:
+        raise QueryError(
+            f"Unit {row['unit_id']} has {'no' if values is None else len(values)} {column} for "
+            f"{n} spikes.",
+            hint="Leave with_ out, or sort again.",
+        )
+    return np.asarray(values[:, 1] if column == "spike_positions" else values)
+
+
+def _one_clock(streams: Sequence[StreamOnClock]) -> StreamClock:
+    """Return the one clock that the synchronised streams of a dataset are on."""
+    synced = [s for s in streams if s.clock.synced] or list(streams)
+    clocks = {s.clock.key: s.clock for s in synced}
+    if len(clocks) == 1:
+        return synced[0].clock
+    dataset = "/".join(str(streams[0].key[k]) for k in _DATASET)
+    here = streams[0].key["dataset_name"]
+    names = sorted(c.name if c.key[2] == here else f"{c.key[2]}/{c.name}" for c in clocks.values())
+    chained = [s.stream_name for s in synced if s.clock.clock_map and _key(s) in clocks]
+    raise QueryError(
+        f"The streams of {dataset} are on {len(clocks)} clocks: {', '.join(names)}.",
+        hint=f"{chained[0]} is a clock and is itself synchronised; chains are not followed, so "
+        "insert the pulses of each stream with the last clock into StreamSync."
+        if chained
+        else "Insert their common pulses into StreamSync, or choose one with stream=.",
+    )
+
+
+def _key(stream: StreamOnClock) -> tuple[str, ...]:
+    return (*(stream.key[k] for k in _DATASET), stream.stream_name)
+
+
+def _stream_events(lab: Any, stream: StreamOnClock) -> xr.Dataset:
     """Build the events of one stream."""
     from .objects import build_events
 
@@ -182,7 +224,8 @@ def _stream_events(lab: Any, stream: Any) -> xr.Dataset:
     rows = [row for row in rows if row["event_timestamps"] is not None]
     own = _joined([row["event_timestamps"] for row in rows], "float64")
     channel = np.repeat(
-        [row["event_name"] for row in rows], [len(row["event_timestamps"]) for row in rows]
+        np.array([row["event_name"] for row in rows], dtype=str),
+        np.array([len(row["event_timestamps"]) for row in rows], dtype="int64"),
     )
     values = [
         np.ones(len(row["event_timestamps"]))
@@ -196,15 +239,10 @@ def _stream_events(lab: Any, stream: Any) -> xr.Dataset:
         else row["event_samples"]
         for row in rows
     ]
-    sync: Any = None
-    quality = np.zeros(len(own), dtype="uint8")
-    seconds = own
-    if stream.clock_map is not None:
-        seconds, outside = stream.clock_map.apply_with_flags(own)
+    seconds, quality = own, np.zeros(len(own), dtype="uint8")
+    if stream.clock.clock_map is not None:
+        seconds, outside = stream.clock.clock_map.apply_with_flags(own)
         quality = outside.astype("uint8")
-        sync = stream.clock_map.report
-    elif stream.synced:
-        sync = {"clock": stream.stream_name, "sync_method": "the clock itself"}
     return build_events(
         seconds,
         _joined(values, "int8"),
@@ -212,78 +250,22 @@ def _stream_events(lab: Any, stream: Any) -> xr.Dataset:
         channel=channel,
         sample_index=_joined(samples, "int64"),
         quality=quality,
-        sync=sync,
+        sync=stream.clock.sync_attrs(),
         sampling_rate_hz=stream.sampling_rate_hz,
+        clock_dataset=stream.clock.dataset,
     )
-
-
-def _lab_of(key: Any, lab: Any) -> Any:
-    if lab is not None:
-        return lab
-    if hasattr(key, "lab"):
-        return key.lab
-    from .schema import default_lab
-
-    return default_lab
-
-
-def _one(table: Any, key: Any, noun: str, choices: tuple[str, ...]) -> dict[str, Any]:
-    """Return the one row of a table that a key selects."""
-    _refuse_unknown(table.lab, key)
-    restriction = key if isinstance(key, Mapping | list) else key.proj()
-    rows = (table & restriction).fetch(as_dict=True)
-    if len(rows) == 1:
-        return dict(rows[0])
-    if not rows:
-        raise QueryError(
-            f"There is no {noun} for {_shown(key)}.",
-            hint="`labdata sessions -a SUBJECT` shows what there is.",
-        )
-    listed = "; ".join(
-        "/".join(str(row[k]) for k in (*_DATASET, *choices) if k in row) for row in rows[:8]
-    )
-    raise QueryError(
-        f"{_shown(key)} selects {len(rows)} {noun}s: {listed}.",
-        hint=f"Say which, by {', '.join(('session_name', *choices))}.",
-    )
-
-
-def _refuse_unknown(lab: Any, key: Any) -> None:
-    """Refuse names that no table has: a misspelt one would restrict nothing, without a word.
-
-    Attributes of other tables pass, so that the key of a unit selects its sorting.
-    """
-    import difflib
-
-    given = {name for k in (key if isinstance(key, list) else [key]) for name in _names(k)}
-    tables = (lab.SpikeSorting.Unit, lab.DatasetEvents.Digital, lab.Dataset, lab.Session)
-    known = {name for table in tables for name in table.heading.names}
-    unknown = sorted(given - known)
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        raise QueryError(
-            f"There is no attribute {unknown[0]!r} to select by.",
-            hint=f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(known)}.",
-        )
-
-
-def _names(key: Any) -> list[str]:
-    return list(key) if isinstance(key, Mapping) else []
-
-
-def _shown(key: Any) -> str:
-    return str(dict(key)) if isinstance(key, Mapping) else "this query"
 
 
 def _joined(arrays: Sequence[Any], dtype: str) -> np.ndarray:
     return np.concatenate(arrays).astype(dtype) if len(arrays) else np.empty(0, dtype)
 
 
-def _on_clock(own_s: np.ndarray, clock_map: ClockMap | None) -> tuple[np.ndarray, dict[str, Any]]:
-    if clock_map is None:
-        return own_s, {}
-    seconds, outside = clock_map.apply_with_flags(own_s)
-    return seconds, {"n_extrapolated": int(np.count_nonzero(outside))}
+def _on_clock(own_s: np.ndarray, clock: StreamClock) -> tuple[np.ndarray, dict[str, Any]]:
+    attrs = {"clock_dataset": clock.dataset}
+    if clock.clock_map is None:
+        return own_s, attrs
+    seconds, outside = clock.clock_map.apply_with_flags(own_s)
+    return seconds, attrs | {"n_extrapolated": int(np.count_nonzero(outside))}
 
 
 def _unit_coords(

@@ -70,7 +70,13 @@ def rows_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[obj
 
 
 def card(*parts: str) -> str:
-    """Return parts wrapped in one styled block."""
+    """Return parts wrapped in one styled block.
+
+    Parameters
+    ----------
+    *parts : str
+        HTML.
+    """
     return f'{_STYLE}<div class="labdata-card">{"".join(parts)}</div>'
 
 

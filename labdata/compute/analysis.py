@@ -9,17 +9,22 @@ the database or a preference file is ever turned into code.
 from __future__ import annotations
 
 import argparse
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import TaskError
+from ..registry import Registry
 
-#: Analyses that come with labdata: name -> module and class.
-BUILT_IN = {"spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis"}
+_ANALYSES = Registry(
+    "analysis",
+    "labdata.analyses",
+    {"spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis"},
+    TaskError,
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,19 @@ class TaskContext:
         Options as the analysis' own parser made them.
     report : callable
         Told a short sentence at each step.
+    scratch : Path
+        An empty folder of this task's own, removed when it ends.
+    confirm : callable
+        To be called inside the transaction that inserts the results: raises TaskError if another
+        worker has taken the task over, as happens when the connection to the database broke.
     """
 
     lab: Any
     key: dict[str, Any]
     parameters: Mapping[str, Any]
     report: Callable[[str], None]
+    scratch: Path
+    confirm: Callable[[], None]
 
 
 class Analysis(ABC):
@@ -113,10 +125,31 @@ class Analysis(ABC):
         """
 
 
+def package_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the exact versions of distributions, for the record of a result.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of distributions.
+
+    Returns
+    -------
+    dict of str to str
+        ``"not installed"`` for one that is not.
+    """
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
 def analysis_names() -> list[str]:
     """Return the names of all analyses, built in and installed."""
-    installed = [entry.name for entry in entry_points(group="labdata.analyses")]
-    return list(dict.fromkeys([*BUILT_IN, *installed]))
+    return _ANALYSES.names()
 
 
 def find_analysis(name: str) -> Analysis:
@@ -132,14 +165,5 @@ def find_analysis(name: str) -> Analysis:
     TaskError
         If there is none; the message names those there are.
     """
-    if name in BUILT_IN:
-        module, _, cls = BUILT_IN[name].partition(":")
-        analysis: Analysis = getattr(importlib.import_module(module), cls)()
-        return analysis
-    for entry in entry_points(group="labdata.analyses"):
-        if entry.name == name:
-            loaded: Analysis = entry.load()()
-            return loaded
-    raise TaskError(
-        f"There is no analysis {name!r}.", hint=f"The analyses are: {', '.join(analysis_names())}."
-    )
+    analysis: Analysis = _ANALYSES.make(name)
+    return analysis

@@ -12,12 +12,13 @@ import logging
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..database.claims import claim_row
 from ..errors import TaskError
-from .analysis import Analysis, TaskContext, find_analysis
+from ..preferences import load_preferences
+from ..scratch import scratch_folder
+from .analysis import Analysis, TaskContext, find_analysis, package_versions
 
 logger = logging.getLogger(__name__)
 
@@ -145,13 +146,16 @@ def run_task(
             claim.notes.append(text)
             report(text)
 
-        summary = analysis.compute(TaskContext(lab, key, parameters, note))
-        versions = {name: _version(name) for name in analysis.packages}
+        def confirm() -> None:
+            if not claim.is_held():
+                raise _taken_over(job_id)
+
+        with scratch_folder(claim, load_preferences()) as scratch:
+            context = TaskContext(lab, key, parameters, note, scratch, confirm)
+            summary = analysis.compute(context)
+        versions = package_versions(analysis.packages)
         if not claim.finish("COMPLETED", summary, task_versions=versions):
-            raise TaskError(
-                f"Task {job_id} was taken over by another worker.",
-                hint="`labdata run --queue` shows how it stands.",
-            )
+            raise _taken_over(job_id)
         return TaskResult(job_id, summary)
 
 
@@ -170,6 +174,13 @@ def _unfinished(
     return None
 
 
+def _taken_over(job_id: int) -> TaskError:
+    return TaskError(
+        f"Task {job_id} was taken over by another worker.",
+        hint="`labdata run --queue` shows how it stands.",
+    )
+
+
 def _not_claimed(lab: Any, job_id: int) -> TaskError:
     states = (lab.ComputeTask & {"job_id": job_id}).fetch("task_status")
     if len(states) == 0:
@@ -178,10 +189,3 @@ def _not_claimed(lab: Any, job_id: int) -> TaskError:
     return TaskError(
         f"Task {job_id} is {states[0]}{alive}.", hint="Make another with `labdata run`, or wait."
     )
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"

@@ -76,6 +76,15 @@ class Claim:
         where = f"job_id=%s AND {self.prefix}_claim=%s AND {self.prefix}_status='WORKING'"
         return _update(self.table, values, where, (self.job_id, self.token)) == 1
 
+    def is_held(self) -> bool:
+        """Whether the row is still this worker's; inside a transaction it stays so to its end."""
+        found = self.table.connection.query(
+            f"SELECT 1 FROM {self.table.full_table_name} WHERE job_id=%s AND "
+            f"{self.prefix}_claim=%s AND {self.prefix}_status='WORKING' FOR UPDATE",
+            (self.job_id, self.token),
+        ).fetchone()
+        return found is not None
+
 
 @contextmanager
 def claim_row(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,39 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
     @_conn.setter
     def _conn(self, value: Any) -> None:
         self._thread_state().conn = value
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether this thread has a transaction open.
+
+        DataJoint's own version forgets the transaction when the connection is lost; what follows
+        would then be written on a new connection, each statement for itself.
+        """
+        return bool(self._in_transaction)
+
+    @property
+    @contextmanager
+    def transaction(self) -> Iterator[LabConnection]:
+        """A block of statements that all happen or none, on this thread's connection.
+
+        Raises
+        ------
+        DatabaseError
+            If one is open already. DataJoint's own version ends the outer one in that case.
+        """
+        if self.in_transaction:
+            raise DatabaseError(
+                "A transaction is open already in this thread.",
+                hint="Leave its block first, or do all in one.",
+            )
+        self.start_transaction()
+        try:
+            yield self
+        except BaseException:
+            with suppress(dj.errors.LostConnectionError):  # then the server has rolled it back
+                self.cancel_transaction()
+            raise
+        self.commit_transaction()
 
     @property
     def connection_id(self) -> int:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import DatabaseError
+from ..errors import DatabaseError, LabdataError
 
 
 @contextmanager
@@ -69,11 +69,41 @@ def worker_lock(connection: Any, name: str) -> Iterator[bool]:
     bool
         Whether the lock was free.
     """
+    connection.query("SET SESSION wait_timeout = 2592000")
+    with _named_lock(connection, name, 0) as taken:
+        yield taken
+
+
+@contextmanager
+def server_lock(
+    connection: Any, name: str, *, timeout_s: int, refused: LabdataError
+) -> Iterator[None]:
+    """Hold a named lock of the database server while the block runs.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        The connection whose thread holds it.
+    name : str
+        Name of the lock, unique in the server.
+    timeout_s : int
+        How long to wait for another holder.
+    refused : LabdataError
+        What is raised then.
+    """
+    with _named_lock(connection, name, timeout_s) as taken:
+        if not taken:
+            raise refused
+        yield
+
+
+@contextmanager
+def _named_lock(connection: Any, name: str, timeout_s: int) -> Iterator[bool]:
     name = f"labdata.{name}"
     if len(name) > 64:  # the server's limit
         name = f"labdata.{hashlib.sha256(name.encode()).hexdigest()[:40]}"
-    connection.query("SET SESSION wait_timeout = 2592000")
-    taken = connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1
+    answer = connection.query("SELECT GET_LOCK(%s, %s)", (name, timeout_s)).fetchone()
+    taken = answer[0] == 1
     try:
         yield taken
     finally:

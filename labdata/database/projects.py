@@ -12,11 +12,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, TypeVar
 
 from ..errors import DatabaseError
 from .connection import LabConnection, connect
 from .datajoint_compat import dj, quiet_notices
+from .locks import server_lock
 
 Level = Literal["global", "data", "computed"]
 _T = TypeVar("_T", bound=type)
@@ -260,6 +262,7 @@ class Lab:
             with _make_alone(connection, preferences.name), quiet_notices():
                 self._declare(connection, names, create=True)
                 self._fill_lookups()
+                self._register_project()
         except dj.errors.DataJointError as error:
             raise DatabaseError(
                 f"The tables of {names['data']!r} could not be made: {error.args[0]}",
@@ -276,6 +279,12 @@ class Lab:
         }
         for name, cls in self._tables.items():
             schemas[self._levels[name]](cls, context=dict(self._tables))
+
+    def _register_project(self) -> None:
+        """Give a project that has just been made its row, which uploads refer to."""
+        if self._project and "Project" in self._tables:
+            row = {"project_name": self._project}
+            self._tables["Project"].insert1(row, skip_duplicates=True)
 
     def _fill_lookups(self) -> None:
         for cls in self._tables.values():
@@ -349,22 +358,17 @@ def _present_tables(connection: LabConnection, schemas: set[str]) -> dict[str, s
     return present
 
 
-class _make_alone:
+def _make_alone(connection: LabConnection, name: str) -> AbstractContextManager[None]:
     """Hold the server's lock on making a lab, so that first users at once make one."""
-
-    def __init__(self, connection: LabConnection, name: str) -> None:
-        self._connection, self._name = connection, f"labdata.make.{name}"
-
-    def __enter__(self) -> None:
-        row = self._connection.query("SELECT GET_LOCK(%s, 120)", (self._name,)).fetchone()
-        if not row[0]:
-            raise DatabaseError(
-                "Another process has been making the lab's tables for two minutes.",
-                hint="Try again when it has ended.",
-            )
-
-    def __exit__(self, *exc: object) -> None:
-        self._connection.query("SELECT RELEASE_LOCK(%s)", (self._name,))
+    return server_lock(
+        connection,
+        f"make.{name}",
+        timeout_s=120,
+        refused=DatabaseError(
+            "Another process has been making the lab's tables for two minutes.",
+            hint="Try again when it has ended.",
+        ),
+    )
 
 
 default_lab = Lab()

@@ -77,11 +77,25 @@ class Band(Protocol):
         ...
 
     def read_uv(self, start: int, stop: int, channels: Channels = None) -> NDArray[np.float32]:
-        """Voltages in microvolts, float32 (stop - start, n)."""
+        """Voltages in microvolts, float32 (stop - start, n).
+
+        Parameters
+        ----------
+        start, stop : int
+            Half-open range of samples.
+        channels : sequence of int, optional
+            Columns; by default all that are voltages.
+        """
         ...
 
     def sync_words(self, start: int, stop: int) -> NDArray[np.uint16]:
-        """Digital words, uint16 (stop - start, n_words)."""
+        """Digital words, uint16 (stop - start, n_words).
+
+        Parameters
+        ----------
+        start, stop : int
+            Half-open range of samples.
+        """
         ...
 
 

@@ -86,7 +86,13 @@ def base_attrs(
 
 
 def plain(value: Any) -> str | float | int:
-    """Return a scalar as the str, int or float that every file format keeps."""
+    """Return a scalar as the str, int or float that every file format keeps.
+
+    Parameters
+    ----------
+    value : scalar
+        Of Python or NumPy.
+    """
     if isinstance(value, np.generic):
         value = value.item()
     return int(value) if isinstance(value, bool) else value
@@ -98,7 +104,8 @@ def same_clock(first: Mapping[str, Any], second: Mapping[str, Any], *, allow: bo
     Parameters
     ----------
     first, second : mapping
-        Attributes; an object that names no clock is not compared.
+        Attributes; an object that names no clock is not compared. Clocks of one name are
+        different if ``clock_dataset`` is, where both name it: every rig has a ``nidq``.
     allow : bool
         Whether the caller accepts the difference.
 
@@ -108,7 +115,11 @@ def same_clock(first: Mapping[str, Any], second: Mapping[str, Any], *, allow: bo
         If the clocks differ and `allow` is False.
     """
     a, b = first.get("clock"), second.get("clock")
-    if a is None or b is None or a == b or allow:
+    if a is None or b is None or allow:
+        return
+    if "clock_dataset" in first and "clock_dataset" in second:
+        a, b = whose_clock(first), whose_clock(second)
+    if a == b:
         return
     raise ObjectError(
         f"The spikes are on clock {a!r} and the events on clock {b!r}.",
@@ -117,8 +128,39 @@ def same_clock(first: Mapping[str, Any], second: Mapping[str, Any], *, allow: bo
     )
 
 
+def whose_clock(attrs: Mapping[str, Any]) -> str:
+    """Return the name of an object's clock, with the dataset it belongs to where that is known.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Attributes of the object.
+    """
+    dataset, clock = attrs.get("clock_dataset"), str(attrs.get("clock"))
+    return f"{dataset}/{clock}" if dataset else clock
+
+
+def clock_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a variable in seconds: alone, it can still be checked.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Attributes of the object it belongs to.
+    """
+    found = {name: attrs[name] for name in ("clock", "clock_dataset") if name in attrs}
+    return {"units": "s", **found}
+
+
 def require_kind(ds: xr.Dataset, *kinds: str) -> None:
     """Refuse a dataset that is not one of some kinds.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        What the user gave.
+    *kinds : str
+        Values of ``labdata_kind`` that will do.
 
     Raises
     ------

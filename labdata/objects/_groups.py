@@ -42,6 +42,11 @@ class Groups:
 def unit_labels(ds: xr.Dataset) -> NDArray[np.int32]:
     """Return the unit labels of a dataset, which must be unique.
 
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        Kind ``spikes`` or one made from it.
+
     Raises
     ------
     ObjectError
@@ -58,7 +63,13 @@ def unit_labels(ds: xr.Dataset) -> NDArray[np.int32]:
 
 
 def is_grouped(label: NDArray[np.int32], time_s: FloatArray) -> bool:
-    """Return whether spikes are sorted by unit label and by time within a unit."""
+    """Return whether spikes are sorted by unit label and by time within a unit.
+
+    Parameters
+    ----------
+    label, time_s : ndarray, shape (n_spikes,)
+        Unit and time of each spike.
+    """
     if len(label) < 2:
         return True
     step = label[1:] - label[:-1] if label.min() >= 0 else np.diff(label.astype(np.int64))

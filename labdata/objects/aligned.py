@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
-from labdata.objects._attrs import require_kind, same_clock
+from labdata.objects._attrs import clock_attrs, require_kind, same_clock
 from labdata.objects._groups import Groups, group, positions, unit_labels
 
 FloatArray = NDArray[np.float64]
@@ -75,7 +75,7 @@ def align_spikes(
         )
         observed = observed & inside
     seconds = {"units": "s"}
-    coords["event_time"] = ("trial", times, seconds | {"clock": spikes.attrs.get("clock", "")})
+    coords["event_time"] = ("trial", times, clock_attrs({"clock": ""} | spikes.attrs))
     flag = {"flag_values": np.array([0, 1], dtype=np.int8), "flag_meanings": "partly wholly"}
     coords["window_observed"] = ("trial", observed.astype(np.int8), flag)
     coords |= {n: c.variable for n, c in spikes.coords.items() if c.dims == ("unit",)}

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
-from labdata.objects._attrs import Sync, base_attrs, require_kind
+from labdata.objects._attrs import Sync, base_attrs, clock_attrs, require_kind, whose_clock
 
 
 def build_events(
@@ -26,6 +26,7 @@ def build_events(
     t_stop_s: float | None = None,
     sampling_rate_hz: float | None = None,
     provenance: Mapping[str, Any] | str | None = None,
+    clock_dataset: str | None = None,
 ) -> xr.Dataset:
     """Build an events dataset of one stream.
 
@@ -51,6 +52,8 @@ def build_events(
         Nominal sampling rate of the stream.
     provenance : mapping or str, optional
         Stored as JSON.
+    clock_dataset : str, optional
+        Whose clock it is, as subject/session/dataset.
 
     Returns
     -------
@@ -80,18 +83,14 @@ def build_events(
         stream,
         sync,
         provenance,
-        {"t_start": t_start_s, "t_stop": t_stop_s, "sampling_rate_hz": sampling_rate_hz},
+        {
+            "t_start": t_start_s,
+            "t_stop": t_stop_s,
+            "sampling_rate_hz": sampling_rate_hz,
+            "clock_dataset": clock_dataset,
+        },
     )
-    line = np.asarray(channel).astype(str)
-    columns = {
-        "event_value": np.asarray(np.ones(n) if event_value is None else event_value),
-        "sample_index": np.asarray(np.full(n, -1) if sample_index is None else sample_index),
-        "quality": np.asarray(np.zeros(n) if quality is None else quality),
-        "channel": np.broadcast_to(line, (n,)) if line.ndim == 0 else line,
-    }
-    for name, column in columns.items():
-        if column.shape != times.shape:
-            raise ObjectError(f"{name} has shape {column.shape}; there are {n} event times.")
+    columns = _columns(n, event_value, sample_index, quality, channel)
     order = np.argsort(times, kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
     edge = {"flag_values": np.array([0, 1], dtype=np.int8), "flag_meanings": "fall rise"}
@@ -107,13 +106,33 @@ def build_events(
             "quality": ("event", columns["quality"].astype(np.uint8), flags),
         },
         {
-            # The clock travels with the variable: ds["event_time"] alone can still be checked.
-            "event_time": ("event", times[order], {"units": "s", "clock": attrs["clock"]}),
+            "event_time": ("event", times[order], clock_attrs(attrs)),
             "stream": ("event", np.full(n, stream)),
             "channel": ("event", columns["channel"]),
         },
         attrs,
     )
+
+
+def _columns(
+    n: int,
+    event_value: ArrayLike | None,
+    sample_index: ArrayLike | None,
+    quality: ArrayLike | None,
+    channel: str | int | ArrayLike,
+) -> dict[str, NDArray[Any]]:
+    """Return what belongs to each of ``n`` events, defaults filled in."""
+    line = np.asarray(channel).astype(str)
+    columns = {
+        "event_value": np.asarray(np.ones(n) if event_value is None else event_value),
+        "sample_index": np.asarray(np.full(n, -1) if sample_index is None else sample_index),
+        "quality": np.asarray(np.zeros(n) if quality is None else quality),
+        "channel": np.broadcast_to(line, (n,)) if line.ndim == 0 else line,
+    }
+    for name, column in columns.items():
+        if column.shape != (n,):
+            raise ObjectError(f"{name} has shape {column.shape}; there are {n} event times.")
+    return columns
 
 
 def concat_events(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -137,7 +156,7 @@ def concat_events(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
         raise ObjectError("There is no dataset to join.", hint="Pass at least one.")
     for ds in datasets:
         require_kind(ds, "events")
-    clocks = sorted({str(ds.attrs.get("clock")) for ds in datasets})
+    clocks = sorted({whose_clock(ds.attrs) for ds in datasets})
     if len(clocks) > 1:
         raise ObjectError(
             f"The events are on different clocks: {', '.join(clocks)}.",

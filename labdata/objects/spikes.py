@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
-from labdata.objects._attrs import Sync, base_attrs, plain, require_kind
+from labdata.objects._attrs import Sync, base_attrs, plain, require_kind, whose_clock
 from labdata.objects._groups import group, is_grouped, positions, unit_labels
 from labdata.objects.expression import evaluate
 
@@ -297,7 +297,7 @@ def concat_spikes(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     """
     if not datasets:
         raise ObjectError("There is no dataset to join.", hint="Pass at least one.")
-    clocks = sorted({str(ds.attrs.get("clock")) for ds in datasets})
+    clocks = sorted({whose_clock(ds.attrs) for ds in datasets})
     if len(clocks) > 1:
         raise ObjectError(
             f"The datasets are on different clocks: {', '.join(clocks)}.",

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from labdata.errors import ObjectError
-from labdata.objects._attrs import Sync, base_attrs
+from labdata.objects._attrs import Sync, base_attrs, clock_attrs
 
 
 def build_trials(
@@ -74,7 +74,7 @@ def build_trials(
         if not name.endswith("_time"):
             raise ObjectError(f"{name!r} is a time; call it {name + '_time'!r}.")
         columns[name] = np.asarray(times, dtype=np.float64)
-    seconds = {"units": "s", "clock": notes["clock"]}
+    seconds = clock_attrs(notes)
     coords: dict[str, Any] = {"trial": ("trial", ids, {"long_name": "trial id"})}
     coords |= {name: ("trial", column, seconds) for name, column in columns.items()}
     data: dict[str, Any] = {}

@@ -8,21 +8,21 @@ point ``labdata.rules``; the ones of labdata itself are always there.
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import RuleError
 from ..progress import Progress
+from ..registry import Registry
 
-#: Rules that come with labdata: name -> module and class.
-BUILT_IN = {
-    "none": "labdata.rules.plain:PlainRule",
-    "ephys": "labdata.rules.ephys:EphysRule",
-}
+_RULES = Registry(
+    "upload rule",
+    "labdata.rules",
+    {"none": "labdata.rules.plain:PlainRule", "ephys": "labdata.rules.ephys:EphysRule"},
+    RuleError,
+)
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,7 @@ class UploadRule(ABC):
 
 def rule_names() -> list[str]:
     """Return the names of all rules, built in and installed."""
-    installed = [entry.name for entry in entry_points(group="labdata.rules")]
-    return list(dict.fromkeys([*BUILT_IN, *installed]))
+    return _RULES.names()
 
 
 def find_rule(name: str) -> UploadRule:
@@ -190,14 +189,5 @@ def find_rule(name: str) -> UploadRule:
     RuleError
         If there is no such rule; the message names those there are.
     """
-    if name in BUILT_IN:
-        module, _, cls = BUILT_IN[name].partition(":")
-        rule: UploadRule = getattr(importlib.import_module(module), cls)()
-        return rule
-    for entry in entry_points(group="labdata.rules"):
-        if entry.name == name:
-            loaded: UploadRule = entry.load()()
-            return loaded
-    raise RuleError(
-        f"There is no upload rule {name!r}.", hint=f"The rules are: {', '.join(rule_names())}."
-    )
+    rule: UploadRule = _RULES.make(name)
+    return rule

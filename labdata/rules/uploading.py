@@ -11,19 +11,20 @@ repeated.
 from __future__ import annotations
 
 import logging
-import shutil
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..database.claims import Claim, claim_row, release_failed
+from ..database.locks import server_lock
 from ..errors import IntegrityError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
+from ..scratch import scratch_folder
 from ..stores import hash_file, resolve_inside
 from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
 from .putting import utc
@@ -174,7 +175,7 @@ class _Upload:
         on_size(3 * self.raw_bytes)
         rule = find_rule(self.job["job_rule"])
         files = self._verify_sources(progress)
-        with _staging(self.lab, self.preferences, self.job["job_id"]) as staging:
+        with scratch_folder(self.claim, self.preferences) as staging:
             context = UploadContext(files, self.key, staging, progress)
             output = rule.apply(context)
             rows = self._store(output, progress)
@@ -183,28 +184,50 @@ class _Upload:
         return UploadResult(self.job["job_id"], self.key, len(rows), self.raw_bytes, stored)
 
     def _verify_sources(self, progress: Progress) -> tuple[PutFile, ...]:
-        """Read every source again: what was put is what is uploaded."""
+        """Read every source again: what was put is what is uploaded.
+
+        All come from one folder: the inbox, or, where that lacks one or has a damaged one, a local
+        path that has them all, as the rig's own does where rig and server are one computer.
+        """
         inbox = self.preferences.upload_path
         folders = [absolute_folder("upload_path", inbox)] if inbox else []
-        folders += self.preferences.local_folders()
-        files = []
-        for row in self.assigned:
-            path = next(
-                (p for f in folders if (p := resolve_inside(f, row["src_path"])).is_file()), None
-            )
-            if path is None:
+        folders = list(dict.fromkeys([*folders, *self.preferences.local_folders()]))
+        problems: list[IntegrityError | UploadError] = []
+        for folder in folders:
+            try:
+                found = self._verified(folder, folders, progress)
+            except (IntegrityError, UploadError) as problem:
+                problems.append(problem)
+                continue
+            for damage in (p for p in problems if isinstance(p, IntegrityError)):
+                self.claim.notes.append(f"Read from {folder} instead: {damage}")
+                logger.warning("Read from %s instead: %s", folder, damage)
+            return found
+        damaged = [p for p in problems if isinstance(p, IntegrityError)]
+        raise (damaged or problems)[0]
+
+    def _verified(
+        self, folder: Path, folders: list[Path], progress: Progress
+    ) -> tuple[PutFile, ...]:
+        """Return the files of a folder, each read and found to be what was put."""
+        paths = [resolve_inside(folder, row["src_path"]) for row in self.assigned]
+        again = f"`labdata upload {self.job['job_id']} --reset-failed`"
+        for path, row in zip(paths, self.assigned, strict=True):
+            if not path.is_file():
                 raise UploadError(
                     f"{row['src_path']} is not in the inbox of this host.",
                     hint=f"Looked in {', '.join(map(str, folders))}. Copy it there from the rig "
-                    f"and `labdata upload {self.job['job_id']} --reset-failed`.",
+                    f"and {again}.",
                 )
+        files = []
+        for path, row in zip(paths, self.assigned, strict=True):
             found = hash_file(path, progress=progress)
             if found.sha256 != row["src_sha256"]:
                 raise IntegrityError(
                     f"{path} differs from what was put: {found.size_bytes} bytes with SHA-256 "
                     f"{found.sha256[:12]}, {row['src_size']} with {row['src_sha256'][:12]} put.",
                     hint="It was changed or damaged in the inbox. Put the original in its place "
-                    f"and `labdata upload {self.job['job_id']} --reset-failed`.",
+                    f"and {again}.",
                 )
             files.append(PutFile(path, row["src_path"], found.sha256))
         return tuple(files)
@@ -244,7 +267,10 @@ class _Upload:
     ) -> None:
         lab, key = self.lab, self.key
         known = {row["src_path"]: row for row in self.assigned}
-        with lab.connection.transaction:
+        with self._registering(), lab.connection.transaction:
+            # first, as the rows of whoever took the job over would be refused as duplicates
+            if not self.claim.is_held():
+                raise self._taken_over()
             self._insert_dataset()
             lab.File.insert(rows)
             lab.Dataset.DataFiles.insert(
@@ -261,10 +287,25 @@ class _Upload:
             )
             rule.insert(lab, context, output)
             if not self.claim.finish("COMPLETED"):
-                raise UploadError(
-                    f"Upload job {self.job['job_id']} was taken over by another worker.",
-                    hint="Nothing was registered here.",
-                )
+                raise self._taken_over()
+
+    def _taken_over(self) -> UploadError:
+        return UploadError(
+            f"Upload job {self.job['job_id']} was taken over by another worker.",
+            hint="Nothing was registered here.",
+        )
+
+    def _registering(self) -> AbstractContextManager[None]:
+        """Register one job at a time: a new probe configuration gets the next free number."""
+        return server_lock(
+            self.lab.connection,
+            f"register.{self.lab.Dataset.database}",
+            timeout_s=600,
+            refused=UploadError(
+                "Another upload has been registering for ten minutes.",
+                hint=f"`labdata upload {self.job['job_id']} --reset-failed` when it has ended.",
+            ),
+        )
 
     def _insert_dataset(self) -> None:
         lab, job = self.lab, self.job
@@ -319,24 +360,3 @@ def _check_job(lab: Any, job_id: int) -> None:
 
 def _named(project: str | None) -> str:
     return f"project {project!r}" if project else "no project"
-
-
-@contextmanager
-def _staging(lab: Any, preferences: Preferences, job_id: int) -> Iterator[Path]:
-    """Yield an empty folder of the job's own; what killed workers left is removed.
-
-    A worker killed after its commit leaves a folder that no upload of that job comes back to, so
-    the folders of all jobs that are done go.
-    """
-    scratch = absolute_folder("scratch_path", preferences.scratch_path)
-    prefix = f"labdata-upload-{lab.UploadJob.database}-"
-    staging = scratch / f"{prefix}{job_id}"
-    done = (lab.UploadJob & {"job_status": "COMPLETED"}).fetch("job_id")
-    left = {scratch / f"{prefix}{number}" for number in done} & set(scratch.glob(f"{prefix}*"))
-    for folder in left | {staging}:
-        shutil.rmtree(folder, ignore_errors=True)
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

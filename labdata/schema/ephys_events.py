@@ -73,7 +73,7 @@ def insert_stream(
 
 
 def add_events(recordings: Any) -> int:
-    """Read the digital lines of recordings from their stored files; see EphysRecording."""
+    """Read the lines of recordings from their stored files; see :class:`EphysRecording`."""
     lab = recordings.lab
     added = 0
     for key in recordings.fetch("KEY"):

@@ -47,7 +47,7 @@ class DatasetEvents(Imported):
             Parameters
             ----------
             force : bool, optional
-                Accept a synchronisation whose residuals are above tolerance; the rows say so.
+                Accept a synchronisation whose residuals are above tolerance; a warning says so.
             method : {"piecewise-linear"}
                 The only method.
 
@@ -55,7 +55,8 @@ class DatasetEvents(Imported):
             -------
             list of dict
                 The rows, in the order of their keys; each also has ``clock`` (the clock of
-                ``event_timestamps``) and ``synced``. A stream without a StreamSync keeps its own
+                ``event_timestamps``), ``clock_dataset`` (whose clock of that name it is) and
+                ``synced``. A stream without a StreamSync keeps its own
                 clock and is named in a warning, unless it is the clock of the others.
             """
             from .synced_events import fetch_synced

@@ -25,7 +25,10 @@ class LabMember(Manual):
 
 @table("global")
 class Project(Manual):
-    """Projects that keep their metadata and results apart."""
+    """Projects that keep their metadata and results apart.
+
+    A project has a row from the moment its tables are made; who it is of is for people to say.
+    """
 
     definition = """
     project_name : varchar(32)
@@ -33,7 +36,7 @@ class Project(Manual):
     project_description='' : varchar(500)
     project_startdate=null : date
     project_enddate=null : date
-    -> LabMember.proj(project_contact="user_name")
+    -> [nullable] LabMember.proj(project_contact="user_name")
     """
 
     class User(Part):

@@ -108,7 +108,8 @@ class SpikeSorting(Manual):
             -------
             list of dict or list of numpy.ndarray
                 In the order of the keys. The dicts also say ``clock`` (the clock the times are
-                on) and ``synced`` (False: the probe's own clock).
+                on), ``clock_dataset`` (whose clock of that name) and ``synced`` (False: the
+                probe's own clock, which is no other stream's).
             """
             from .spike_times import get_spike_times
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .synchrony import StreamKey, check_method, clock_maps, warn_unsynced
+from .synchrony import StreamKey, check_method, stream_clocks, warn_unsynced
 
 _PROBE = ("subject_name", "session_name", "dataset_name", "probe_num")
 
@@ -68,12 +68,11 @@ def probe_rates(lab: Any, units: Any) -> dict[tuple[Any, ...], float]:
 def _to_seconds(lab: Any, units: Any, rows: list[dict[str, Any]], *, warn: bool) -> None:
     """Replace samples by seconds, with the rate and the map of each row's own probe."""
     rates = probe_rates(lab, units)
-    maps = clock_maps(lab, map(probe_stream, rows))
+    clocks = stream_clocks(lab, map(probe_stream, rows))
     for row in rows:
         seconds = row["spike_times"] / rates[tuple(row[name] for name in _PROBE)]
-        clock_map = maps.get(probe_stream(row))
-        row["spike_times"] = clock_map.apply(seconds) if clock_map else seconds
-        row["clock"] = clock_map.clock if clock_map else probe_stream(row)[3]
-        row["synced"] = clock_map is not None
+        clock = clocks[probe_stream(row)]
+        row["spike_times"] = clock.apply(seconds)
+        row |= {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
     if warn:
         warn_unsynced(probe_stream(row) for row in rows if not row["synced"])

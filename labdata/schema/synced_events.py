@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..clocks import ClockMap
-from .synchrony import StreamKey, check_method, clock_maps, warn_unsynced
+from .synchrony import StreamClock, check_method, stream_clocks, stream_key, warn_unsynced
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
@@ -23,19 +22,13 @@ class StreamOnClock:
         Of DatasetEvents.
     sampling_rate_hz : float or None
         Nominal.
-    clock : str
-        Name of the clock: its own, if it is not synchronised.
-    synced : bool
-        Whether it is synchronised, or is the clock of others.
-    clock_map : ClockMap or None
-        The map to the clock; None for its own.
+    clock : StreamClock
+        Its clock.
     """
 
     key: dict[str, Any]
     sampling_rate_hz: float | None
-    clock: str
-    synced: bool
-    clock_map: ClockMap | None
+    clock: StreamClock
 
     @property
     def stream_name(self) -> str:
@@ -43,7 +36,7 @@ class StreamOnClock:
         return str(self.key["stream_name"])
 
 
-def streams_on_clocks(lab: Any, streams: Any, *, force: bool = False) -> list[StreamOnClock]:
+def streams_on_clocks(lab: Any, streams: Any) -> list[StreamOnClock]:
     """Return the streams of a query of DatasetEvents with their clocks.
 
     Parameters
@@ -52,25 +45,14 @@ def streams_on_clocks(lab: Any, streams: Any, *, force: bool = False) -> list[St
         The tables.
     streams : DatasetEvents
         The streams.
-    force : bool, optional
-        Accept residuals above tolerance.
     """
     rows = streams.fetch(as_dict=True)
-    maps = clock_maps(lab, map(_stream, rows), force=force)
-    clocks = _clock_streams(lab, rows)
-    found = []
-    for row in rows:
-        clock_map = maps.get(_stream(row))
-        found.append(
-            StreamOnClock(
-                key={k: row[k] for k in lab.DatasetEvents.primary_key},
-                sampling_rate_hz=row["sampling_rate"],
-                clock=clock_map.clock if clock_map else row["stream_name"],
-                synced=clock_map is not None or _stream(row) in clocks,
-                clock_map=clock_map,
-            )
-        )
-    return found
+    clocks = stream_clocks(lab, map(stream_key, rows))
+    names = lab.DatasetEvents.primary_key
+    return [
+        StreamOnClock({k: row[k] for k in names}, row["sampling_rate"], clocks[stream_key(row)])
+        for row in rows
+    ]
 
 
 def fetch_synced(lines: Any, *, force: bool, method: str) -> list[dict[str, Any]]:
@@ -78,14 +60,13 @@ def fetch_synced(lines: Any, *, force: bool, method: str) -> list[dict[str, Any]
     check_method(method)
     lab = lines.lab
     rows: list[dict[str, Any]] = lines.fetch(as_dict=True)
-    streams = lab.DatasetEvents & lines.proj()
-    on_clock = {_stream(s.key): s for s in streams_on_clocks(lab, streams, force=force)}
+    clocks = stream_clocks(lab, map(stream_key, rows), force=force)
     for row in rows:
-        stream = on_clock[_stream(row)]
-        row["clock"], row["synced"] = stream.clock, stream.synced
-        if stream.clock_map and row["event_timestamps"] is not None:
-            row["event_timestamps"] = stream.clock_map.apply(row["event_timestamps"])
-    warn_unsynced(_stream(row) for row in rows if not row["synced"])
+        clock = clocks[stream_key(row)]
+        row |= {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
+        if row["event_timestamps"] is not None:
+            row["event_timestamps"] = clock.apply(row["event_timestamps"])
+    warn_unsynced(stream_key(row) for row in rows if not row["synced"])
     return rows
 
 
@@ -117,24 +98,6 @@ def plot_synced(
     ax.set_xlabel(f"Time (s, clock {', '.join(sorted({row['clock'] for row in rows}))})")
     ax.set_ylim(len(rows) - 0.5, -0.5)
     return ax
-
-
-def _stream(row: dict[str, Any]) -> StreamKey:
-    return row["subject_name"], row["session_name"], row["dataset_name"], row["stream_name"]
-
-
-def _clock_streams(lab: Any, rows: list[dict[str, Any]]) -> set[StreamKey]:
-    """Return the streams that others are synchronised to: their own clock is the clock."""
-    sessions = [
-        dict(zip(("subject_name", "session_name"), pair, strict=True))
-        for pair in {(r["subject_name"], r["session_name"]) for r in rows}
-    ]
-    if not sessions:
-        return set()
-    return {
-        (row["subject_name"], row["session_name"], row["clock_dataset"], row["clock_stream"])
-        for row in (lab.StreamSync & sessions).fetch(as_dict=True)
-    }
 
 
 def _rises(values: Any, times: Any) -> Any:

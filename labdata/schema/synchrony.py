@@ -60,7 +60,8 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
     Warns
     -----
     UnsyncedWarning
-        If another offset, by whole periods of the pulses, explains them about as well.
+        If another offset, by whole periods of the pulses, explains them about as well, or if the
+        pulses match only because ``force`` raised the tolerance.
     """
     stream = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
     clock = {
@@ -79,7 +80,9 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
         "stream_quantum_s": mine.quantum_s,
         "clock_quantum_s": theirs.quantum_s,
     }
-    if mine.start_s is not None and theirs.start_s is not None:
+    # first samples count from the start of a run's acquisition, and a dataset is one run
+    same_run = row["clock_dataset"] == row["dataset_name"]
+    if same_run and mine.start_s is not None and theirs.start_s is not None:
         settings["offset_hint_s"] = mine.start_s - theirs.start_s
     arguments = (mine.times_s, mine.values, theirs.times_s, theirs.values)
     try:
@@ -89,22 +92,77 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
             raise
         loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
         found = synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
+        _warn_user(
+            f"The pulses of {row['stream_name']} and {row['clock_stream']} do not match within "
+            f"the tolerance; forced, with errors up to {found.report.residual_max_s:.3g} s."
+        )
     if found.report.ambiguous_offset:
         _warn_user(f"{'/'.join(row[k] for k in _DATASET)} {found.report.warnings[0]}")
     return found
 
 
-def clock_maps(
+@dataclass(frozen=True)
+class StreamClock:
+    """The clock that a stream's times are put on.
+
+    Two clocks are one only if their whole keys are equal: every rig has a ``nidq``.
+
+    Attributes
+    ----------
+    key : StreamKey
+        The stream whose clock it is: the stream itself, if it is not synchronised.
+    synced : bool
+        Whether the stream is synchronised, or is the clock of others.
+    clock_map : ClockMap or None
+        The map to the clock; None for the stream's own.
+    """
+
+    key: StreamKey
+    synced: bool
+    clock_map: ClockMap | None
+
+    @property
+    def name(self) -> str:
+        """Name of the clock's stream."""
+        return self.key[3]
+
+    @property
+    def dataset(self) -> str:
+        """The clock's dataset, as subject/session/dataset."""
+        return "/".join(self.key[:3])
+
+    def sync_attrs(self) -> dict[str, str | float | int] | None:
+        """Return what the attributes of an object on this clock say of it; None if not synced."""
+        if not self.synced:
+            return None
+        if self.clock_map is None:
+            found: dict[str, str | float | int] = {"sync_method": "the clock itself"}
+        else:
+            found = self.clock_map.report.to_attrs()
+        return found | {"clock": self.name, "clock_dataset": self.dataset}
+
+    def apply(self, own_s: Any) -> Any:
+        """Return times on the clock.
+
+        Parameters
+        ----------
+        own_s : array_like
+            Seconds on the stream's own clock.
+        """
+        return own_s if self.clock_map is None else self.clock_map.apply(own_s)
+
+
+def stream_clocks(
     lab: Any, streams: Iterable[StreamKey], *, force: bool = False
-) -> dict[StreamKey, ClockMap]:
-    """Return the clock map of each stream that has a StreamSync.
+) -> dict[StreamKey, StreamClock]:
+    """Return the clock of each stream: the one that StreamSync names, or its own.
 
     Parameters
     ----------
     lab : Lab
         The tables.
     streams : iterable of StreamKey
-        The streams; those without a StreamSync are missing from the result.
+        The streams.
     force : bool, optional
         As in :func:`fit_stream`.
 
@@ -116,21 +174,55 @@ def clock_maps(
     wanted = list(dict.fromkeys(streams))
     if not wanted:
         return {}
-    names = (*_DATASET, "stream_name")
-    rows = (lab.StreamSync & [dict(zip(names, w, strict=True)) for w in wanted]).fetch(
-        as_dict=True
-    )
+    sessions = [{"subject_name": s, "session_name": n} for s, n in {w[:2] for w in wanted}]
+    rows = (lab.StreamSync & sessions).fetch(as_dict=True)
+    clocks = {_clock_key(row) for row in rows}
+    synced = _rows_of(wanted, rows)
+    found = {}
+    for stream in wanted:
+        if stream in synced:
+            row = synced[stream]
+            found[stream] = StreamClock(_clock_key(row), True, fit_stream(lab, row, force=force))
+        else:
+            found[stream] = StreamClock(stream, stream in clocks, None)
+    return found
+
+
+def _clock_key(row: dict[str, Any]) -> StreamKey:
+    return row["subject_name"], row["session_name"], row["clock_dataset"], row["clock_stream"]
+
+
+def _rows_of(
+    wanted: list[StreamKey], rows: list[dict[str, Any]]
+) -> dict[StreamKey, dict[str, Any]]:
+    """Return the one synchronisation of each stream that has any."""
     found: dict[StreamKey, dict[str, Any]] = {}
     for row in rows:
-        key = (row[names[0]], row[names[1]], row[names[2]], row[names[3]])
+        key = stream_key(row)
+        if key not in wanted:
+            continue
         if key in found:
-            clocks = f"{found[key]['clock_stream']} and {row['clock_stream']}"
+            clocks = " and ".join(
+                f"{r['clock_dataset']}/{r['clock_stream']} (line {r['clock_stream_event']})"
+                for r in (found[key], row)
+            )
             raise QueryError(
                 f"Stream {key[3]} of {'/'.join(key[:3])} has two synchronisations: with {clocks}.",
                 hint="Delete the row of StreamSync that is wrong.",
             )
         found[key] = row
-    return {key: fit_stream(lab, row, force=force) for key, row in found.items()}
+    return found
+
+
+def stream_key(row: dict[str, Any]) -> StreamKey:
+    """Return the stream that a row belongs to.
+
+    Parameters
+    ----------
+    row : dict
+        With the key of DatasetEvents.
+    """
+    return row["subject_name"], row["session_name"], row["dataset_name"], row["stream_name"]
 
 
 def warn_unsynced(streams: Iterable[StreamKey]) -> None:

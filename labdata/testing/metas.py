@@ -112,7 +112,13 @@ def nidq_meta(
 
 
 def ranges(channels: Iterable[int]) -> str:
-    """Return ascending channels as SpikeGLX writes them: ``0:23,48:71,384``."""
+    """Return ascending channels as SpikeGLX writes them: ``0:23,48:71,384``.
+
+    Parameters
+    ----------
+    channels : iterable of int
+        Ascending.
+    """
     parts: list[list[int]] = []
     for channel in map(int, channels):
         if parts and channel == parts[-1][1] + 1:
@@ -123,7 +129,15 @@ def ranges(channels: Iterable[int]) -> str:
 
 
 def meta_text(fields: Mapping[str, str], sha1: str) -> str:
-    """Return the text of a meta file, keys in SpikeGLX's order."""
+    """Return the text of a meta file, keys in SpikeGLX's order.
+
+    Parameters
+    ----------
+    fields : mapping of str to str
+        Keys and values.
+    sha1 : str
+        Of the binary file, hexadecimal.
+    """
     all_fields = {**fields, "fileSHA1": sha1.upper()}
     plain = sorted(key for key in all_fields if not key.startswith("~"))
     tables = [key for key in all_fields if key.startswith("~")]

@@ -35,7 +35,13 @@ class RunPlan:
 
 
 def number_probes(probes: Sequence[ProbeSpec]) -> list[ProbeSpec]:
-    """Give each probe without a number its place in the list; numbers must differ."""
+    """Give each probe without a number its place in the list; numbers must differ.
+
+    Parameters
+    ----------
+    probes : sequence of ProbeSpec
+        As the caller gave them.
+    """
     numbered = [
         replace(spec, probe_num=i if spec.probe_num is None else spec.probe_num)
         for i, spec in enumerate(probes)
@@ -49,7 +55,19 @@ def number_probes(probes: Sequence[ProbeSpec]) -> list[ProbeSpec]:
 
 
 def nidq_clock(rate_hz: float, ppm: float, start_s: float, duration_s: float) -> ClockTruth:
-    """Return the clock of an NI-DAQ that outlasts the probes a little."""
+    """Return the clock of an NI-DAQ that outlasts the probes a little.
+
+    Parameters
+    ----------
+    rate_hz : float
+        Nominal rate.
+    ppm : float
+        How much faster it runs, parts per million.
+    start_s : float
+        True time of its first sample.
+    duration_s : float
+        Length of the session.
+    """
     true_hz = rate_hz * (1 + ppm * 1e-6)
     n = int((duration_s + NIDQ_TAIL_S - start_s) * true_hz)
     return ClockTruth("nidq", rate_hz, true_hz, start_s, n)
@@ -69,7 +87,7 @@ def plan_run(
     stim_period_s: float,
     stim_width_s: float,
 ) -> RunPlan:
-    """Work out everything that happens; see ``write_spikeglx_run`` for the arguments."""
+    """Work out everything that happens; see :func:`write_spikeglx_run` for the arguments."""
     rng = np.random.default_rng((seed, 1))
     begin_s = min([nidq.start_s, *(spec.start_s for spec in probes)])
     sync = timeline.sync_line(rng, begin_s, duration_s + NIDQ_TAIL_S, jitter_s=sync_jitter_s)

@@ -33,6 +33,11 @@ class Line:
         """Return the samples of rises and of falls that a stream has.
 
         A line that is on in the first sample has no rise there, as nothing changed.
+
+        Parameters
+        ----------
+        clock : ClockTruth
+            Of the stream.
         """
         rise, fall = (clock.first_samples_from(t) for t in (self.on_s, self.off_s))
         seen = fall > rise
@@ -43,7 +48,15 @@ class Line:
         )
 
     def levels(self, clock: ClockTruth, start: int, stop: int) -> NDArray[np.bool_]:
-        """Return whether the line is on, bool (stop - start,)."""
+        """Return whether the line is on, bool (stop - start,).
+
+        Parameters
+        ----------
+        clock : ClockTruth
+            Of the stream.
+        start, stop : int
+            Half-open range of samples.
+        """
         rise, fall = (clock.first_samples_from(t) for t in (self.on_s, self.off_s))
         level = np.zeros(stop - start, bool)
         for a, b in zip(rise, fall, strict=True):
@@ -166,6 +179,12 @@ def stimuli(
 
 
 def camera_line(duration_s: float) -> Line:
-    """Make the frame pulses of a camera that runs within the session."""
+    """Make the frame pulses of a camera that runs within the session.
+
+    Parameters
+    ----------
+    duration_s : float
+        Length of the session.
+    """
     on = np.arange(0.4, duration_s - 0.1, 1 / CAMERA_RATE_HZ)
     return Line(on, on + CAMERA_WIDTH_S)

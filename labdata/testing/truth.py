@@ -48,20 +48,44 @@ class ClockTruth:
     n_samples: int
 
     def samples_at(self, true_s: ArrayLike) -> NDArray[np.float64]:
-        """Return the (fractional) sample at true times."""
+        """Return the (fractional) sample at true times.
+
+        Parameters
+        ----------
+        true_s : array_like
+            True times, seconds.
+        """
         return (np.asarray(true_s, np.float64) - self.start_s) * self.true_rate_hz
 
     def seconds_at(self, true_s: ArrayLike) -> NDArray[np.float64]:
-        """Return what the stream's own clock showed at true times: samples over nominal rate."""
+        """Return what the stream's own clock showed at true times: samples over nominal rate.
+
+        Parameters
+        ----------
+        true_s : array_like
+            True times, seconds.
+        """
         return self.samples_at(true_s) / self.nominal_rate_hz
 
     def true_at(self, seconds: ArrayLike) -> NDArray[np.float64]:
-        """Return the true times at which the stream's own clock showed these seconds."""
+        """Return the true times at which the stream's own clock showed these seconds.
+
+        Parameters
+        ----------
+        seconds : array_like
+            Samples over the nominal rate.
+        """
         samples = np.asarray(seconds, np.float64) * self.nominal_rate_hz
         return self.start_s + samples / self.true_rate_hz
 
     def first_samples_from(self, true_s: ArrayLike) -> NDArray[np.int64]:
-        """Return the first sample at or after each true time."""
+        """Return the first sample at or after each true time.
+
+        Parameters
+        ----------
+        true_s : array_like
+            True times, seconds.
+        """
         return np.asarray(np.ceil(self.samples_at(true_s)), np.int64)
 
     @property
@@ -70,7 +94,13 @@ class ClockTruth:
         return round((self.start_s + ACQUISITION_LEAD_S) * self.true_rate_hz)
 
     def map_to(self, other: ClockTruth) -> tuple[float, float]:
-        """Return (slope, offset in s) such that other's seconds = slope * own seconds + offset."""
+        """Return (slope, offset in s) such that other's seconds = slope * own seconds + offset.
+
+        Parameters
+        ----------
+        other : ClockTruth
+            The other clock.
+        """
         own = self.nominal_rate_hz / self.true_rate_hz
         theirs = other.true_rate_hz / other.nominal_rate_hz
         return own * theirs, (self.start_s - other.start_s) * theirs
@@ -144,7 +174,13 @@ class ProbeTruth:
         return int(self.unit_amplitudes_uv.size)
 
     def unit_samples(self, unit: int) -> NDArray[np.int64]:
-        """Return the samples of one unit's spikes, int64 ascending."""
+        """Return the samples of one unit's spikes, int64 ascending.
+
+        Parameters
+        ----------
+        unit : int
+            Its number.
+        """
         return np.asarray(self.spike_samples[self.spike_units == unit], np.int64)
 
 
@@ -213,6 +249,11 @@ camera_rise_samples, camera_fall_samples : ndarray of int64
     def probe(self, probe_num: int) -> ProbeTruth:
         """Return the probe of a number.
 
+        Parameters
+        ----------
+        probe_num : int
+            As in the names of its files.
+
         Raises
         ------
         FormatError
@@ -245,6 +286,11 @@ camera_rise_samples, camera_fall_samples : ndarray of int64
     @classmethod
     def load(cls, path: str | Path) -> GroundTruth:
         """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The file.
 
         Raises
         ------

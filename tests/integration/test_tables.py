@@ -11,6 +11,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,19 @@ def test_rows_come_back_as_they_went_in(lab_folder: Path) -> None:
     assert schema.Session.fetch1("experimenter") is None
 
 
+def test_fault_25_long_names_and_parameters_are_kept_whole(lab_folder: Path) -> None:
+    key = fill(default_lab, subject="s" * 64)
+    parameters = {f"parameter_{n}": [n, "x" * 100] for n in range(200)}
+    schema.ComputeTask.insert1(dict(key, task_name="a", task_parameters=parameters))
+    assert schema.ComputeTask.fetch1("subject_name", "task_parameters") == ("s" * 64, parameters)
+    path = "/".join(["f" * 99] * 4)
+    row = dict(file_path=path, file_datetime=datetime(2025, 1, 1), file_size=2**40 + 1)
+    schema.File.insert1(row)
+    assert schema.File.fetch1("file_path", "file_size") == (path, 2**40 + 1)
+    with pytest.raises(dj.errors.DataJointError):  # and what is longer is refused, never cut
+        schema.File.insert1(dict(row, file_path=path + "x" * 10))
+
+
 def test_numbers_are_taken_for_event_names(lab_folder: Path) -> None:
     key = fill(default_lab)
     fill_streams(default_lab, key)
@@ -431,6 +445,8 @@ def test_importing_asks_nothing_of_the_database(tmp_path: Path) -> None:
         "def watch(event, arguments):\n"
         "    if event.split('.')[0] in ('socket', 'subprocess') or event == 'os.mkdir':\n"
         "        if event not in ('socket.gethostname',): print(event, arguments)\n"
+        "    if event == 'open' and 'preferences.json' in str(arguments[0]):\n"
+        "        print(event, arguments)\n"
         "sys.addaudithook(watch)\n"
         "from labdata.schema import *\n"
         "from labdata import load_project_schema\n"
@@ -439,10 +455,15 @@ def test_importing_asks_nothing_of_the_database(tmp_path: Path) -> None:
     environment = {**os.environ, "LABDATA_PATH": str(tmp_path / "lab"), "HOME": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "widgets")])
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    # one that could not be read
+    broken = tmp_path / "lab" / "user_preferences.json"
+    broken.parent.mkdir()
+    broken.write_text("{")
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert (done.stdout, list(tmp_path.iterdir())) == ("", [])
+    assert done.stdout == done.stderr == ""
+    assert list(tmp_path.rglob("*")) == [broken.parent, broken]
 
 
 def test_the_first_use_may_be_a_part_or_a_restricted_class(lab_folder: Path) -> None:
@@ -472,6 +493,8 @@ def test_two_projects_live_side_by_side(embedded_lab: Path) -> None:
     assert (two.Session & 'session_name = "s2"').lab is two
     assert one.project == "one"
     assert load_project_schema("one") is one
+    assert set(one.Project.fetch("project_name")) == {"one", "two"}
+    assert one.Project.fetch("project_contact").tolist() == [None, None]
 
 
 def test_the_project_of_the_environment_is_the_default(
@@ -492,6 +515,107 @@ def test_an_unknown_project_on_a_server_is_an_error(server_lab: Path) -> None:
     assert "database.project" in caught.value.hint
     found = connect().query("SHOW DATABASES LIKE '%%typo%%'").fetchall()
     assert found == ()
+
+
+@pytest.mark.server
+def test_who_may_only_read_can_open_a_lab(
+    server_lab: Path, mariadb_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = fill(default_lab)
+    database = default_lab.Session.database
+    with mariadb_server.admin() as admin, admin.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE USER 'reader'@'%' IDENTIFIED BY 'r'")
+        cursor.execute(f"GRANT SELECT ON `{database}`.* TO 'reader'@'%'")
+        cursor.execute(f"GRANT SELECT ON `{database}_computed`.* TO 'reader'@'%'")
+    monkeypatch.setenv("LABDATA_DATABASE_USER", "reader")
+    monkeypatch.setenv("LABDATA_DATABASE_PASS", "r")
+    default_lab.deactivate()
+    reset_connection()
+    assert (schema.Dataset & key).fetch1("dataset_type") == "ephys"
+    assert len(schema.SpikeSorting.Unit()) == len(schema.UnitCount()) == 0
+    with pytest.raises(dj.errors.AccessError):
+        add_member("reader")
+
+
+def test_threads_at_once_activate_one_lab(lab_folder: Path) -> None:
+    """Each thread has a connection of its own, and none sees half the tables."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(
+            pool.map(
+                lambda name: (len(getattr(default_lab, name)()), connect().connection_id),
+                ["DatasetType", "Species", "Session", "UnitMetrics"] * 4,
+            )
+        )
+    assert [n for n, _ in found] == [12, 2, 0, 0] * 4
+    assert len({number for _, number in found}) > 1
+
+
+# --- transactions --------------------------------------------------------------------------------
+
+
+def add_member(name: str) -> None:
+    schema.LabMember.insert1(dict(user_name=name))
+
+
+def members() -> set[str]:
+    return set(schema.LabMember.fetch("user_name"))
+
+
+def test_a_transaction_inside_another_is_refused_and_ends_nothing(lab_folder: Path) -> None:
+    connection = default_lab.connection
+    with pytest.raises(ValueError, match="outer"), connection.transaction:
+        add_member("a")
+        with pytest.raises(DatabaseError, match="open already"), connection.transaction:
+            pass
+        assert connection.in_transaction
+        add_member("b")
+        raise ValueError("outer")
+    assert members() == set()
+    assert not connection.in_transaction
+    with connection.transaction:
+        add_member("c")
+    assert members() == {"c"}
+
+
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_a_connection_lost_inside_a_transaction_leaves_nothing(
+    lab_folder: Path, looked_at: bool
+) -> None:
+    connection = default_lab.connection
+    add_member("before")
+    with pytest.raises(dj.errors.LostConnectionError), connection.transaction:
+        add_member("a")
+        kill_connection(connection)
+        if looked_at:
+            assert connection.in_transaction
+        add_member("b")
+    assert members() == {"before"}
+    with pytest.raises(ValueError, match="mine"), connection.transaction:
+        add_member("a")
+        kill_connection(connection)
+        raise ValueError("mine")
+    assert members() == {"before"}
+    add_member("after")
+    assert members() == {"before", "after"}
+
+
+def kill_connection(connection: LabConnection) -> None:
+    number = connection.connection_id
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: connection.query(f"KILL {number}")).result()
+
+
+def test_a_forked_child_has_a_connection_of_its_own(lab_folder: Path) -> None:
+    number = default_lab.connection.connection_id
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        add_member("child")
+        os.write(writer, str(default_lab.connection.connection_id).encode())
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert int(os.read(reader, 20)) != number == default_lab.connection.connection_id
+    assert members() == {"child"}
 
 
 @pytest.mark.parametrize("name", ["computed", "user", "a_computed", "x`; DROP", "a b", "x" * 33])

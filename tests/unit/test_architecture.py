@@ -33,6 +33,7 @@ FORBIDDEN = {
 CATCH_ALL = {
     ("labdata.cli", "main"): "what the database's driver raises is shown as one line",
     ("labdata.database.claims", "claim_row"): "the row records why it failed; it is raised again",
+    ("labdata.database.connection", "LabConnection.transaction"): "it is rolled back and raised",
     ("labdata.formats.zarr_band", "compress_band"): "the half-written file goes, the error stays",
 }
 
@@ -224,6 +225,58 @@ def _undocumented(node, prefix):
     return found
 
 
+#: Methods that others define and document: commands' modules, DataJoint, ipywidgets.
+OTHERS_METHODS = {"add_arguments", "run", "make", "get_dtype", "encode", "decode", "get_state"}
+
+
+def public_functions(node, prefix="", bases=()):
+    """Yield (dotted name, function, names of its class's bases) of what users can call."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If | ast.Try | ast.With):
+            yield from public_functions(child, prefix, bases)
+        elif isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            above = [base for item in child.bases for base in _names(item)]
+            yield from public_functions(child, f"{prefix}{child.name}.", above)
+        elif isinstance(child, ast.FunctionDef) and not child.name.startswith("_"):
+            yield f"{prefix}{child.name}", child, bases
+
+
+def own_arguments(function):
+    arguments = function.args
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    named += [item for item in (arguments.vararg, arguments.kwarg) if item]
+    return [item for item in named if item.arg not in ("self", "cls")]
+
+
+def unannotated(module):
+    """Return public functions with a parameter or a result without a type."""
+    return [
+        f"{module.name}.{name}"
+        for name, function, _ in public_functions(module.tree)
+        if function.returns is None or any(a.annotation is None for a in own_arguments(function))
+    ]
+
+
+DOCUMENTED_METHODS = {
+    name
+    for module in MODULES
+    for name, function, _ in public_functions(module.tree)
+    if "Parameters" in (ast.get_docstring(function) or "")
+}
+
+
+def parameters_undocumented(module):
+    """Return public functions whose parameters are explained neither here nor where it says."""
+    found = []
+    for name, function, bases in public_functions(module.tree):
+        last, text = name.rpartition(".")[2], ast.get_docstring(function) or ""
+        inherited = any(f"{base}.{last}" in DOCUMENTED_METHODS for base in bases)
+        told = "Parameters" in text or "see :" in text or inherited or last in OTHERS_METHODS
+        if own_arguments(function) and text and not told:
+            found.append(f"{module.name}.{name}")
+    return found
+
+
 RULES = [wrong_direction, foreign_private_parts, eager_upper_packages, prints, evaluations]
 
 
@@ -234,10 +287,15 @@ def test_the_source_keeps_the_rule(rule):
 
 
 def test_public_names_are_documented():
-    assert list(itertools.chain.from_iterable(undocumented(module) for module in LABDATA)) == []
+    assert list(itertools.chain.from_iterable(undocumented(module) for module in MODULES)) == []
 
 
-def test_every_exception_is_named_except_at_the_edges_of_a_process():
+@pytest.mark.parametrize("rule", [unannotated, parameters_undocumented])
+def test_public_functions_say_what_they_take_and_give(rule):
+    assert list(itertools.chain.from_iterable(rule(module) for module in MODULES)) == []
+
+
+def test_fault_42_every_exception_is_named_except_at_the_edges_of_a_process():
     found = [place for module in MODULES for place in catch_alls(module)]
     assert [place for place in found if place[:2] not in CATCH_ALL] == []
     stale = set(CATCH_ALL) - {place[:2] for place in found}
@@ -266,6 +324,9 @@ def test_every_exception_is_named_except_at_the_edges_of_a_process():
         (undocumented, "labdata.x", "'''Doc.'''\nif True:\n    def f(): ..."),
         (undocumented, "labdata.x", "'''Doc.'''\nclass A: ..."),
         (undocumented, "labdata.x", "def _f(): ..."),
+        (unannotated, "labdata.x", "def f(a) -> int: ..."),
+        (unannotated, "labdata.x", "class A:\n    def f(self, *, a: int): ..."),
+        (parameters_undocumented, "labdata.x", "def f(a: int) -> None:\n    'Do it.'"),
         (catch_alls, "labdata.x", "try: f()\nexcept Exception as error: raise X from error"),
         (catch_alls, "labdata.x", "try: f()\nexcept: pass"),
         (catch_alls, "labdata.x", "try: f()\nexcept (OSError, builtins.BaseException): pass"),
@@ -288,6 +349,13 @@ def test_a_breach_is_found(rule, name, code):
         (prints, "labdata.cli.demo", "print('done')"),
         (evaluations, "labdata.x", "frame.eval('a')"),
         (undocumented, "labdata.x", "'''Doc.'''\ndef _f(): ..."),
+        (unannotated, "labdata.x", "def f(a: int) -> None: ..."),
+        (parameters_undocumented, "labdata.x", "class A:\n    def f(self) -> int:\n        'Do.'"),
+        (
+            parameters_undocumented,
+            "labdata.x",
+            "class MyStore(Store):\n    def put(self, a: int) -> None:\n        'Put.'",
+        ),
         (catch_alls, "labdata.x", "try: f()\nexcept (OSError, ValueError): pass"),
     ],
 )

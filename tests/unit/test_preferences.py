@@ -107,7 +107,7 @@ def test_a_new_file_is_for_a_laptop(folder: Path) -> None:
         assert (store.protocol, store.path) == ("local", str(folder / "storage" / name))
 
 
-def test_a_new_file_is_its_owners_only_and_later_left_alone(folder: Path) -> None:
+def test_fault_31_a_new_file_is_its_owners_only_and_later_left_alone(folder: Path) -> None:
     previous = os.umask(0)
     try:
         path = ensure_preference_file()
@@ -313,7 +313,7 @@ WITH_SECRETS = {
 }
 
 
-def test_secrets_are_never_shown(folder: Path) -> None:
+def test_fault_31_secrets_are_never_shown(folder: Path) -> None:
     write(folder, WITH_SECRETS)
     preferences = load_preferences()
     shown = [repr(preferences), str(preferences), f"{preferences}", repr(preferences.database)]

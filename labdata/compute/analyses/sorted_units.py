@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -154,6 +154,7 @@ def insert_sorting(
     algorithm_version: str,
     package_versions: dict[str, str],
     sorted_at: datetime,
+    confirm: Callable[[], None],
 ) -> None:
     """Insert a sorting with all its parts and metrics in one transaction.
 
@@ -171,6 +172,8 @@ def insert_sorting(
         Distribution to version.
     sorted_at : datetime
         UTC.
+    confirm : callable
+        Raises if the task is another worker's by now; see :class:`TaskContext`.
     """
     recording = RecordingData(
         probe.sampling_rate_hz, probe.n_samples, probe.coords_um, probe.shank
@@ -188,6 +191,7 @@ def insert_sorting(
         "package_versions": package_versions,
     }
     with lab.connection.transaction:
+        confirm()
         lab.SpikeSorting.insert1(master)
         lab.SpikeSorting.Unit.insert([r[0] for r in rows])
         lab.SpikeSorting.Waveforms.insert([r[1] for r in rows])

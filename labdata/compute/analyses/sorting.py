@@ -17,14 +17,13 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ...database.claims import utc_now
 from ...errors import MissingPackageError, TaskError
-from ...preferences import absolute_folder, load_preferences
-from ..analysis import Analysis, TaskContext
+from ..analysis import Analysis, TaskContext, package_versions
 from .sorted_units import SortedProbe, extract_units, insert_sorting, quiet_third_party
 
 logger = logging.getLogger(__name__)
@@ -107,10 +106,7 @@ class SpikeInterfaceAnalysis(Analysis):
             f"imec{key['probe_num']}: {sorter} on {recording.get_num_channels()} channels, "
             f"{recording.get_total_duration():.0f} s"
         )
-        scratch = absolute_folder("scratch_path", load_preferences().scratch_path)
-        folder = scratch / f"labdata-sort-{os.getpid()}-imec{key['probe_num']}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder = context.scratch / f"imec{key['probe_num']}"
         try:
             sorting = _run_sorter(recording, folder, context.parameters)
             context.report(
@@ -124,8 +120,9 @@ class SpikeInterfaceAnalysis(Analysis):
             key,
             probe,
             algorithm_version=f"spikeinterface {version('spikeinterface')}",
-            package_versions={n: version(n) for n in ("spikeinterface", "numpy", "numba")},
-            sorted_at=datetime.now(UTC).replace(tzinfo=None),
+            package_versions=package_versions(self.packages),
+            sorted_at=utc_now(),
+            confirm=context.confirm,
         )
         return len(probe.units)
 
@@ -227,19 +224,29 @@ def _sorter_defaults(sorter: str) -> dict[str, Any]:
     return defaults
 
 
+def _given_json(text: str | None) -> dict[str, Any]:
+    """Return the parameters of ``--params``: JSON, or the path of a file that holds it."""
+    if not text:
+        return {}
+    if not text.lstrip().startswith("{"):
+        path = Path(text).expanduser()
+        if not path.is_file():
+            raise TaskError(f"--params {text!r} is neither a JSON object nor a file.")
+        text = path.read_text()
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TaskError(f"--params is not valid JSON: {error}.") from None
+    if not isinstance(given, dict):
+        raise TaskError(
+            f"--params holds a {type(given).__name__}, not parameters by their names.",
+            hint='Write a JSON object: {"NAME": VALUE}.',
+        )
+    return given
+
+
 def _given_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    text = parameters.get("params")
-    if text:
-        if not text.lstrip().startswith("{"):
-            path = Path(text).expanduser()
-            if not path.is_file():
-                raise TaskError(f"--params {text!r} is neither a JSON object nor a file.")
-            text = path.read_text()
-        try:
-            given = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise TaskError(f"--params is not valid JSON: {error}.") from None
+    given = _given_json(parameters.get("params"))
     for one in parameters.get("param") or []:
         name, equal, value = one.partition("=")
         if not equal:
@@ -252,6 +259,11 @@ def _given_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = name.split(".")
         for parent in parents:
             inner = inner.setdefault(parent, {})
+            if not isinstance(inner, dict):
+                raise TaskError(
+                    f"--param {one!r} sets a part of {parent!r}, which --params set to {inner!r}.",
+                    hint="Give one of the two.",
+                )
         inner[last] = parsed
     return given
 

@@ -132,11 +132,23 @@ class SpikeGLXMeta:
         return self.n_samples / self.sampling_rate_hz
 
     def columns_of(self, *kinds: str) -> NDArray[np.int64]:
-        """Columns of the file that are of these kinds, int64."""
+        """Columns of the file that are of these kinds, int64.
+
+        Parameters
+        ----------
+        *kinds : str
+            For instance ``AP`` or ``SY``.
+        """
         return np.array([i for i, k in enumerate(self.channel_kinds) if k in kinds], np.int64)
 
     def index_in_kind(self, column: int) -> int:
-        """Return the acquisition number of a column, counted within its kind (XA2 gives 2)."""
+        """Return the acquisition number of a column, counted within its kind (XA2 gives 2).
+
+        Parameters
+        ----------
+        column : int
+            Position among the saved channels.
+        """
         kind, before = self.channel_kinds[column], 0
         for other, count in self.acquired_counts.items():
             if other == kind:
@@ -235,7 +247,13 @@ def parse_meta(text: str, path: str | Path) -> SpikeGLXMeta:
 
 
 def table_entries(text: str) -> list[str]:
-    """Return the contents of the parentheses of a ``~`` table, header first."""
+    """Return the contents of the parentheses of a ``~`` table, header first.
+
+    Parameters
+    ----------
+    text : str
+        The table as it stands in the meta.
+    """
     return re.findall(r"\(([^)]*)\)", text)
 
 

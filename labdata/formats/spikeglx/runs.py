@@ -62,6 +62,11 @@ class SpikeGLXRun:
     def stream(self, name: str) -> SpikeGLXMeta:
         """Return the description of one stream, such as ``imec0.ap`` or ``nidq``.
 
+        Parameters
+        ----------
+        name : str
+            The stream with its band.
+
         Raises
         ------
         FormatError

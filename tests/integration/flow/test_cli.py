@@ -155,6 +155,7 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     other = lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", FILES))
     copy = lab_rig.server / f"JC1/{SESSION}/task/b.bin"
     copy.write_bytes(b"damaged")
+    lab_rig.prefer(local_paths=[str(lab_rig.home / "cache")])  # the rig is another computer
     said = typed("upload", code=1)
     assert f"upload job {job_id} failed" in said.err
     assert "--reset-failed" in said.err
@@ -172,7 +173,6 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
 def test_a_project_has_its_own_subjects_jobs_and_sessions(lab_rig, typed, told):
     lab = lab_rig.project("P")
     lab_rig.add_subjects("PX1", lab=lab)
-    lab.Project.insert1({"project_name": "P", "project_contact": "couto"})
     assert [r["subject_name"] for r in told("subjects", "-p", "P")] == ["PX1"]
     assert [r["subject_name"] for r in told("subjects")] == ["JC1", "JC2"]
     folder = lab_rig.folder(f"PX1/{SESSION}/task", FILES)

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from labdata.cli import main
 from labdata.compute import create_tasks, find_analysis, run_task
 from labdata.compute.analyses import sorting as sorting_module
 from labdata.errors import LabdataError, TaskError
+from labdata.preferences import absolute_folder, load_preferences
 from labdata.testing import write_lab, write_spikeglx_run
 
 pytest.importorskip("spikeinterface", reason="needs SpikeInterface")
@@ -159,7 +161,10 @@ def test_the_task_says_what_was_done_and_with_what(sorted_lab):
     assert "units (set 1)" in task["task_log"]
     versions = task["task_versions"]
     versions = json.loads(versions) if isinstance(versions, str) else versions
-    assert versions["spikeinterface"]
+    assert versions["spikeinterface"] == version("spikeinterface")
+    stored = lab.SpikeSorting.fetch1("package_versions")
+    assert stored == versions
+    assert set(versions) >= {"labdata-jupyter", "spikeinterface", "numpy", "numba"}
 
 
 def test_the_example_of_the_help_is_accepted():
@@ -231,6 +236,7 @@ def test_fault_16_a_failure_at_any_insert_leaves_nothing(short, monkeypatch, tab
         (["--params", "{broken"], ["valid JSON"]),
         (["--params", "missing.json"], ["'missing.json'"]),
         (["--params", "[1]"], ["[1]"]),
+        (["--params", '{"detection": 1}', "--param", "detection.x=2"], ["'detection'", "one of"]),
     ],
     ids=lambda value: value[-1],
 )
@@ -240,6 +246,40 @@ def test_wrong_options_are_refused_before_a_task_is_made(short, capsys, options,
     assert all(word in said for word in words), said
     assert "Traceback" not in said
     assert len(short.lab.ComputeTask()) == 0
+
+
+def test_a_file_of_parameters_must_name_them(short, capsys):
+    path = short.home / "parameters.json"
+    path.write_text("[1, 2]")
+    assert main(["run", "spikeinterface", *SELECT, "--params", str(path)]) == 1
+    assert "holds a list" in capsys.readouterr().err
+    path.write_text('{"detect_threshold": 6}')
+    assert main(["run", "spikeinterface", *SELECT, *SIMPLE, "--params", str(path)]) == 0
+    recorded = short.lab.SpikeSortingParams.fetch1("parameters_dict")
+    assert recorded["detect_threshold"] == 6
+
+
+def test_a_worker_that_was_taken_over_inserts_nothing(short, monkeypatch):
+    """Its connection broke, the server let the task go, and another worker has it."""
+    number = make_task(short.lab)
+    real = sorting_module.extract_units
+
+    def taken_over(*arguments):
+        table = short.lab.ComputeTask
+        table.connection.query(f"UPDATE {table.full_table_name} SET task_claim='another'")
+        return real(*arguments)
+
+    monkeypatch.setattr(sorting_module, "extract_units", taken_over)
+    with pytest.raises(TaskError, match="taken over"):
+        run_task(number)
+    assert set(rows(short.lab).values()) == {0}
+    assert short.lab.ComputeTask.fetch1("task_status") == "WORKING"
+    assert left_in_scratch(short) == []
+
+
+def left_in_scratch(rig):
+    scratch = absolute_folder("scratch_path", load_preferences().scratch_path)
+    return sorted(path.name for path in scratch.glob("labdata-*"))
 
 
 def test_what_does_not_exist_is_said(short, capsys):
@@ -314,6 +354,7 @@ def test_killed_while_inserting_and_repeated_there_is_one_sorting(short, run_chi
     assert run_child(work) == -signal.SIGKILL
     assert set(rows(short.lab).values()) == {0}
     assert short.lab.ComputeTask.fetch1("task_status") == "WORKING"
+    assert len(left_in_scratch(short)) == 1
     deadline = time.monotonic() + 10
     while True:
         try:
@@ -323,6 +364,7 @@ def test_killed_while_inserting_and_repeated_there_is_one_sorting(short, run_chi
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert rows(short.lab)["SpikeSorting"] == 1
+    assert left_in_scratch(short) == []
 
 
 def test_fault_01_of_two_workers_one_runs_a_task(short, run_child, monkeypatch):

@@ -267,6 +267,7 @@ def nothing_registered(rig):
 def test_a_flipped_byte_in_the_inbox_fails_with_the_reason(lab_rig, put_run):
     (damaged,) = lab_rig.server.rglob("*.ap.bin")
     flip(damaged)
+    lab_rig.prefer(local_paths=[str(lab_rig.home / "cache")])
     with pytest.raises(IntegrityError, match=r"ap\.bin differs from what was put"):
         lab_rig.upload(put_run)
     job = lab_rig.job(put_run)
@@ -281,6 +282,45 @@ def test_a_flipped_byte_in_the_inbox_fails_with_the_reason(lab_rig, put_run):
     assert reset_failed(lab_rig.lab, [put_run]) == 1
     assert lab_rig.upload(put_run).n_files
     assert lab_rig.job(put_run)["job_status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("harm", [flip, Path.unlink])
+def test_where_the_inbox_is_damaged_an_intact_local_folder_serves(
+    lab_rig, put_run, small_run, harm
+):
+    """All files come from one folder, as a band is read with the meta beside it."""
+    (damaged,) = lab_rig.server.rglob("*.ap.bin")
+    harm(damaged)
+    result = lab_rig.upload(put_run)
+    assert result.n_files == lab_rig.counts()["File"] == 5
+    (original,) = Path(small_run.run_folder).rglob("*.ap.bin")
+    (processed,) = lab_rig.lab.ProcessedFile.fetch("file_sha256")
+    assert processed == sha(original)
+    log = lab_rig.job(put_run)["job_log"]
+    assert (str(damaged) in log) == (harm is flip)
+
+
+def test_a_worker_that_came_back_never_shares_a_folder(lab_rig, put_run, monkeypatch):
+    """It lost its connection, and with it the job, while another works on the same job."""
+    folders = []
+    real = ephys.EphysRule.apply
+
+    def twice(self, context):
+        folders.append(context.staging)
+        if len(folders) == 1:
+            table = lab_rig.lab.UploadJob
+            name = f"labdata.job.{table.database}.{put_run}"
+            table.connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+            lab_rig.upload(put_run)
+        return real(self, context)
+
+    monkeypatch.setattr(ephys.EphysRule, "apply", twice)
+    with pytest.raises(UploadError, match="taken over"):
+        lab_rig.upload(put_run)
+    assert len(set(folders)) == 2
+    assert lab_rig.job(put_run)["job_status"] == "COMPLETED"
+    assert lab_rig.counts()["File"] == 5
+    assert not any(folder.exists() for folder in folders)
 
 
 def test_a_byte_that_flips_after_the_sources_were_verified_is_caught(
@@ -555,7 +595,6 @@ def test_fault_23_jobs_of_other_hosts_are_left_to_them(lab_rig, put_plain):
 def test_a_job_is_never_uploaded_into_another_project(lab_rig, put_plain):
     shared, lab = lab_rig.lab, lab_rig.project("P")
     lab_rig.add_subjects("JC1", lab=lab)
-    lab.Project.insert1({"project_name": "P", "project_contact": "couto"})
     folder = lab_rig.folder("JC1/20240306_100000/task", FILES)
     job_id = lab_rig.put(folder, lab=lab)
     assert claimable_jobs(shared) == [put_plain]

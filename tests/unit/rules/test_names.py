@@ -134,3 +134,13 @@ def test_a_missing_name_says_which_option_gives_it(field, flag, missing):
     with pytest.raises(UploadError, match=field) as caught:
         check_name(field, missing, 20)
     assert flag in str(caught.value.hint)
+
+
+def test_fault_27_a_session_that_is_no_date_is_read_without_a_word(capsys):
+    names = read_path(
+        "JC1/pilot/ephys_g0",
+        "{subject_name}/{session_name}/{dataset_name}",
+        ("session_name", "%Y%m%d_%H%M%S"),
+    )
+    assert (names.session_name, names.session_datetime) == ("pilot", None)
+    assert capsys.readouterr() == ("", "")

@@ -128,7 +128,7 @@ def test_fault_39_a_put_is_checked_against_the_recorded_checksum(store, source, 
     assert not store.exists("a/b")
 
 
-def test_fault_2_an_existing_object_survives_a_second_upload_to_its_path(store, source, tmp_path):
+def test_fault_02_an_existing_object_survives_a_second_upload_to_its_path(store, source, tmp_path):
     store.put(source, "JC1/run.bin")
     other = tmp_path / "other.bin"
     other.write_bytes(b"of another session")
@@ -137,7 +137,7 @@ def test_fault_2_an_existing_object_survives_a_second_upload_to_its_path(store, 
     assert (store.root / "JC1" / "run.bin").read_bytes() == b"voltages"
 
 
-def test_fault_3_a_missing_object_and_a_store_that_is_away_are_told_apart(store, tmp_path):
+def test_fault_03_a_missing_object_and_a_store_that_is_away_are_told_apart(store, tmp_path):
     with pytest.raises(MissingObjectError):
         store.stat("a/b", verify=True)
     store.root.rename(tmp_path / "elsewhere")

@@ -78,7 +78,7 @@ def test_fault_26_a_path_with_the_name_of_the_root_in_it_is_kept_whole(tmp_path)
 
 
 @pytest.mark.parametrize("target", ["../outside", "/etc", ".."])
-def test_a_symbolic_link_out_of_the_root_is_refused(tmp_path, target):
+def test_fault_36_a_symbolic_link_out_of_the_root_is_refused(tmp_path, target):
     root = tmp_path / "root"
     root.mkdir()
     (tmp_path / "outside").mkdir()

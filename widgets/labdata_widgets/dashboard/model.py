@@ -126,7 +126,15 @@ class SortingChoice(HasTraits):
 
 
 def level_value(sorting: ProbeSorting, level: str) -> str:
-    """Return what a sorting is called at a level."""
+    """Return what a sorting is called at a level.
+
+    Parameters
+    ----------
+    sorting : ProbeSorting
+        The sorting.
+    level : str
+        ``sorting``, or a name of its key.
+    """
     return sorting.name if level == "sorting" else str(getattr(sorting, level))
 
 

@@ -1,0 +1,264 @@
+"""What is looked at before a folder is put: its place, files and names, and what is known."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import UploadError
+from ..preferences import Preferences
+from ..stores import validate_object_path
+
+#: Files that operating systems leave behind; never data.
+_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+#: What File.file_path holds, less the longer suffix of a compressed band.
+_LONGEST_PATH = 390
+
+
+def containing_folder(folder: Path, preferences: Preferences) -> Path:
+    """Return the local path that a folder lies in.
+
+    Parameters
+    ----------
+    folder : Path
+        Absolute and resolved.
+    preferences : Preferences
+        The user's.
+
+    Raises
+    ------
+    UploadError
+        If it lies in none, or is no folder.
+    """
+    roots = [path.resolve() for path in preferences.local_folders()]
+    for root in roots:
+        if folder.is_relative_to(root) and folder != root:
+            if not folder.is_dir():
+                raise UploadError(f"{folder} is not a folder.", hint="Put a folder of raw data.")
+            return root
+    shown = ", ".join(map(str, roots))
+    raise UploadError(
+        f"{folder} is not inside a local path ({shown}).",
+        hint="Move it there, or add its parent to local_paths in the preference file.",
+    )
+
+
+def list_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of a folder in the order of their paths, without what systems leave behind.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Raises
+    ------
+    UploadError
+        If it holds a link, or no file.
+    """
+    files = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            raise UploadError(
+                f"{path} is a link.", hint="Put the data themselves, not links to them."
+            )
+        if path.is_file() and path.name not in _LITTER:
+            files.append(path)
+    if not files:
+        raise UploadError(f"{folder} holds no files.", hint="Is it the right folder?")
+    return tuple(files)
+
+
+def check_subject(lab: Any, subject: str) -> None:
+    """Refuse a subject that the database does not have.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    subject : str
+        Its name.
+
+    Raises
+    ------
+    UploadError
+        With the nearest name there is.
+    """
+    import difflib
+
+    known = [str(name) for name in lab.Subject.fetch("subject_name")]
+    if subject not in known:
+        near = difflib.get_close_matches(subject, known, n=1)
+        raise UploadError(
+            f"There is no subject {subject!r} in the database.",
+            hint=(f"Did you mean {near[0]!r}? " if near else "")
+            + "Name it with -a, or add it to Subject first.",
+        )
+
+
+def check_paths(file_paths: list[str]) -> None:
+    """Refuse paths that no store or column can hold, before anything is copied.
+
+    Parameters
+    ----------
+    file_paths : list of str
+        Relative, with ``/``.
+
+    Raises
+    ------
+    UploadError
+        If one is too long, or two differ only in what some systems ignore.
+    """
+    seen: dict[str, str] = {}
+    for file_path in file_paths:
+        validate_object_path(file_path)
+        if len(file_path) > _LONGEST_PATH:
+            raise UploadError(
+                f"{file_path} is a path of {len(file_path)} characters; {_LONGEST_PATH} are the "
+                "most.",
+                hint="Shorten the names of its folders.",
+            )
+        # other computers, and the database, do not tell such names apart
+        twin = seen.setdefault(_folded(file_path), file_path)
+        if twin != file_path:
+            raise UploadError(
+                f"{twin} and {file_path} differ only in case, accents or trailing spaces.",
+                hint="Give them names that every file system tells apart.",
+            )
+
+
+def _folded(file_path: str) -> str:
+    plain = unicodedata.normalize("NFKD", file_path)
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold().rstrip(" ")
+
+
+def check_new(lab: Any, file_paths: list[str]) -> None:
+    """Refuse files that a job or the database has already.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    file_paths : list of str
+        Relative, with ``/``.
+
+    Raises
+    ------
+    UploadError
+        With the job, or the file.
+    """
+    marks = ", ".join(["%s"] * len(file_paths))
+    connection = lab.connection
+    row = connection.query(
+        f"SELECT a.src_path, j.job_id, j.job_status FROM {lab.UploadJob.full_table_name} j "
+        f"JOIN {lab.UploadJob.AssignedFiles.full_table_name} a USING (job_id) "
+        f"WHERE a.src_path IN ({marks}) ORDER BY j.job_id DESC LIMIT 1",
+        tuple(file_paths),
+    ).fetchone()
+    if row:
+        failed = row[2] == "FAILED"
+        raise UploadError(
+            f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).",
+            hint="`labdata upload --queue` shows the jobs"
+            + (f"; `labdata upload {row[1]} --reset-failed` tries it again." * failed or "."),
+        )
+    for table in (lab.File, lab.ProcessedFile):
+        row = connection.query(
+            f"SELECT file_path FROM {table.full_table_name} WHERE file_path IN ({marks}) LIMIT 1",
+            tuple(file_paths),
+        ).fetchone()
+        if row:
+            raise UploadError(
+                f"{row[0]} is in the database already.",
+                hint="New data need a session or dataset name of their own.",
+            )
+
+
+def known_value(table: Any, attribute: str, value: str | None) -> str | None:
+    """Return a value that is in a table's column, or None as it is.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    attribute : str
+        The column.
+    value : str or None
+        The value.
+
+    Raises
+    ------
+    UploadError
+        If the column does not have it.
+    """
+    if value is not None and not (table & {attribute: value}):
+        known = ", ".join(map(str, table.fetch(attribute)))
+        raise UploadError(
+            f"{value!r} is no {attribute} of the database.", hint=f"It has: {known or 'none'}."
+        )
+    return value
+
+
+def session_start(lab: Any, key: dict[str, str], found: datetime | None) -> datetime | None:
+    """Return when a new session started; a session that exists keeps its own start.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        subject_name, session_name.
+    found : datetime or None
+        What name, user or data say.
+
+    Raises
+    ------
+    UploadError
+        If nothing says it.
+    """
+    if lab.Session & {k: key[k] for k in ("subject_name", "session_name")}:
+        return None
+    if found is None:
+        raise UploadError(
+            f"When session {key['session_name']!r} started is not known: its name is not a date.",
+            hint="Give the start with --session-datetime 2026-01-31T14:05:00.",
+        )
+    return found
+
+
+def check_unchanged(folder: Path, before: dict[Path, tuple[int, int]]) -> None:
+    """Look at every file again, once all are copied: one may have grown after its own turn.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    before : dict
+        Path to :func:`file_state` of each file, from before the first was copied.
+
+    Raises
+    ------
+    UploadError
+        If one changed, appeared or vanished.
+    """
+    after = {path: file_state(path) for path in list_files(folder)}
+    changed = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
+    if changed:
+        raise UploadError(
+            f"{changed[0]} changed, appeared or vanished while {folder} was copied.",
+            hint="Put it again when the recording has ended.",
+        )
+
+
+def file_state(path: Path) -> tuple[int, int]:
+    """Return what changes when a file is written to: its size in bytes and time in ns.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,294 @@
+"""Clocks are told apart by their whole key, followed one step, and never mixed up silently."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import labdata
+from labdata.errors import ObjectError, QueryError
+from labdata.formats.spikeglx.events import DigitalLine
+from labdata.objects import UnsyncedWarning
+from labdata.schema import load_project_schema
+from labdata.schema.ephys_events import insert_stream
+from labdata.schema.synchrony import fit_stream
+
+KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
+#: Pulses with irregular intervals, so that their offset is beyond doubt.
+PULSES_S = np.cumsum(np.random.default_rng(5).uniform(0.5, 1.5, 40))
+
+
+def add_stream(lab, key, stream, line, offset_s, *, rate_hz=1000.0, **columns):
+    """Insert a stream whose line sees the common pulses at ``offset_s + PULSES_S``."""
+    lab.Dataset.insert1(key, skip_duplicates=True)
+    lab.DatasetEvents.insert1(
+        {**key, "stream_name": stream, "sampling_rate": rate_hz, "n_samples": 60_000, **columns},
+        allow_direct_insert=True,
+    )
+    edges = np.sort(np.concatenate([PULSES_S, PULSES_S + 0.1])) + offset_s
+    lab.DatasetEvents.Digital.insert1(
+        {
+            **key,
+            "stream_name": stream,
+            "event_name": line,
+            "event_timestamps": np.round(edges * rate_hz) / rate_hz,
+            "event_values": np.tile([1, 0], len(PULSES_S)).astype("int8"),
+        },
+        allow_direct_insert=True,
+    )
+
+
+def sync(lab, key, stream, line, clock, clock_line, clock_dataset=None):
+    lab.StreamSync.insert1(
+        {
+            **key,
+            "stream_name": stream,
+            "event_name": line,
+            "clock_dataset": clock_dataset or key["dataset_name"],
+            "clock_stream": clock,
+            "clock_stream_event": clock_line,
+        }
+    )
+
+
+def add_sorting(lab, key, probe_num, units, **columns):
+    probe = {"probe_id": "p1"}
+    if not lab.Probe & probe:
+        lab.Probe.insert1(
+            probe | {"probe_type": "x", "probe_n_shanks": 1, "probe_recording_channels": 1}
+        )
+        lab.ProbeConfiguration.insert1(
+            {
+                **probe,
+                "configuration_id": 1,
+                "probe_n_channels": 1,
+                "probe_gain": 1.0,
+                "channel_idx": np.arange(1),
+                "channel_shank": np.zeros(1, "int64"),
+                "channel_coords": np.zeros((1, 2)),
+                "configuration_hash": "0" * 64,
+            }
+        )
+    lab.Dataset.insert1(key, skip_duplicates=True)
+    recording = {"n_probes": 1, "recording_duration": 60.0, "recording_software": "x"}
+    lab.EphysRecording.insert1(key | recording, skip_duplicates=True)
+    setting = {**key, "probe_num": probe_num, **probe, "configuration_id": 1}
+    lab.EphysRecording.ProbeSetting.insert1(
+        setting | {"sampling_rate": 1000.0, "n_samples": 60_000}
+    )
+    lab.SpikeSortingParams.insert1(
+        {
+            "parameter_set_num": 1,
+            "algorithm_name": "truth",
+            "parameters_dict": {},
+            "parameters_hash": "1" * 64,
+        },
+        skip_duplicates=True,
+    )
+    sorting = {**key, "probe_num": probe_num, "parameter_set_num": 1}
+    lab.SpikeSorting.insert1(sorting | {"n_sorted_units": len(units)})
+    lab.SpikeSorting.Unit.insert(
+        {**sorting, "unit_id": unit, "spike_times": np.asarray(samples), **columns}
+        for unit, samples in units.items()
+    )
+    return sorting
+
+
+@pytest.fixture
+def lab(lab_rig):
+    lab = lab_rig.lab
+    lab.Session.insert1({**KEY, "session_datetime": "2024-03-05"}, ignore_extra_fields=True)
+    return lab
+
+
+def test_equal_names_of_two_datasets_are_two_clocks(lab):
+    """imec0 is on the NI-DAQ of another dataset; this dataset's own NI-DAQ is not."""
+    rig = KEY | {"dataset_name": "rig"}
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_stream(lab, KEY, "nidq", 7, 100.0)
+    add_stream(lab, rig, "nidq", 7, 3.0)
+    sync(lab, KEY, "imec0", 6, "nidq", 7, clock_dataset="rig")
+    with pytest.warns(UnsyncedWarning, match="Left out.*nidq"):
+        here = labdata.events(KEY)
+    assert set(here["stream"].values) == {"imec0"}
+    assert here.attrs["streams_left_out"] == "nidq"
+    assert here.attrs["clock_dataset"] == "JC1/20240305_100000/rig"
+    rises = here["event_time"].values[here["event_value"].values == 1]
+    assert np.abs(rises - PULSES_S - 3.0).max() < 1e-3
+    add_sorting(lab, KEY, 0, {1: np.round(PULSES_S * 1000).astype("int64")})
+    spikes = labdata.spikes(KEY)
+    there = labdata.onsets_of(labdata.events(rig), 7)
+    aligned = labdata.align_spikes(spikes, there, window_s=(-0.2, 0.2))
+    assert np.abs(aligned["relative_time"].values).max() < 2e-3
+    with pytest.warns(UnsyncedWarning):
+        own = labdata.events(KEY, stream="nidq")
+    with pytest.raises(ObjectError, match=r"rig/nidq.*ephys_g0/nidq"):
+        labdata.align_spikes(spikes, labdata.onsets_of(own, 7), window_s=(-0.2, 0.2))
+
+
+def test_events_of_another_session_are_not_aligned_to(lab):
+    other = KEY | {"session_name": "20240306_100000"}
+    lab.Session.insert1({**other, "session_datetime": "2024-03-06"}, ignore_extra_fields=True)
+    for key, offset_s in ((KEY, 0.0), (other, 7.0)):
+        add_stream(lab, key, "imec0", 6, 1.0)
+        add_stream(lab, key, "nidq", 7, offset_s)
+        sync(lab, key, "imec0", 6, "nidq", 7)
+    add_sorting(lab, KEY, 0, {1: [1000, 2000]})
+    onsets = labdata.onsets_of(labdata.events(other), 7)
+    with pytest.raises(ObjectError, match=r"20240305_100000/.*20240306_100000/"):
+        labdata.align_spikes(labdata.spikes(KEY), onsets)
+
+
+def test_a_chain_of_clocks_is_said_and_not_followed_in_part(lab):
+    for stream, line, offset_s in (("imec0", 6, 0.0), ("nidq", 7, 3.0), ("obx0", 6, -1.0)):
+        add_stream(lab, KEY, stream, line, 2.0 + offset_s)
+    sync(lab, KEY, "imec0", 6, "nidq", 7)
+    sync(lab, KEY, "nidq", 7, "obx0", 6)
+    with pytest.raises(QueryError, match="2 clocks: nidq, obx0") as caught:
+        labdata.events(KEY)
+    assert "chains are not followed" in caught.value.hint
+    add_sorting(lab, KEY, 0, {1: np.round((PULSES_S + 2.0) * 1000).astype("int64")})
+    spikes = labdata.spikes(KEY)
+    assert spikes.attrs["clock"] == "nidq"
+    assert np.abs(spikes["spike_time"].values - PULSES_S - 5.0).max() < 2e-3
+    onsets = labdata.onsets_of(labdata.events(KEY, stream="nidq"), 7)
+    assert np.abs(onsets.values - PULSES_S - 1.0).max() < 2e-3
+    with pytest.raises(ObjectError, match="obx0"):
+        labdata.align_spikes(spikes, onsets)
+
+
+def test_a_probe_that_is_the_clock_is_synchronised(lab, recwarn):
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_stream(lab, KEY, "nidq", 7, 3.0)
+    sync(lab, KEY, "nidq", 7, "imec0", 6)
+    add_sorting(lab, KEY, 0, {4: [500, 1500]})
+    spikes, events = labdata.spikes(KEY), labdata.events(KEY)
+    (row,) = lab.SpikeSorting.Unit().get_spike_times()
+    assert not [w for w in recwarn if issubclass(w.category, UnsyncedWarning)]
+    assert (spikes.attrs["synced"], spikes.attrs["clock"]) == (1, "imec0") == (1, row["clock"])
+    assert row["synced"]
+    assert spikes["spike_time"].values.tolist() == row["spike_times"].tolist() == [0.5, 1.5]
+    assert len(labdata.align_spikes(spikes, labdata.onsets_of(events, 7))["trial"]) == 40
+
+
+def test_first_samples_of_two_runs_place_nothing_against_each_other(lab):
+    """They count from the start of each run's own acquisition."""
+    rig = KEY | {"dataset_name": "rig"}
+    add_stream(lab, KEY, "imec0", 6, 0.0, first_sample=500_000)
+    add_stream(lab, rig, "nidq", 7, 3.0, first_sample=10)
+    sync(lab, KEY, "imec0", 6, "nidq", 7, clock_dataset="rig")
+    report = (lab.StreamSync & KEY).report()
+    assert report.evidence != "hint"
+    assert report.offset_s == pytest.approx(3.0, abs=2e-3)
+
+
+def test_a_forced_synchronisation_warns(lab):
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_stream(lab, KEY, "nidq", 7, 3.0)
+    line = lab.DatasetEvents.Digital & KEY & {"stream_name": "nidq"}
+    row = line.fetch1()
+    noise = np.random.default_rng(1).normal(0, 0.02, len(row["event_timestamps"]) // 2)
+    row["event_timestamps"] = row["event_timestamps"] + np.repeat(noise, 2)
+    lab.DatasetEvents.Digital().update1(row)
+    sync(lab, KEY, "imec0", 6, "nidq", 7)
+    relation = lab.StreamSync.fetch(as_dict=True)[0]
+    with pytest.raises(labdata.errors.ClockError):
+        fit_stream(lab, relation)
+    with pytest.warns(UnsyncedWarning, match="forced, with errors up to"):
+        fit_stream(lab, relation, force=True)
+
+
+def test_fault_11_every_line_of_a_stream_keeps_its_own_name(lab):
+    """Two sync channels of one stream are two rows, and a second insert changes neither."""
+    lab.Dataset.insert1(KEY)
+    lines = [
+        DigitalLine(str(bit), samples, np.array([1, 0], "int8"), samples / 1000.0)
+        for bit, samples in ((3, np.array([5, 9])), (6, np.array([50, 90])))
+    ]
+    about = {"sampling_rate_hz": 1000.0, "n_samples": 100}
+    assert insert_stream(lab, KEY, "imec0", lines, **about) == 2
+    assert insert_stream(lab, KEY, "imec0", lines, **about) == 0
+    rows = (lab.DatasetEvents.Digital & KEY).fetch(as_dict=True)
+    assert {r["event_name"]: r["event_samples"].tolist() for r in rows} == {
+        "3": [5, 9],
+        "6": [50, 90],
+    }
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sorted_lab(lab):
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_sorting(lab, KEY, 0, {3: [100, 200], 4: [150]})
+    return lab
+
+
+@pytest.mark.filterwarnings("ignore::labdata.objects.UnsyncedWarning")
+def test_names_of_other_tables_select_too(sorted_lab):
+    """DataJoint would pass over them, and answer with another sorting."""
+    for key in ({"unit_id": 4}, {"algorithm_name": "truth"}, {"session_datetime": "2024-03-05"}):
+        assert labdata.spikes(KEY | key)["unit"].values.tolist() == [3, 4]
+    for key in (
+        {"unit_id": 9},
+        {"algorithm_name": "other"},
+        {"dataset_type": "imaging-2p"},
+        {"stream_name": "imec7"},
+    ):
+        with pytest.raises(QueryError, match="no sorting"):
+            labdata.spikes(KEY | key)
+
+
+@pytest.mark.parametrize("key", ["subject_name = 'JC1'", 7, None, [3]])
+def test_what_is_no_key_is_an_error_of_ours(sorted_lab, key):
+    with pytest.raises(QueryError, match="selects nothing"):
+        labdata.spikes(key)
+
+
+@pytest.mark.parametrize("name", ["JC1' OR '1'='1", 'JC1" OR "1"="1', "%", "JC_", "JC1\\", "%s"])
+def test_fault_36_a_value_is_never_part_of_a_statement(sorted_lab, name):
+    for ask in (labdata.spikes, labdata.events):
+        with pytest.raises(QueryError, match="There is no"):
+            ask(KEY | {"subject_name": name})
+
+
+def test_a_query_of_another_project_does_not_select_here(sorted_lab):
+    other = load_project_schema("other")
+    query = other.Session * other.Dataset
+    with pytest.raises(QueryError, match="_other"):
+        labdata.spikes(query)
+    with pytest.raises(QueryError, match="_other"):
+        labdata.events(other.Dataset(), lab=sorted_lab)
+
+
+@pytest.mark.filterwarnings("ignore::labdata.objects.UnsyncedWarning")
+def test_a_sorting_without_units_is_empty_and_whole(lab):
+    add_sorting(lab, KEY, 0, {})
+    spikes = labdata.spikes(KEY, with_=("amplitude", "depth"))
+    labdata.validate(spikes)
+    assert (spikes.sizes["unit"], spikes.sizes["spike"]) == (0, 0)
+    assert spikes["spike_amplitude"].dtype == np.float32
+
+
+@pytest.mark.filterwarnings("ignore::labdata.objects.UnsyncedWarning")
+def test_a_stream_without_events_is_empty_and_whole(lab):
+    lab.Dataset.insert1(KEY)
+    lab.DatasetEvents.insert1({**KEY, "stream_name": "nidq"}, allow_direct_insert=True)
+    events = labdata.events(KEY)
+    labdata.validate(events)
+    assert events.sizes["event"] == 0
+    assert json.loads(events.attrs["provenance"])["key"] == KEY
+
+
+@pytest.mark.filterwarnings("ignore::labdata.objects.UnsyncedWarning")
+def test_values_that_are_not_one_a_spike_are_refused(lab):
+    add_sorting(lab, KEY, 0, {3: [100, 200]}, spike_amplitudes=np.ones(3, "float32"))
+    with pytest.raises(QueryError, match="Unit 3 has 3 spike_amplitudes for 2 spikes"):
+        labdata.spikes(KEY, with_=("amplitude",))
+    with pytest.raises(QueryError, match="Unit 3 has no spike_positions"):
+        labdata.spikes(KEY, with_=("depth",))
+    with pytest.raises(QueryError, match="'amplitudes'"):
+        labdata.spikes(KEY, with_=("amplitudes",))

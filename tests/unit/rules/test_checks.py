@@ -1,0 +1,73 @@
+"""What is looked at before a folder is put."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import datetime
+
+import pytest
+
+from labdata.errors import StoreError, UploadError
+from labdata.rules.checks import check_paths, check_unchanged, file_state, list_files
+from labdata.rules.putting import utc
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs time.tzset")
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_fault_24_a_files_time_is_kept_in_utc_wherever_it_is_put(monkeypatch, zone):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        assert utc(1717236000.25) == datetime(2024, 6, 1, 10, 0, 0, 250_000)
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    "twins", [("a/B.bin", "a/b.bin"), ("caf\u00e9", "cafe\u0301"), ("x.bin ", "x.bin")]
+)
+def test_paths_that_some_systems_take_for_one_are_refused(twins):
+    with pytest.raises((UploadError, StoreError)):
+        check_paths(list(twins))
+
+
+def test_fault_36_paths_that_leave_the_folder_are_refused():
+    for path in ("../x", "a/../../x", "/etc/passwd", "a\\b", "a//b"):
+        with pytest.raises(StoreError):
+            check_paths([path])
+
+
+def test_a_path_as_long_as_its_column_less_a_suffix_passes():
+    path = "/".join(["f" * 97] * 3) + "/" + "g" * 97
+    check_paths([path[:390]])
+    with pytest.raises(UploadError, match="391 characters"):
+        check_paths([(path + "h" * 10)[:391]])
+
+
+def test_litter_is_no_data_and_order_is_by_path(tmp_path):
+    for name in ("b.bin", "a/c.bin", ".DS_Store", "a/Thumbs.db"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    found = list_files(tmp_path)
+    assert [p.relative_to(tmp_path).as_posix() for p in found] == ["a/c.bin", "b.bin"]
+
+
+@pytest.mark.parametrize("change", ["grow", "touch", "add", "remove", "none"])
+def test_any_change_of_any_file_is_seen(tmp_path, change):
+    path = tmp_path / "a.bin"
+    for one in (path, tmp_path / "z.bin"):
+        one.write_bytes(b"12")
+    before = {p: file_state(p) for p in list_files(tmp_path)}
+    changes = {
+        "grow": lambda: path.write_bytes(b"123"),
+        "touch": lambda: os.utime(path, ns=(1, 1)),
+        "add": lambda: (tmp_path / "b.bin").write_bytes(b"1"),
+        "remove": path.unlink,
+        "none": lambda: None,
+    }
+    changes[change]()
+    if change == "none":
+        check_unchanged(tmp_path, before)
+        return
+    with pytest.raises(UploadError, match="changed, appeared or vanished"):
+        check_unchanged(tmp_path, before)
