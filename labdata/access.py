@@ -7,7 +7,6 @@ error names them, as a choice made silently would be a wrong number some day.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +145,7 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
         If the key selects no dataset or several, or no stream is synchronised to another and
         ``stream`` does not choose one.
     """
-    from .objects import concat_events
+    from .objects import concat_events, warn_user
     from .schema.synced_events import streams_on_clocks
 
     lab = lab_of(key, lab)
@@ -164,7 +163,10 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
     left_out = sorted(s.stream_name for s in found if s.clock.key != clock.key)
     if left_out:
         joined.attrs["streams_left_out"] = ",".join(left_out)
-        _warn_left_out(left_out, clock.name)
+        warn_user(
+            f"Left out, as they are not synchronised to {clock.name}: {', '.join(left_out)}. "
+            "Insert their common pulses into StreamSync."
+        )
     joined.attrs["provenance"] = _json({"key": dataset_key, "labdata": __version__})
     return joined
 
@@ -333,14 +335,3 @@ def _json(content: dict[str, Any]) -> str:
     import json
 
     return json.dumps(content, default=str)
-
-
-def _warn_left_out(streams: list[str], clock: str) -> None:
-    from .objects import UnsyncedWarning
-
-    warnings.warn(
-        f"Left out, as they are not synchronised to {clock}: {', '.join(streams)}. "
-        "Insert their common pulses into StreamSync.",
-        UnsyncedWarning,
-        stacklevel=3,
-    )

@@ -11,7 +11,7 @@ that keep it; no subclass and no accessor, so that there is one way to do a thin
 [[2, 1], [0, 0]]
 """
 
-from labdata.objects._attrs import UnsyncedWarning
+from labdata.objects._attrs import UnsyncedWarning, warn_user
 from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
 from labdata.objects.events import build_events, concat_events, onsets_of
 from labdata.objects.io import load, save
@@ -50,4 +50,5 @@ __all__ = [
     "spikes_of",
     "tidy",
     "validate",
+    "warn_user",
 ]

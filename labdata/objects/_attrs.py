@@ -69,7 +69,7 @@ def base_attrs(
         )
         attrs |= {"synced": 0, "sync_note": note, "clock": stream, "stream": stream}
         attrs["sync_method"] = "none"
-        _warn(note)
+        warn_user(note)
     else:
         found = dict(sync.to_attrs() if isinstance(sync, HasSyncAttrs) else sync)
         if "clock" not in found:
@@ -175,9 +175,15 @@ def require_kind(ds: xr.Dataset, *kinds: str) -> None:
         )
 
 
-def _warn(note: str) -> None:
-    """Warn at the line of the first caller outside labdata, so that it is shown there."""
+def warn_user(text: str) -> None:
+    """Warn at the line of the first caller outside labdata, so that it is shown there.
+
+    Parameters
+    ----------
+    text : str
+        What a user of the times must know.
+    """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labdata."):
         frame, level = frame.f_back, level + 1
-    warnings.warn(note, UnsyncedWarning, stacklevel=level)
+    warnings.warn(text, UnsyncedWarning, stacklevel=level)

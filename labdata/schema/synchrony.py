@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 
 from ..clocks import ClockMap, synchronise
 from ..errors import ClockError, QueryError
-from ..objects import UnsyncedWarning
+from ..objects import warn_user
 
 _DATASET = ("subject_name", "session_name", "dataset_name")
 #: (subject_name, session_name, dataset_name, stream_name)
@@ -92,12 +90,12 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
             raise
         loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
         found = synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
-        _warn_user(
+        warn_user(
             f"The pulses of {row['stream_name']} and {row['clock_stream']} do not match within "
             f"the tolerance; forced, with errors up to {found.report.residual_max_s:.3g} s."
         )
     if found.report.ambiguous_offset:
-        _warn_user(f"{'/'.join(row[k] for k in _DATASET)} {found.report.warnings[0]}")
+        warn_user(f"{'/'.join(row[k] for k in _DATASET)} {found.report.warnings[0]}")
     return found
 
 
@@ -235,7 +233,7 @@ def warn_unsynced(streams: Iterable[StreamKey]) -> None:
     """
     names = sorted({f"{s}/{n}/{d} {stream}" for s, n, d, stream in streams})
     if names:
-        _warn_user(
+        warn_user(
             f"Not synchronised, times are on the stream's own clock: {'; '.join(names)}. "
             "Insert the common pulses into StreamSync."
         )
@@ -254,18 +252,10 @@ def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
     n_outside = int(np.count_nonzero(clock_map.extrapolated(values)))
     if n_outside:
         first, last = clock_map.report.covered_s
-        _warn_user(
+        warn_user(
             f"{n_outside} of {np.size(values)} times are outside the pulses ({first:.3f} to "
             f"{last:.3f} s) and extrapolated at the fitted rate."
         )
-
-
-def _warn_user(text: str) -> None:
-    """Warn at the line of the first caller outside labdata, so that it is shown there."""
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labdata."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, UnsyncedWarning, stacklevel=level)
 
 
 @dataclass(frozen=True)
