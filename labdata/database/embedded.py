@@ -307,6 +307,10 @@ class EmbeddedDatabase:
         command = [str(program.executable), "--no-defaults", f"--datadir={data}"]
         command += [f"--basedir={program.share.parent.parent}"]
         command += [f"--lc-messages-dir={program.share}"]
+        # of its own: a starting server removes the temporary tables it finds, whosever they are
+        scratch = self.folder / "tmp"
+        scratch.mkdir(exist_ok=True, mode=0o700)
+        command += [f"--tmpdir={scratch}"]
         if os.getuid() == 0:
             command.append("--user=root")
         return command

@@ -204,6 +204,8 @@ def run_server(program: MariaDBProgram, folder: Path, *, tls: bool) -> Iterator[
     base = [str(program.executable), "--no-defaults", f"--datadir={data}"]
     base += [f"--basedir={program.share.parent.parent}", f"--lc-messages-dir={program.share}"]
     base += [f"--user={getpass.getuser()}"] if os.getuid() == 0 else []
+    (folder / "tmp").mkdir()
+    base += [f"--tmpdir={folder / 'tmp'}"]  # a starting server empties the one it is given
     _bootstrap(program, base, admin, password)
     command = [*base, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={server_socket}"]
     command += ["--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--max-allowed-packet=1G"]

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -388,3 +389,46 @@ def test_a_named_program_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABDATA_MARIADBD", sys.executable)
     with pytest.raises(DatabaseError, match="LABDATA_MARIADBD names"):
         find_program()
+
+
+def test_servers_leave_each_other_their_temporary_tables(tmp_path: Path) -> None:
+    """A starting server removes the temporary tables in its folder; none may be another's."""
+    import pymysql
+
+    first = EmbeddedDatabase(tmp_path / "first")
+    ended = threading.Event()
+    errors: list[str] = []
+
+    def ask(cursor: Any) -> None:
+        while not ended.is_set():
+            try:
+                cursor.execute(
+                    "SELECT table_name, column_name, COUNT(*) FROM information_schema.columns "
+                    "GROUP BY 1, 2 ORDER BY 3 DESC"
+                )
+                cursor.fetchall()
+            except pymysql.MySQLError as error:
+                errors.append(str(error))
+                return
+
+    try:
+        first.start()
+        with (
+            pymysql.connect(
+                unix_socket=str(first.socket), user="labdata", password=first.password()
+            ) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SET tmp_memory_table_size = 0")  # temporary tables go to disk
+            asking = threading.Thread(target=ask, args=(cursor,))
+            asking.start()
+            for number in range(3):
+                other = EmbeddedDatabase(tmp_path / f"other {number}")
+                other.start()
+                other.stop()
+            ended.set()
+            asking.join()
+        assert errors == []
+    finally:
+        ended.set()
+        first.stop()
