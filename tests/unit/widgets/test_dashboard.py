@@ -155,7 +155,7 @@ def test_a_probe_that_is_not_sorted_says_how_to_sort_it(page):
     here = page("session=s1&subject=A")
     here.start()
     assert "not sorted yet" in here.explorer.headline.text
-    assert "labdata run spks -a A -s s1" in here.explorer.headline.note
+    assert "labdata run spikeinterface -a A -s s1" in here.explorer.headline.note
 
 
 def test_an_empty_lab_says_what_would_be_here(page, monkeypatch):
@@ -210,3 +210,36 @@ def test_the_packaged_notebook_is_that_of_the_repository():
     packaged = REPOSITORY / "widgets/labdata_widgets/dashboard/spike_sorting.ipynb"
     copy = REPOSITORY / "notebooks/dashboards/spike_sorting.ipynb"
     assert packaged.read_bytes() == copy.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("query", "missing"),
+    [
+        ("unit=77", "unit 77"),
+        ("unit=x", "unit x"),
+        ("event=nidq%2F9", "event nidq/9"),
+        ("unit=77&event=nidq%2F9", "unit 77 and event nidq/9"),
+    ],
+)
+def test_a_url_with_a_unit_or_event_that_is_not_there_says_so(page, query, missing):
+    here = page(f"subject=B&session=s2&{query}")
+    here.start()
+    headline = here.explorer.headline
+    assert headline.note == f"The address names {missing}, not found in s2."
+    assert headline.amber
+    here._hear(here.sidebar, {"what": "choose", "level": "subject", "value": "A"}, [])
+    assert headline.note == "", "the address is said once"
+
+
+def test_what_an_unsorted_probe_is_told_to_run_is_an_analysis(page):
+    from labdata.compute import analysis_names
+
+    here = page("subject=B&session=s3")
+    here.start()
+    words = here.explorer.headline.note.split()
+    assert words[words.index("run") + 1] in analysis_names()
+
+
+@pytest.mark.parametrize(("n", "text"), [(1, "384 on 1 shank"), (4, "384 on 4 shanks")])
+def test_shanks_are_counted_in_words(n, text):
+    assert records._layout({"probe_n_channels": 384, "probe_n_shanks": n}) == text

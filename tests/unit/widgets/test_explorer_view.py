@@ -118,3 +118,23 @@ def test_the_state_of_bokeh_is_that_of_now(explorer):
 
 def test_the_repr_is_short(explorer):
     assert repr(explorer) == "UnitExplorer(5 units, unit=4, event='nidq/1')"
+
+
+def numbered(fig):
+    return {axis.major_label_text_alpha for axis in fig.axis}
+
+
+def test_axes_have_no_numbers_where_there_is_nothing_to_read(explorer, spikes, events):
+    figures, probe = explorer.figures, explorer.map.root
+    all_of_them = (figures.raster, figures.psth, figures.course, probe)
+    assert [numbered(fig) for fig in all_of_them] == [{1.0}] * 4
+    explorer.set_data(None, None)
+    assert [numbered(fig) for fig in all_of_them] == [{0.0}] * 4
+    assert figures._raster_note.text == "", "there is no unit that could want an event"
+    assert not any(line.visible for line in figures._lines)
+    explorer.set_data(spikes, None)
+    assert figures._raster_note.text == "No event to align to"
+    assert [numbered(fig) for fig in all_of_them] == [{0.0}, {0.0}, {1.0}, {1.0}]
+    explorer.set_data(spikes, events)
+    assert [numbered(fig) for fig in all_of_them] == [{1.0}] * 4
+    assert all(line.visible for line in figures._lines)

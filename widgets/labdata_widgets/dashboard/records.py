@@ -217,6 +217,11 @@ def sync_details(attrs: Mapping[str, Any]) -> Details:
     return Details("Clock", tuple(facts), str(attrs.get("sync_note", "")))
 
 
+def _layout(setting: Mapping[str, Any]) -> str:
+    n_shanks = int(setting["probe_n_shanks"])
+    return f"{setting['probe_n_channels']} on {n_shanks} shank{'' if n_shanks == 1 else 's'}"
+
+
 def _recording(lab: Any, chosen: ProbeSorting) -> Details:
     key = chosen.key
     recording = (lab.EphysRecording & key).fetch1()
@@ -224,7 +229,7 @@ def _recording(lab: Any, chosen: ProbeSorting) -> Details:
     facts = (
         ("duration", f"{recording['recording_duration']:,.1f} s"),
         ("probe", f"{setting['probe_type']} {setting['probe_id']}"),
-        ("channels", f"{setting['probe_n_channels']} on {setting['probe_n_shanks']} shank(s)"),
+        ("channels", _layout(setting)),
         ("sampling", f"{setting['sampling_rate']:,.3f} Hz"),
         ("software", str(recording["recording_software"])),
     )

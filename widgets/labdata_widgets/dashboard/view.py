@@ -139,7 +139,8 @@ class SortingDashboard(ipywidgets.Box):
         with self._told(f"{place}, {chosen.label} could not be loaded"):
             spikes, events, why = records.load_sorting(self.lab, chosen)
             self.explorer.set_data(spikes, events, event=self._event(chosen, events))
-            self._choose_unit()
+            missing = self._choose_unit(chosen)
+            why = " ".join(part for part in (why, missing) if part)
             if why:
                 self.explorer.say(self.explorer.model.summary(), why, amber=True)
             self._show_details(records.describe(self.lab, chosen, spikes))
@@ -150,7 +151,7 @@ class SortingDashboard(ipywidgets.Box):
             self._show_details(records.describe(self.lab, chosen, None))
             self.explorer.say(
                 f"Probe {chosen.probe} of this session is not sorted yet",
-                f"Sort it: labdata run spks -a {chosen.subject} -s {chosen.session}",
+                f"Sort it: labdata run spikeinterface -a {chosen.subject} -s {chosen.session}",
             )
 
     def _event(self, chosen: ProbeSorting, events: Any) -> str | None:
@@ -166,12 +167,21 @@ class SortingDashboard(ipywidgets.Box):
         pulses = records.sync_lines(self.lab, chosen)
         return next((line for line in lines if line not in pulses), None)
 
-    def _choose_unit(self) -> None:
-        """Choose the unit of the URL, once."""
-        wanted = parse_query(self._first).get("unit", "")
+    def _choose_unit(self, chosen: ProbeSorting) -> str:
+        """Choose the unit of the URL, once; return what of the URL is not there, in words."""
+        wanted, model = parse_query(self._first), self.explorer.model
         self._first = ""
-        if wanted.isdigit() and int(wanted) in self.explorer.model.order:
-            self.explorer.model.unit = int(wanted)
+        unit, event = wanted.get("unit", ""), wanted.get("event", "")
+        missing = []
+        if unit.isdigit() and int(unit) in model.order:
+            model.unit = int(unit)
+        elif unit:
+            missing.append(f"unit {unit}")
+        if event and event not in model.event_choices:
+            missing.append(f"event {event}")
+        if not missing:
+            return ""
+        return f"The address names {' and '.join(missing)}, not found in {chosen.session}."
 
     def _show_pickers(self) -> None:
         chosen = self.choice.chosen

@@ -45,7 +45,7 @@ def clock_badge(attrs: Mapping[str, Any]) -> ClockBadge:
             f"{clock or 'unknown clock'} · not synchronised",
             f"Times are on the own clock of {stream or 'the stream'}: sample number divided by "
             "the sampling rate. Do not compare them with other streams. To synchronise, insert "
-            "the common pulses into StreamSync (labdata sync suggest proposes them).",
+            "into StreamSync which lines carry the common pulses.",
             True,
         )
     note = str(attrs.get("sync_note", ""))

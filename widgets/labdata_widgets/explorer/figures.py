@@ -58,6 +58,7 @@ class UnitFigures:
         around = Range1d(-0.5, 1.0)
         self.raster = _figure("Trial", x_range=around, y_range=Range1d(0.5, 1.5))
         self.raster.xaxis.visible = False
+        self.raster.yaxis.ticker.min_interval = 1  # trials are whole
         self.psth = _figure("Rate (Hz)", x_range=around, y_range=Range1d(0, 1), height=176)
         self.course = _figure("", x_range=Range1d(0, 1), y_range=Range1d(0, 1), height=158)
         self._marks: list[Any] = []
@@ -82,8 +83,12 @@ class UnitFigures:
         course : str
             ``amplitude`` or ``depth``.
         """
+        aligned = view.aligned if view else None
+        for fig in (self.raster, self.psth):
+            _number(fig, aligned is not None)
+        _say(self._raster_note, "" if view is None or aligned else "No event to align to")
         notes = [
-            self._show_aligned(view.aligned if view else None, event),
+            self._show_aligned(aligned, event),
             self._show_course(view, clock, course),
         ]
         return " ".join(n for n in notes if n)
@@ -152,7 +157,6 @@ class UnitFigures:
             self._spikes.data = {"x": [], "trial": []}
             self._images[0].data = _no_image()
             self._rate.data = {n: [] for n in _RATE}
-            _say(self._raster_note, "No event to align to")
             return ""
         _say(self._raster_note, "" if len(aligned.relative_s) else "No spikes in this window")
         window = (float(aligned.edge_s[0]), float(aligned.edge_s[-1]))
@@ -190,6 +194,7 @@ class UnitFigures:
         )
         values = view.values.get(course) if view else None
         if view is None or values is None or not len(values):
+            _number(self.course, False)
             self._over.data = {"x": [], "y": []}
             self._images[1].data = _no_image()
             _say(
@@ -198,6 +203,7 @@ class UnitFigures:
             )
             return ""
         _say(self._course_note, "")
+        _number(self.course, True)
         spans = (_extent(view.time_s, 0.0), _extent(values, 0.05))
         _span(self.course.x_range, *spans[0])
         _span(self.course.y_range, *spans[1])
@@ -266,7 +272,9 @@ class ProbeMap:
         """
         moved = table is not self._table
         self._table, self._listed = table, frozenset(listed)
-        if not len(table) or table["depth_um"].isna().all():
+        placed = len(table) > 0 and not table["depth_um"].isna().all()
+        _number(self.root, placed)
+        if not placed:
             self._units.data = {n: [] for n in self._units.data}
             _say(self._note, "No positions" if len(table) else "")
             return
@@ -432,6 +440,17 @@ def _span(span: Any, start: float, stop: float) -> None:
 def _say(note: Any, text: str) -> None:
     if note.text != text:
         note.text = text
+
+
+def _number(fig: Any, shown: bool) -> None:
+    """Show ticks, numbers and the line at the event only where there is something to read."""
+    alpha = 1.0 if shown else 0.0
+    for axis in fig.axis:
+        if axis.major_label_text_alpha != alpha:
+            axis.update(major_label_text_alpha=alpha, major_tick_line_alpha=alpha)
+    for line in fig.select(Span):
+        if line.visible != shown:
+            line.visible = shown
 
 
 def _name(axis: Any, label: str) -> None:
