@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 
+from .serve import port_number
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -18,18 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--subject", help="begin with this subject")
     parser.add_argument("-s", "--session", help="begin with this session")
     parser.add_argument("-f", "--filter-name", metavar="TEXT", help="part of the subject's name")
-    parser.add_argument("--port", type=int, help="port (default: a free one)")
+    parser.add_argument("--port", type=port_number, help="port (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
 
 
 def run(options: argparse.Namespace) -> None:
     """Serve the dashboard until Ctrl-C."""
     from ..errors import QueryError
-    from .selection import chosen_lab
+    from .selection import check_session, check_subjects, chosen_lab
     from .serve import show_dashboard
     from .subjects import find_subjects
 
     subject = options.subject
+    if subject:
+        check_subjects(chosen_lab(options), [subject])
     if options.filter_name and not subject:
         rows = find_subjects(chosen_lab(options), user=None, part=options.filter_name)
         if not rows:
@@ -38,6 +42,8 @@ def run(options: argparse.Namespace) -> None:
                 hint="`labdata subjects` lists them.",
             )
         subject = rows[0]["subject_name"]
+    if options.session:
+        check_session(chosen_lab(options), options.session, subject=subject)
     query = {"subject": subject, "session": options.session}
     show_dashboard(
         {k: v for k, v in query.items() if v}, browser=not options.no_browser, port=options.port

@@ -14,7 +14,11 @@ from __future__ import annotations
 
 import argparse
 
+from .serve import port_number
+
 DEFAULT_FOLDER = "~/labdata-demo"
+#: Shorter ones have too few spikes to sort; a longer one is no demo, and fills the disk.
+SHORTEST_S, LONGEST_S = 20.0, 3600.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +28,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--once", action="store_true", help="stop after the report")
     parser.add_argument("--no-browser", action="store_true", help="print the dashboard's address")
-    parser.add_argument("--port", type=int, help="port of the dashboard (default: a free one)")
     parser.add_argument(
-        "--seconds", type=float, default=60.0, help="length of the sorted recording"
+        "--port", type=port_number, help="port of the dashboard (default: a free one)"
     )
+    parser.add_argument(
+        "--seconds", type=_seconds, default=60.0, help="length of the sorted recording"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not SHORTEST_S <= seconds <= LONGEST_S:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a length from {SHORTEST_S:g} to {LONGEST_S:g} s"
+        )
+    return seconds
 
 
 def run(options: argparse.Namespace) -> None:

@@ -16,6 +16,9 @@ from . import write
 #: Whether the command runs in a notebook cell, where tables are HTML.
 in_notebook: ContextVar[bool] = ContextVar("in_notebook", default=False)
 
+#: Columns of bytes; people read them in binary units, machines as whole numbers.
+_BYTES = frozenset({"size", "size_bytes", "raw", "stored"})
+
 
 def print_rows(
     rows: Iterable[dict[str, Any]],
@@ -54,7 +57,7 @@ def print_rows(
     for column in columns:
         numeric = all(isinstance(r.get(column), int | float | None) for r in rows)
         table.add_column(
-            column.replace("_", " "), justify="right" if numeric else "left", overflow="fold"
+            show_heading(column), justify="right" if numeric else "left", overflow="fold"
         )
     for row in rows:
         table.add_row(*(show(row.get(column), column) for column in columns))
@@ -80,13 +83,25 @@ def show(value: Any, column: str = "") -> str:
     """
     if value is None:
         return ""
-    if column in ("size", "size_bytes"):
+    if column in _BYTES:
         return show_size(int(value))
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
     if isinstance(value, date):
         return value.isoformat()
     return str(value)
+
+
+def show_heading(column: str) -> str:
+    """Return a column's heading; the times of jobs and tasks say that they are UTC.
+
+    Parameters
+    ----------
+    column : str
+        Key of the column.
+    """
+    zone = " (UTC)" if column.endswith(("_starttime", "_endtime")) else ""
+    return column.replace("_", " ") + zone
 
 
 def show_size(n_bytes: int) -> str:
@@ -201,12 +216,14 @@ def _display_rows(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
 
     shown = [
         [
-            r.get(c) if isinstance(r.get(c), int | float) and c != "size" else show(r.get(c), c)
+            r.get(c)
+            if isinstance(r.get(c), int | float) and c not in _BYTES
+            else show(r.get(c), c)
             for c in columns
         ]
         for r in rows
     ]
-    headings = [column.replace("_", " ") for column in columns]
+    headings = [show_heading(column) for column in columns]
     display(HTML(card(rows_table("", headings, shown))))
 
 

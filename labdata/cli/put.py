@@ -26,13 +26,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-t", "--dataset-type", help="DatasetType, if the name does not hint it")
     parser.add_argument(
         "--session-datetime",
-        type=datetime.fromisoformat,
+        type=_iso_time,
         metavar="ISO",
         help="start of a new session, if its name does not say it",
     )
     parser.add_argument("-u", "--experimenter", help="lab member of a new session")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _iso_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no ISO time; write it as 2026-01-31T14:05:00"
+        ) from None
 
 
 def run(options: argparse.Namespace) -> None:

@@ -84,3 +84,34 @@ def check_subjects(lab: Any, subjects: list[str] | None) -> None:
                 f"There is no subject {name!r}.",
                 hint=f"Did you mean {near[0]!r}?" if near else "`labdata subjects` lists them.",
             )
+
+
+def check_session(lab: Any, session: str, *, subject: str | None) -> None:
+    """Refuse a session that the database does not have.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    session : str
+        Name as typed.
+    subject : str or None
+        Its subject, if that is given.
+
+    Raises
+    ------
+    QueryError
+        With the nearest name.
+    """
+    import difflib
+
+    sessions = lab.Session & ({"subject_name": subject} if subject else {})
+    known = [str(name) for name in sessions.fetch("session_name")]
+    if session in known:
+        return
+    near = difflib.get_close_matches(session, known, n=1)
+    of = f" of {subject}" if subject else ""
+    raise QueryError(
+        f"There is no session {session!r}{of}.",
+        hint=f"Did you mean {near[0]!r}?" if near else "`labdata sessions` lists them.",
+    )

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 
 from ..errors import MissingPackageError
 from . import write
+
+
+def port_number(text: str) -> int:
+    """Return a port as typed.
+
+    Parameters
+    ----------
+    text : str
+        A whole number from 1 to 65535.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is something else.
+    """
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are 1 to 65535")
 
 
 def show_dashboard(query: Mapping[str, str], *, browser: bool, port: int | None) -> None:

@@ -72,7 +72,7 @@ def upload_jobs(lab: Any, jobs: list[int]) -> tuple[list[dict[str, Any]], list[i
     from ..errors import LabdataError
     from ..rules.uploading import upload_job
     from . import write
-    from .output import show_progress, show_size
+    from .output import show_progress
 
     rows, failed = [], []
     for job_id in jobs:
@@ -93,8 +93,8 @@ def upload_jobs(lab: Any, jobs: list[int]) -> tuple[list[dict[str, Any]], list[i
                 "job": job_id,
                 **result.key,
                 "files": result.n_files,
-                "raw": show_size(result.raw_bytes),
-                "stored": show_size(result.stored_bytes),
+                "raw": result.raw_bytes,
+                "stored": result.stored_bytes,
                 "ratio": round(result.raw_bytes / max(result.stored_bytes, 1), 2),
             }
         )

@@ -28,13 +28,21 @@ def use_lab_folder(folder: str | Path) -> Path:
     -------
     Path
         The folder, absolute.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be made.
     """
+    from labdata.stores.os_errors import explain_os_errors
+
     folder = Path(folder).expanduser().absolute()
     for name in [n for n in os.environ if n.startswith("LABDATA_") and n not in _KEPT]:
         del os.environ[name]
     os.environ["LABDATA_PATH"] = str(folder / "labdata")
-    for part in ("rig", "local", "server"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
+    with explain_os_errors("make a lab in", folder):
+        for part in ("rig", "local", "server"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
     if not preference_file().exists():
         write_preferences(
             default_preferences()

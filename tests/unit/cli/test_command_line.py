@@ -194,3 +194,63 @@ def test_a_reader_that_goes_away_is_no_error(monkeypatch):
     )
     assert "usage" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["dashboard", "--port", "99999"], "ports are 1 to 65535"),
+        (["dashboard", "--port", "0"], "ports are 1 to 65535"),
+        (["demo", "--port", "x"], "ports are 1 to 65535"),
+        (["demo", "--seconds", "-3"], "is not a length from 20 to 3600 s"),
+        (["demo", "--seconds", "nan"], "is not a length from 20 to 3600 s"),
+        (["put", "x", "--session-datetime", "tomorrow"], "write it as 2026-01-31T14:05:00"),
+    ],
+)
+def test_a_wrong_value_is_said_with_what_is_right(line, words, capsys):
+    assert main(line) == 2
+    told = capsys.readouterr().err
+    assert repr(line[-1]) in told and words in told
+    assert len(told.splitlines()) == 2
+
+
+class Sessions:
+    """Stands for the table of sessions of one subject each."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __and__(self, key):
+        return Sessions([r for r in self.rows if key.items() <= r.items()])
+
+    def fetch(self, name):
+        return [row[name] for row in self.rows]
+
+
+def test_a_session_that_is_not_there_is_refused_with_the_nearest():
+    from types import SimpleNamespace
+
+    from labdata.cli.selection import check_session
+    from labdata.errors import QueryError
+
+    rows = [
+        {"subject_name": "JC1", "session_name": "20240305_100000"},
+        {"subject_name": "JC2", "session_name": "20240307_143000"},
+    ]
+    lab = SimpleNamespace(Session=Sessions(rows))
+    check_session(lab, "20240305_100000", subject="JC1")
+    check_session(lab, "20240307_143000", subject=None)
+    with pytest.raises(QueryError, match="no session '20240307_143000' of JC1") as told:
+        check_session(lab, "20240307_143000", subject="JC1")
+    assert "20240305_100000" in told.value.hint
+    with pytest.raises(QueryError) as told:
+        check_session(lab, "nope", subject=None)
+    assert told.value.hint == "`labdata sessions` lists them."
+
+
+def test_a_demo_where_no_folder_can_be_made_is_said_in_words(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LABDATA_PATH", "")
+    (tmp_path / "file").write_text("")
+    assert main(["demo", "--once", "--folder", str(tmp_path / "file" / "lab")]) == 1
+    told = capsys.readouterr().err
+    assert "Could not make a lab in" in told and "Traceback" not in told

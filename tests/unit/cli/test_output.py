@@ -62,3 +62,25 @@ def test_nothing_is_said(capsys):
     assert capsys.readouterr().out == "There are no jobs.\n"
     print_rows([], ("name",), as_json=True)
     assert json.loads(capsys.readouterr().out) == []
+
+
+def test_machines_get_bytes_and_people_binary_units(capsys):
+    rows = [{"job": 1, "raw": 80544370, "stored": 39182616}]
+    print_rows(rows, ("job", "raw", "stored"))
+    shown = capsys.readouterr().out
+    assert "76.8 MiB" in shown and "37.4 MiB" in shown
+    print_rows(rows, ("job", "raw", "stored"), as_json=True)
+    assert json.loads(capsys.readouterr().out) == rows
+
+
+@pytest.mark.parametrize(
+    ("column", "heading"),
+    [
+        ("job_endtime", "job endtime (UTC)"),
+        ("task_endtime", "task endtime (UTC)"),
+        ("session_datetime", "session datetime"),
+    ],
+)
+def test_times_of_jobs_say_their_zone(column, heading, capsys):
+    print_rows([{column: datetime(2026, 1, 31)}], [column])
+    assert capsys.readouterr().out.splitlines()[0].strip() == heading
