@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bokeh.models import LinearColorMapper
 from labdata_widgets import UnitExplorer
 from labdata_widgets.explorer import marks
 from labdata_widgets.explorer.figures import DARK
@@ -138,3 +139,24 @@ def test_axes_have_no_numbers_where_there_is_nothing_to_read(explorer, spikes, e
     explorer.set_data(spikes, events)
     assert [numbered(fig) for fig in all_of_them] == [{1.0}] * 4
     assert all(line.visible for line in figures._lines)
+
+
+def brightness(colour):
+    return sum(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_few_spikes_are_near_the_colour_of_the_page(explorer, dark):
+    explorer.bar.dark = True
+    explorer.bar.dark = dark
+    for fig in (explorer.figures.raster, explorer.figures.course):
+        (mapper,) = fig.select(LinearColorMapper)
+        few, many = mapper.palette[0], mapper.palette[-1]
+        assert (brightness(few) < brightness(many)) is dark
+
+
+def test_spikes_and_events_on_two_clocks_are_not_called_events_that_are_missing(spikes, onsets):
+    other = build_events(onsets, stream="cam", channel=1, sync={"clock": "cam"})
+    explorer = UnitExplorer(spikes, other)
+    assert "clock" in explorer.headline.note and explorer.headline.amber
+    assert explorer.figures._raster_note.text == "Not aligned to cam/1"

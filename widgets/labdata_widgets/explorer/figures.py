@@ -27,11 +27,11 @@ from bokeh.models import (
     TapTool,
     WheelZoomTool,
 )
-from bokeh.palettes import Cividis256
 from bokeh.plotting import figure
 from bokeh.transform import dodge
 
-from labdata_widgets.explorer.marks import MAX_MARKS, count_cells
+from labdata_widgets.explorer.counts import COUNTS, add_image, counted, no_image, told
+from labdata_widgets.explorer.marks import MAX_MARKS
 from labdata_widgets.explorer.model import UnitView
 from labdata_widgets.explorer.trials import AlignedUnit
 
@@ -86,7 +86,7 @@ class UnitFigures:
         aligned = view.aligned if view else None
         for fig in (self.raster, self.psth):
             _number(fig, aligned is not None)
-        _say(self._raster_note, "" if view is None or aligned else "No event to align to")
+        _say(self._raster_note, _why_not_aligned(view, event))
         notes = [
             self._show_aligned(aligned, event),
             self._show_course(view, clock, course),
@@ -105,6 +105,10 @@ class UnitFigures:
             setattr(renderer.glyph, attribute, colours["mark"])
         for line in self._lines:
             line.line_color = colours["line"]
+        palette = COUNTS["dark" if colours is DARK else "light"]
+        for fig in (self.raster, self.course):
+            for mapper in fig.select(LinearColorMapper):
+                mapper.palette = palette
 
     def resend(self) -> None:
         """Send all data once more, to a page that was not there when they changed."""
@@ -123,7 +127,7 @@ class UnitFigures:
             line_width=1.2,
         )
         self._marks.append((ticks, "line_color"))
-        self._images = [_image(fig)]
+        self._images = [add_image(fig)]
         self._lines.append(_event_line(fig))
         self._raster_note = _note(fig)
         tips = [("time", "@x{0.0000} s"), ("trial", "@trial")]
@@ -147,7 +151,7 @@ class UnitFigures:
         self._over = ColumnDataSource({"x": [], "y": []})
         dots = fig.scatter("x", "y", source=self._over, size=2.5, fill_alpha=0.55, line_color=None)
         self._marks.append((dots, "fill_color"))
-        self._images.append(_image(fig))
+        self._images.append(add_image(fig))
         self._course_note = _note(fig)
         tips = [("time", "@x{0.000} s"), ("value", "@y{0.0}")]
         fig.add_tools(HoverTool(renderers=[dots], tooltips=tips))
@@ -155,7 +159,7 @@ class UnitFigures:
     def _show_aligned(self, aligned: AlignedUnit | None, event: str) -> str:
         if aligned is None:
             self._spikes.data = {"x": [], "trial": []}
-            self._images[0].data = _no_image()
+            self._images[0].data = no_image()
             self._rate.data = {n: [] for n in _RATE}
             return ""
         _say(self._raster_note, "" if len(aligned.relative_s) else "No spikes in this window")
@@ -167,7 +171,7 @@ class UnitFigures:
         points = {"x": aligned.relative_s, "trial": aligned.trial}
         shape = (min(CELLS[0], max(aligned.n_trials, 1)), CELLS[1])
         self._images[0].data = (
-            _counted(points["x"], points["trial"], window, trials, shape) if many else _no_image()
+            counted(points["x"], points["trial"], window, trials, shape) if many else no_image()
         )
         self._spikes.data = {n: [] for n in points} if many else points
         mean, sem = aligned.mean_hz, aligned.sem_hz
@@ -184,7 +188,7 @@ class UnitFigures:
         top = float(np.nanmax(mean + error)) if np.isfinite(mean).any() else 0.0
         _span(self.psth.y_range, 0.0, 1.08 * top if top > 0 else 1.0)
         _name(self.psth.xaxis[0], f"Time from {event} (s)")
-        return _told("raster", len(aligned.relative_s), shape) if many else ""
+        return told("raster", len(aligned.relative_s), shape) if many else ""
 
     def _show_course(self, view: UnitView | None, clock: str, course: str) -> str:
         _name(self.course.xaxis[0], f"Time on {clock} (s)" if clock else "Time (s)")
@@ -196,7 +200,7 @@ class UnitFigures:
         if view is None or values is None or not len(values):
             _number(self.course, False)
             self._over.data = {"x": [], "y": []}
-            self._images[1].data = _no_image()
+            self._images[1].data = no_image()
             _say(
                 self._course_note,
                 f"labdata.spikes(key, with_=['{course}']) shows it" if view else "",
@@ -209,11 +213,9 @@ class UnitFigures:
         _span(self.course.y_range, *spans[1])
         many = len(values) > MAX_MARKS
         shape = (CELLS[0] // 2, CELLS[1])
-        self._images[1].data = (
-            _counted(view.time_s, values, *spans, shape) if many else _no_image()
-        )
+        self._images[1].data = counted(view.time_s, values, *spans, shape) if many else no_image()
         self._over.data = {"x": [], "y": []} if many else {"x": view.time_s, "y": values}
-        return _told(course, len(values), shape) if many else ""
+        return told(course, len(values), shape) if many else ""
 
 
 class ProbeMap:
@@ -390,38 +392,6 @@ def _note(fig: Any) -> Any:
     return note
 
 
-def _image(fig: Any) -> ColumnDataSource:
-    source = ColumnDataSource(_no_image())
-    mapper = LinearColorMapper(palette=Cividis256, nan_color="rgba(0, 0, 0, 0)", low=0)
-    fig.image("image", "x", "y", "dw", "dh", source=source, color_mapper=mapper)
-    return source
-
-
-def _no_image() -> dict[str, list[Any]]:
-    return {n: [] for n in ("image", "x", "y", "dw", "dh")}
-
-
-def _counted(
-    x: Any,
-    y: Any,
-    x_range: tuple[float, float],
-    y_range: tuple[float, float],
-    shape: tuple[int, int],
-) -> dict[str, list[Any]]:
-    counts = count_cells(x, y, x_range=x_range, y_range=y_range, shape=shape)
-    return {
-        "image": [counts],
-        "x": [x_range[0]],
-        "y": [y_range[0]],
-        "dw": [x_range[1] - x_range[0]],
-        "dh": [y_range[1] - y_range[0]],
-    }
-
-
-def _told(what: str, n: int, shape: tuple[int, int]) -> str:
-    return f"{n:,} spikes in the {what} plot are shown as counts in {shape[1]} × {shape[0]} cells."
-
-
 def _extent(values: Any, margin: float, least: float = 1e-9) -> tuple[float, float]:
     """Return the range of values with a margin (a share of it), and of a least width."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -440,6 +410,12 @@ def _span(span: Any, start: float, stop: float) -> None:
 def _say(note: Any, text: str) -> None:
     if note.text != text:
         note.text = text
+
+
+def _why_not_aligned(view: UnitView | None, event: str) -> str:
+    if view is None or view.aligned is not None:
+        return ""
+    return f"Not aligned to {event}" if event else "No event to align to"
 
 
 def _number(fig: Any, shown: bool) -> None:
