@@ -81,6 +81,13 @@ def spikes(
         for is not stored for every spike.
     ClockError
         If the pulses cannot be matched within the tolerance.
+
+    Examples
+    --------
+    >>> key = {"subject_name": "JC1", "session_name": "20240305_100000"}
+    >>> spikes = labdata.spikes(key)  # doctest: +SKIP
+    >>> spikes.attrs["clock"], spikes.attrs["synced"]  # doctest: +SKIP
+    ('nidq', 1)
     """
     from .objects import build_spikes
     from .schema.spike_times import probe_stream
@@ -144,6 +151,12 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
     QueryError
         If the key selects no dataset or several, or no stream is synchronised to another and
         ``stream`` does not choose one.
+
+    Examples
+    --------
+    >>> key = {"subject_name": "JC1", "session_name": "20240305_100000"}
+    >>> events = labdata.events(key)  # doctest: +SKIP
+    >>> stimuli = labdata.onsets_of(events, 1, stream="nidq")  # doctest: +SKIP
     """
     from .objects import concat_events, warn_user
     from .schema.synced_events import streams_on_clocks

@@ -60,6 +60,12 @@ def align_spikes(
     ------
     ObjectError
         If the clocks differ, the window is empty, or a time is infinite.
+
+    Examples
+    --------
+    >>> aligned = labdata.align_spikes(spikes, stimuli, window_s=(-0.2, 0.6))
+    >>> aligned.sizes["trial"] == stimuli.size
+    True
     """
     require_kind(spikes, "spikes")
     times, coords, event_attrs = _trials(event_times)
@@ -126,6 +132,12 @@ def count_spikes(
     ------
     ObjectError
         If bins do not fill the window, or as :func:`align_spikes`.
+
+    Examples
+    --------
+    >>> psth = labdata.count_spikes(spikes, stimuli, bin_s=0.02, window_s=(-0.2, 0.6))
+    >>> psth["rate"].dims, psth.sizes["time"]
+    (('unit', 'trial', 'time'), 40)
     """
     if event_times is not None:
         spikes = align_spikes(

@@ -196,6 +196,11 @@ def onsets_of(ds: xr.Dataset, channel: str | int, *, stream: str | None = None) 
     ------
     ObjectError
         If there is no such channel, or several streams have it.
+
+    Examples
+    --------
+    >>> labdata.onsets_of(events, 1, stream="nidq").attrs["units"]
+    's'
     """
     require_kind(ds, "events")
     chosen = ds["channel"].values == str(channel)

@@ -46,6 +46,12 @@ def save(ds: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
     ------
     ObjectError
         If the dataset breaks the data model, the suffix is unknown, or the path exists.
+
+    Examples
+    --------
+    >>> path = labdata.save(spikes, folder / "spikes.nc")
+    >>> labdata.load(path).identical(spikes)
+    True
     """
     path = Path(path)
     form = _form(path)
@@ -91,6 +97,10 @@ def load(path: str | Path) -> xr.Dataset:
     ------
     ObjectError
         If there is nothing there, the suffix is unknown, or it breaks the data model.
+
+    Examples
+    --------
+    >>> labdata.load("spikes.nc")  # doctest: +SKIP
     """
     path = Path(path)
     form = _form(path)

@@ -36,6 +36,12 @@ def plot_raster(
     ------
     MissingPackageError
         If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> aligned = labdata.align_spikes(spikes, stimuli)
+    >>> from labdata.objects import aligned_lists
+    >>> labdata.plot_raster(aligned_lists(aligned, 3))  # doctest: +SKIP
     """
     if ax is None:
         try:

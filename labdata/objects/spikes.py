@@ -135,6 +135,11 @@ def spikes_of(ds: xr.Dataset, unit: int) -> NDArray[np.float64]:
     ------
     ObjectError
         If the unit is not in the dataset.
+
+    Examples
+    --------
+    >>> labdata.spikes_of(spikes, 8)
+    array([1.5, 2.5, 3.5])
     """
     require_kind(ds, "spikes")
     found = np.flatnonzero(unit_labels(ds) == unit)
@@ -160,6 +165,11 @@ def iter_units(ds: xr.Dataset) -> Iterator[tuple[int, NDArray[np.float64]]]:
     unit : int
     times_s : ndarray of float64, shape (n_spikes_of_unit,)
         Seconds, ascending; a view where the dataset is sorted.
+
+    Examples
+    --------
+    >>> {unit: len(times_s) for unit, times_s in labdata.iter_units(spikes)}
+    {3: 2, 8: 3}
     """
     require_kind(ds, "spikes")
     groups = group(ds)
@@ -186,6 +196,13 @@ def select_units(ds: xr.Dataset, where: str | ArrayLike | xr.DataArray) -> xr.Da
     ------
     ObjectError
         If the expression names no coordinate, the mask has another length, or a label is unknown.
+
+    Examples
+    --------
+    >>> labdata.select_units(spikes, "depth > 300").unit.values.tolist()
+    [8]
+    >>> labdata.select_units(spikes, [3]).unit.values.tolist()
+    [3]
     """
     require_kind(ds, "spikes")
     labels = unit_labels(ds)
@@ -254,6 +271,12 @@ def restrict_time(ds: xr.Dataset, t_start_s: float, t_stop_s: float) -> xr.Datas
     ------
     ObjectError
         If the window is empty or backwards.
+
+    Examples
+    --------
+    >>> early = labdata.restrict_time(spikes, 0.0, 10.0)
+    >>> bool((early["spike_time"] < 10.0).all())
+    True
     """
     require_kind(ds, "spikes", "events")
     if not t_start_s < t_stop_s:
@@ -294,6 +317,12 @@ def concat_spikes(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     ------
     ObjectError
         If there is none, or their clocks differ.
+
+    Examples
+    --------
+    >>> both = labdata.concat_spikes([spikes, spikes])
+    >>> both.unit.values.tolist(), both.stream_unit.values.tolist()
+    ([0, 1, 2, 3], [3, 8, 3, 8])
     """
     if not datasets:
         raise ObjectError("There is no dataset to join.", hint="Pass at least one.")

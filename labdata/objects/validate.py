@@ -75,6 +75,14 @@ def validate(ds: xr.Dataset, *, full: bool = True) -> None:
     ------
     ObjectError
         With all the faults.
+
+    Examples
+    --------
+    >>> labdata.validate(spikes)
+    >>> labdata.validate(spikes.drop_vars("spike_unit"))
+    Traceback (most recent call last):
+        ...
+    labdata.errors.ObjectError: ...
     """
     faults = find_faults(ds, full=full)
     if faults:

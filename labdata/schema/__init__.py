@@ -92,6 +92,11 @@ def load_project_schema(project: str) -> Lab:
     project : str
         Name of the project. On the embedded database an unknown project is made when its tables
         are first used; on a server that is an error.
+
+    Examples
+    --------
+    >>> lab = labdata.load_project_schema("vision")  # doctest: +SKIP
+    >>> lab.Session & 'subject_name = "JC1"'  # doctest: +SKIP
     """
     if project not in _labs:
         _labs[project] = make_lab(project)
