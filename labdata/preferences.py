@@ -101,6 +101,12 @@ class StoragePreferences(_Model):
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
 
+    def unused_fields(self) -> set[str]:
+        """Return the settings that this store's protocol has no use for."""
+        if self.protocol == "s3":
+            return {"path"}
+        return {"endpoint", "bucket", "access_key", "secret_key"}
+
 
 class Preferences(_Model):
     """All preferences of a user, validated; see the user guide for their meaning.
@@ -152,8 +158,15 @@ class Preferences(_Model):
 
     def items(self) -> Iterator[tuple[str, object, str]]:
         """Yield ``(dotted key, value, origin)`` of every preference; secrets stay masked."""
+        unused = {
+            f"storage.{name}.{field}"
+            for name, store in self.storage.items()
+            for field in store.unused_fields()
+        }
         for key, value in _flatten(_masked(self.model_dump())).items():
-            yield key, value, self._origins.get(key, "default")
+            origin = self._origins.get(key, "default")
+            if key not in unused or origin != "default":
+                yield key, value, origin
 
     def __repr_args__(self) -> Iterator[tuple[str, object]]:
         yield from _masked(dict(super().__repr_args__())).items()

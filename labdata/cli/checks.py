@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from ..errors import LabdataError
 from ..preferences import Preferences, absolute_folder
@@ -45,17 +46,19 @@ class Check:
     hint: str = ""
 
 
-def check_all(preferences: Preferences) -> list[Check]:
+def check_all(preferences: Preferences, open_lab: Callable[[], Any]) -> list[Check]:
     """Try everything that the preferences name.
 
     Parameters
     ----------
     preferences : Preferences
         The user's.
+    open_lab : callable
+        Returns the tables of the project to check.
     """
     return [
         _check_file(preferences),
-        _check_database(preferences),
+        _check_database(preferences, open_lab),
         *_check_stores(preferences),
         *_check_folders(preferences),
         *_check_packages(),
@@ -77,16 +80,15 @@ def _check_file(preferences: Preferences) -> Check:
     return Check("preferences", "ok", "readable by you only")
 
 
-def _check_database(preferences: Preferences) -> Check:
+def _check_database(preferences: Preferences, open_lab: Callable[[], Any]) -> Check:
     from ..database.connection import connect
 
     began = time.monotonic()
     try:
         connection = connect()
         server = str(connection.query("SELECT @@version").fetchone()[0])
-        from ..schema import default_lab
-
-        n_subjects = len(default_lab.Subject())
+        lab = open_lab()
+        n_subjects = len(lab.Subject())
     except LabdataError as error:
         return Check("database", "failed", error.message, error.hint or "")
     except connection_errors() as error:
@@ -99,7 +101,7 @@ def _check_database(preferences: Preferences) -> Check:
     took_ms = (time.monotonic() - began) * 1e3
     where = f"embedded in {connection.embedded.folder}" if connection.embedded else ""
     where = where or f"{preferences.database.user}@{preferences.database.host}"
-    project = preferences.database.project or "no project"
+    project = f"project {lab.project}" if lab.project else "no project"
     return Check(
         "database", "ok", f"{where}; {server}; {project}; {n_subjects} subjects; {took_ms:.0f} ms"
     )

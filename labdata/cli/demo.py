@@ -16,6 +16,8 @@ import argparse
 
 from .serve import port_number
 
+#: The demo's lab is one of its own, with one project.
+HAS_PROJECTS = False
 DEFAULT_FOLDER = "~/labdata-demo"
 #: Shorter ones have too few spikes to sort; a longer one is no demo, and fills the disk.
 SHORTEST_S, LONGEST_S = 20.0, 3600.0

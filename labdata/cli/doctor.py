@@ -6,6 +6,7 @@ code is 0 if all that is needed works.
 
 Examples:
   labdata doctor
+  labdata doctor -p vision           the database of another project
   labdata doctor --json
 """
 
@@ -26,13 +27,14 @@ def run(options: argparse.Namespace) -> int:
     from ..preferences import load_preferences
     from . import write
     from .checks import check_all
+    from .selection import chosen_lab
 
     preferences = load_preferences()
     settings = [
         {"setting": key, "value": _shown(value), "origin": origin}
         for key, value, origin in preferences.items()
     ]
-    checks = check_all(preferences)
+    checks = check_all(preferences, lambda: chosen_lab(options))
     failed = [check for check in checks if check.state == "failed"]
     if options.json:
         content = {

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("analysis", nargs="?", help="name of the analysis: spikeinterface")
     add_selection(parser)
+    parser.add_argument("--all", action="store_true", help="every dataset of the project")
     parser.add_argument("-t", "--target", default="local", choices=["local"], help="where to run")
     parser.add_argument("--queue", action="store_true", help="list the tasks")
     parser.add_argument(
@@ -71,6 +72,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.analysis is None:
         raise UsageError(f"Which analysis? There are: {', '.join(analysis_names())}.")
+    chosen = options.subject or options.session or options.dataset
+    if not chosen and not options.all:
+        raise UsageError("Which sessions? Choose with -a SUBJECT -s SESSION, or take --all.")
+    if chosen and options.all:
+        raise UsageError("--all takes every dataset, and -a, -s or -d choose: give one of them.")
     check_subjects(lab, options.subject)
     analysis = find_analysis(options.analysis)
     numbers = []

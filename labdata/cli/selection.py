@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 from typing import Any
 
 from ..errors import QueryError
@@ -32,10 +33,27 @@ def chosen_lab(options: argparse.Namespace) -> Any:
     ----------
     options : argparse.Namespace
         Parsed options.
+
+    Raises
+    ------
+    QueryError
+        If there is no such project, with the nearest name.
     """
     from ..schema import default_lab, load_project_schema
 
-    return load_project_schema(options.project) if options.project else default_lab
+    if not options.project:
+        return default_lab
+    known = [str(name) for name in default_lab.Project.fetch("project_name")]
+    if options.project not in known:
+        near = difflib.get_close_matches(options.project, known, n=1)
+        raise QueryError(
+            f"There is no project {options.project!r}.",
+            hint=f"Did you mean {near[0]!r}?"
+            if near
+            else f"There are: {', '.join(known) or 'none'}. labdata.load_project_schema() in "
+            "Python makes one on a database of your own.",
+        )
+    return load_project_schema(options.project)
 
 
 def chosen_keys(options: argparse.Namespace) -> list[dict[str, str]]:
@@ -72,8 +90,6 @@ def check_subjects(lab: Any, subjects: list[str] | None) -> None:
     QueryError
         With the nearest name.
     """
-    import difflib
-
     if not subjects:
         return
     known = [str(name) for name in lab.Subject.fetch("subject_name")]
@@ -103,8 +119,6 @@ def check_session(lab: Any, session: str, *, subject: str | None) -> None:
     QueryError
         With the nearest name.
     """
-    import difflib
-
     sessions = lab.Session & ({"subject_name": subject} if subject else {})
     known = [str(name) for name in sessions.fetch("session_name")]
     if session in known:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+_MOST_UPLOADS = 5
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the sessions."""
+    from . import write
     from .output import print_rows, show_size
     from .selection import check_subjects, chosen_lab
 
@@ -33,10 +36,31 @@ def run(options: argparse.Namespace) -> None:
     print_rows(rows, columns, as_json=options.json, empty="There are no sessions.")
     if options.include_size and not options.json and rows:
         total = sum(int(row["size"]) for row in rows)
-        from . import write
-
         noun = "dataset" if len(rows) == 1 else "datasets"
         write(f"{len(rows)} {noun}, {show_size(total)}")
+    if not options.json:
+        for line in _describe_uploads(lab, options.subject):
+            write(line)
+
+
+def _describe_uploads(lab: Any, subjects: list[str] | None) -> list[str]:
+    """Say which uploads of these subjects have not ended well: their datasets are not listed."""
+    states = {"WAITING": "waits", "ON SERVER": "waits", "WORKING": "runs", "FAILED": "failed"}
+    jobs = (
+        lab.UploadJob
+        & [{"job_status": state} for state in states]
+        & ([{"subject_name": name} for name in subjects] if subjects else "1")
+        & {"project_name": lab.project}
+    ).fetch("job_id", "job_status", "subject_name", "session_name", "dataset_name", as_dict=True)
+    lines = []
+    for job in jobs[:_MOST_UPLOADS]:
+        dataset = "/".join(job[k] or "?" for k in ("subject_name", "session_name", "dataset_name"))
+        lines.append(f"Upload {job['job_id']} of {dataset} {states[job['job_status']]}.")
+    if len(jobs) > _MOST_UPLOADS:
+        lines.append(f"And {len(jobs) - _MOST_UPLOADS} more.")
+    if jobs:
+        lines.append("`labdata upload --queue` says more.")
+    return lines
 
 
 def find_sessions(

@@ -134,9 +134,9 @@ def claim_row(
             if claim:
                 claim.finish("FAILED", f"{type(error).__name__}: {error}")
             raise
-        except BaseException as error:
+        except BaseException:
             if claim:
-                claim.finish("WAITING", f"interrupted ({type(error).__name__})")
+                claim.finish("WAITING", "interrupted; it waits to be taken again")
             raise
 
 

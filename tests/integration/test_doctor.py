@@ -66,6 +66,33 @@ def test_all_is_well(lab_folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert checks["store data"]["message"].endswith("write, read, keep, list, delete")
 
 
+def test_settings_that_a_store_does_not_use_are_not_listed(
+    lab_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, settings, _ = examine(capsys)
+    assert {key.rpartition(".")[2] for key in settings if key.startswith("storage.data.")} == {
+        *("protocol", "path", "folder")
+    }
+    path = lab_folder / "labdata" / "user_preferences.json"
+    storage = json.loads(path.read_text())["storage"]
+    storage["data"]["bucket"] = "mistaken"
+    change(lab_folder, storage=storage)
+    assert examine(capsys)[1]["storage.data.bucket"]["origin"] == "file"
+
+
+def test_the_database_of_another_project(
+    lab_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from labdata.schema import load_project_schema
+
+    load_project_schema("vision").Subject()
+    capsys.readouterr()
+    assert main(["doctor", "-p", "vision"]) == 0
+    assert "project vision" in capsys.readouterr().out
+    assert main(["doctor", "-p", "visoin"]) == 1
+    assert "Did you mean 'vision'?" in capsys.readouterr().out
+
+
 def test_origin_of_a_variable(
     lab_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,26 +9,18 @@ at all.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
-import io
 import json
-import logging
-import os
 import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ...database.claims import utc_now
-from ...errors import MissingPackageError, TaskError
+from ...errors import TaskError
 from ..analysis import Analysis, TaskContext, package_versions
-from .sorted_units import SortedProbe, extract_units, insert_sorting, quiet_third_party
-
-logger = logging.getLogger(__name__)
-
-DEFAULT_SORTER = "spykingcircus2"
+from .sorted_units import SortedProbe, extract_units, insert_sorting
+from .sorter import DEFAULT_SORTER, complete_parameters, count_jobs, sort_recording
 
 
 class SpikeInterfaceAnalysis(Analysis):
@@ -62,12 +54,9 @@ class SpikeInterfaceAnalysis(Analysis):
     def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Complete the sorter's parameters by its defaults, and refuse unknown ones."""
         sorter = parameters.get("sorter") or DEFAULT_SORTER
-        defaults = _sorter_defaults(sorter)
-        given = _given_parameters(parameters)
-        _refuse_unknown(sorter, given, defaults)
         return {
             "sorter": sorter,
-            "sorter_parameters": _merge(defaults, given),
+            "sorter_parameters": complete_parameters(sorter, parameters),
             "probe": parameters.get("probe"),
             "n_jobs": parameters.get("n_jobs"),
         }
@@ -108,11 +97,14 @@ class SpikeInterfaceAnalysis(Analysis):
         )
         folder = context.scratch / f"imec{key['probe_num']}"
         try:
-            sorting = _run_sorter(recording, folder, context.parameters)
+            n_jobs = count_jobs(context.parameters)
+            sorting = sort_recording(
+                recording, folder, sorter, context.parameters["sorter_parameters"], n_jobs
+            )
             context.report(
                 f"imec{key['probe_num']}: {len(sorting.unit_ids)} units; waveforms and metrics"
             )
-            probe = extract_units(recording, sorting, channels, _n_jobs(context.parameters))
+            probe = extract_units(recording, sorting, channels, n_jobs)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         insert_sorting(
@@ -199,130 +191,3 @@ def find_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> 
         except dj.errors.DuplicateError:
             continue  # another worker took the number, or made the same set
     raise TaskError("No number could be found for a parameter set.", hint="Try again.")
-
-
-def _sorter_defaults(sorter: str) -> dict[str, Any]:
-    try:
-        import spikeinterface.sorters as ss
-    except ImportError:
-        raise MissingPackageError("spikeinterface", "sorting") from None
-    installed = ss.installed_sorters()
-    if sorter not in installed:
-        raise TaskError(
-            f"The sorter {sorter!r} is not installed.", hint=f"Installed: {', '.join(installed)}."
-        )
-    defaults: dict[str, Any] = json.loads(json.dumps(ss.get_default_sorter_params(sorter)))
-    for job in (
-        "job_kwargs",
-        "n_jobs",
-        "chunk_duration",
-        "progress_bar",
-        "pool_engine",
-        "max_threads_per_worker",
-    ):
-        defaults.pop(job, None)
-    return defaults
-
-
-def _given_json(text: str | None) -> dict[str, Any]:
-    """Return the parameters of ``--params``: JSON, or the path of a file that holds it."""
-    if not text:
-        return {}
-    if not text.lstrip().startswith("{"):
-        path = Path(text).expanduser()
-        if not path.is_file():
-            raise TaskError(f"--params {text!r} is neither a JSON object nor a file.")
-        text = path.read_text()
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise TaskError(f"--params is not valid JSON: {error}.") from None
-    if not isinstance(given, dict):
-        raise TaskError(
-            f"--params holds a {type(given).__name__}, not parameters by their names.",
-            hint='Write a JSON object: {"NAME": VALUE}.',
-        )
-    return given
-
-
-def _given_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    given = _given_json(parameters.get("params"))
-    for one in parameters.get("param") or []:
-        name, equal, value = one.partition("=")
-        if not equal:
-            raise TaskError(f"--param {one!r} has no value.", hint="Write NAME=VALUE.")
-        try:
-            parsed = json.loads(value)
-        except json.JSONDecodeError:
-            parsed = value
-        inner = given
-        *parents, last = name.split(".")
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise TaskError(
-                    f"--param {one!r} sets a part of {parent!r}, which --params set to {inner!r}.",
-                    hint="Give one of the two.",
-                )
-        inner[last] = parsed
-    return given
-
-
-def _refuse_unknown(
-    sorter: str, given: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = ""
-) -> None:
-    import difflib
-
-    for name, value in given.items():
-        if name not in defaults:
-            near = difflib.get_close_matches(name, defaults, n=1)
-            raise TaskError(
-                f"{sorter} has no parameter {prefix + name!r}.",
-                hint=f"Did you mean {prefix + near[0]!r}?"
-                if near
-                else f"It has: {', '.join(defaults)}.",
-            )
-        if isinstance(value, Mapping) and isinstance(defaults[name], Mapping) and defaults[name]:
-            _refuse_unknown(sorter, value, defaults[name], f"{prefix}{name}.")
-
-
-def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(defaults)
-    for name, value in given.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merge(merged[name], value) if nested else value
-    return merged
-
-
-def _n_jobs(parameters: Mapping[str, Any]) -> int:
-    return parameters.get("n_jobs") or os.cpu_count() or 1
-
-
-def _run_sorter(recording: Any, folder: Path, parameters: Mapping[str, Any]) -> Any:
-    import spikeinterface as si
-    from spikeinterface.sorters import run_sorter
-    from spikeinterface.sorters.utils import SpikeSortingError
-
-    jobs = {"n_jobs": _n_jobs(parameters), "chunk_duration": "1s", "progress_bar": False}
-    si.set_global_job_kwargs(**jobs)
-    said = io.StringIO()
-    try:
-        with quiet_third_party(), contextlib.redirect_stdout(said):
-            return run_sorter(
-                parameters["sorter"],
-                recording,
-                folder=folder,
-                verbose=False,
-                raise_error=True,
-                with_output=True,
-                **parameters["sorter_parameters"],
-            )
-    except SpikeSortingError as error:
-        cause = error.__cause__ or error.__context__ or error
-        last = [line for line in str(cause).splitlines() if line.strip()][-1:]
-        raise TaskError(
-            f"{parameters['sorter']} failed: {' '.join(last)}",
-            hint="Is the recording long enough, and does it hold spikes?",
-        ) from error
-    finally:
-        logger.debug("%s said: %s", parameters["sorter"], said.getvalue())

@@ -187,6 +187,34 @@ def test_a_project_has_its_own_subjects_jobs_and_sessions(lab_rig, typed, told):
     assert [r["subject_name"] for r in told("sessions", "-p", "P")] == ["PX1"]
 
 
+def test_a_project_that_does_not_exist_is_not_made(lab_rig, typed):
+    lab_rig.project("vision").Subject()
+    schemas = lab_rig.lab.connection.query("SHOW DATABASES").fetchall()
+    for line in (["subjects"], ["sessions", "-a", "JC1"], ["upload"], ["run", "--queue"]):
+        said = typed(*line, "-p", "visoin", code=1).err
+        assert "no project 'visoin'" in said
+        assert "Did you mean 'vision'?" in said
+    assert lab_rig.lab.connection.query("SHOW DATABASES").fetchall() == schemas
+
+
+def test_sessions_name_the_uploads_that_they_do_not_show_yet(lab_rig, typed, told):
+    job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
+    other = lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", FILES))
+    said = typed("sessions", "-a", "JC1").out
+    assert f"Upload {job_id} of JC1/{SESSION}/task waits." in said
+    assert f"Upload {other} " not in said
+    assert f"Upload {other} of JC2/20240306_100000/task waits." in typed("sessions").out
+    assert told("sessions", "-a", "JC1") == []
+    lab_rig.upload(job_id)
+    assert "Upload" not in typed("sessions", "-a", "JC1").out
+
+
+def test_run_works_on_everything_only_when_told_to(lab_rig, typed):
+    assert "-a SUBJECT" in typed("run", "spikeinterface", code=2).err
+    assert "one of them" in typed("run", "spikeinterface", "--all", "-a", "JC1", code=2).err
+    assert "No dataset" in typed("run", "spikeinterface", "--all", code=1).err
+
+
 def test_a_database_that_is_down_is_one_error(lab_rig, typed, monkeypatch):
     from labdata.database.connection import reset_connection
 

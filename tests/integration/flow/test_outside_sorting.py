@@ -20,10 +20,12 @@ SHARED = Path(__file__).parents[3].parent / "shared"
 GENERATOR = SHARED / "tools" / "make_spikeglx.py"
 NP2 = SHARED / "data" / "spikeglx_meta" / "probeinterface" / "NP2_4_shanks.imec0.ap.meta"
 KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
+# The seed decides where the units lie; with 3, for one, two of equal height are 17 um apart and
+# fire together, which no sorter can be blamed for taking as one.
 RUNS = {
     "NP1.0 with LF": [],
     "NP2.0 four shanks": ["--template", str(NP2)],
-    "dropped sync pulses": ["--template", str(NP2), "--drop-sync-pulses", "2", "--seed", "3"],
+    "dropped sync pulses": ["--template", str(NP2), "--drop-sync-pulses", "2", "--seed", "5"],
 }
 N_UNITS = 8
 

@@ -85,6 +85,16 @@ def test_nine_of_ten_planted_units_are_found(sorted_lab):
     assert np.count_nonzero(accuracy > 0.8) >= 9, np.sort(accuracy)
 
 
+def test_sorted_again_the_spikes_are_the_same(sorted_lab):
+    """However many processes it takes."""
+    lab, _ = sorted_lab
+    units = lab.SpikeSorting.Unit.fetch("spike_times", order_by="unit_id")
+    (lab.SpikeSorting & KEY).delete(prompt=False)
+    assert main(["run", "spikeinterface", *SELECT, "--n-jobs", "2"]) == 0
+    again = lab.SpikeSorting.Unit.fetch("spike_times", order_by="unit_id")
+    assert [u.tolist() for u in again] == [u.tolist() for u in units]
+
+
 def test_units_lie_where_they_were_planted(sorted_lab):
     lab, run = sorted_lab
     probe = run.probes[0]
@@ -336,7 +346,7 @@ def test_interrupted_a_task_waits(short, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sorting_module, "_run_sorter", interrupt)
+    monkeypatch.setattr(sorting_module, "sort_recording", interrupt)
     assert main(["task", str(number)]) == 130
     task = short.lab.ComputeTask.fetch1()
     assert (task["task_status"], task["task_waiting"]) == ("WAITING", 1)
