@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, datetime
@@ -19,10 +19,21 @@ in_notebook: ContextVar[bool] = ContextVar("in_notebook", default=False)
 #: Columns of bytes; people read them in binary units, machines as whole numbers.
 _BYTES = frozenset({"size", "size_bytes", "raw", "stored"})
 
+#: Characters a line where there is no terminal.
+_WIDTH_OF_FILES = 160
+
+_HEADINGS = {
+    "id": "job",
+    "starttime": "started (UTC)",
+    "endtime": "ended (UTC)",
+    "dataset_type": "type",
+    "session_datetime": "start of session",
+}
+
 
 def print_rows(
     rows: Iterable[dict[str, Any]],
-    columns: Sequence[str],
+    columns: Sequence[str] | Mapping[str, str],
     *,
     as_json: bool = False,
     empty: str = "Nothing.",
@@ -33,14 +44,16 @@ def print_rows(
     ----------
     rows : iterable of dict
         What to print.
-    columns : sequence of str
-        Keys to show, in order; the table's headings.
+    columns : sequence or mapping of str
+        Keys to show, in order; a mapping gives their headings.
     as_json : bool, optional
         Print a JSON array instead.
     empty : str, optional
         What to say when there are no rows.
     """
     rows = list(rows)
+    if not isinstance(columns, Mapping):
+        columns = {column: show_heading(column) for column in columns}
     if as_json:
         write(json.dumps(rows, indent=2, default=_plain))
         return
@@ -50,25 +63,21 @@ def print_rows(
     if in_notebook.get():
         _display_rows(rows, columns)
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from .text_table import format_table
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        numeric = all(isinstance(r.get(column), int | float | None) for r in rows)
-        table.add_column(
-            show_heading(column), justify="right" if numeric else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(show(row.get(column), column) for column in columns))
-    console().print(table)
+    text = format_table(
+        list(columns.values()),
+        [[show(row.get(column), column) for column in columns] for row in rows],
+        right=[all(isinstance(r.get(c), int | float | None) for r in rows) for c in columns],
+        width=_terminal_width(),
+    )
+    write(text)
 
 
-def console() -> Any:
-    """Return a rich console on standard output, wide enough for a table when it is no terminal."""
-    from rich.console import Console
+def _terminal_width() -> int:
+    import shutil
 
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160, highlight=False)
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH_OF_FILES
 
 
 def show(value: Any, column: str = "") -> str:
@@ -93,15 +102,20 @@ def show(value: Any, column: str = "") -> str:
 
 
 def show_heading(column: str) -> str:
-    """Return a column's heading; the times of jobs and tasks say that they are UTC.
+    """Return a column's heading: short, and the times of jobs and tasks say that they are UTC.
 
     Parameters
     ----------
     column : str
         Key of the column.
+
+    Examples
+    --------
+    >>> [show_heading(name) for name in ("subject_name", "job_status", "task_endtime", "job_id")]
+    ['subject', 'status', 'ended (UTC)', 'job']
     """
-    zone = " (UTC)" if column.endswith(("_starttime", "_endtime")) else ""
-    return column.replace("_", " ") + zone
+    short = column.removesuffix("_name").removeprefix("job_").removeprefix("task_")
+    return _HEADINGS.get(short, short.replace("_", " "))
 
 
 def show_size(n_bytes: int) -> str:
@@ -209,7 +223,7 @@ def show_steps(title: str) -> Iterator[Callable[[str], None]]:
         yield step
 
 
-def _display_rows(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
+def _display_rows(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> None:
     from IPython.display import HTML, display
 
     from ..markup import card, rows_table
@@ -223,8 +237,7 @@ def _display_rows(rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
         ]
         for r in rows
     ]
-    headings = [show_heading(column) for column in columns]
-    display(HTML(card(rows_table("", headings, shown))))
+    display(HTML(card(rows_table("", list(columns.values()), shown))))
 
 
 def _plain(value: Any) -> Any:

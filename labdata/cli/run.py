@@ -90,7 +90,14 @@ def run(options: argparse.Namespace) -> int:
     return run_tasks(lab, numbers, as_json=options.json)
 
 
-_QUEUE = (
-    *("job_id", "task_name", "task_status", "subject_name", "session_name", "dataset_name"),
-    *("task_host", "task_endtime", "task_log"),
-)
+_QUEUE = {
+    "job_id": "task",
+    "task_name": "analysis",
+    "task_status": "status",
+    "subject_name": "subject",
+    "session_name": "session",
+    "dataset_name": "dataset",
+    "task_host": "host",
+    "task_endtime": "ended (UTC)",
+    "task_log": "log",
+}

@@ -30,9 +30,9 @@ def run(options: argparse.Namespace) -> None:
     rows = find_sessions(lab, options.subject, with_size=options.include_size)
     if not rows:
         check_subjects(lab, options.subject)
-    columns = ["subject_name", "session_name", "session_datetime", "dataset_name", "dataset_type"]
-    columns += ["probes", "sorted"]
+    columns = ["subject_name", "session_name", "dataset_name", "dataset_type", "probes", "sorted"]
     columns += ["files", "size"] if options.include_size else []
+    columns.append("session_datetime")
     print_rows(rows, columns, as_json=options.json, empty="There are no sessions.")
     if options.include_size and not options.json and rows:
         total = sum(int(row["size"]) for row in rows)

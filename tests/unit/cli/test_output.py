@@ -76,9 +76,9 @@ def test_machines_get_bytes_and_people_binary_units(capsys):
 @pytest.mark.parametrize(
     ("column", "heading"),
     [
-        ("job_endtime", "job endtime (UTC)"),
-        ("task_endtime", "task endtime (UTC)"),
-        ("session_datetime", "session datetime"),
+        ("job_endtime", "ended (UTC)"),
+        ("task_starttime", "started (UTC)"),
+        ("session_datetime", "start of session"),
     ],
 )
 def test_times_of_jobs_say_their_zone(column, heading, capsys):
