@@ -43,14 +43,17 @@ def chromium():
 
 @pytest.fixture
 def page(chromium):
-    """A page without network beyond this computer, that fails on an error of ours."""
+    """A page that fails on an error of ours, and on asking for anything beyond this computer."""
     context = chromium.new_context(
         viewport={"width": 1280, "height": 800}, accept_downloads=True, color_scheme="light"
     )
-    context.route(
-        lambda url: "//127.0.0.1" not in url and url.startswith("http"),
-        lambda route: route.abort(),
-    )
+    outside = []
+
+    def refuse(route):
+        outside.append(route.request.url)
+        route.abort()
+
+    context.route(lambda url: "//127.0.0.1" not in url and url.startswith("http"), refuse)
     page = context.new_page()
     page.set_default_timeout(60_000)
     errors = []
@@ -58,6 +61,7 @@ def page(chromium):
     yield page
     context.close()
     assert errors == []
+    assert outside == []
 
 
 #: Unit 3 fires 100 ms after each of 40 events and nowhere else, unit 8 at 1 Hz, unit 5 never.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from urllib.parse import urlencode
 from labdata.errors import LabdataError, MissingPackageError
 
 _DASHBOARDS = Path(__file__).parent / "dashboard"
+_TEMPLATE = "labdata"
 _POLL_S = 0.2
 #: Voilà's configuration in Python: end when the pipe from the starter closes.
 _FOLLOW = """\
@@ -277,7 +279,11 @@ def voila_settings(token: str) -> dict[str, Any]:
     """
     return {
         "Voila": {"token": token},
-        "VoilaConfiguration": {"strip_sources": True, "show_tracebacks": False},
+        "VoilaConfiguration": {
+            "strip_sources": True,
+            "show_tracebacks": False,
+            "template": _TEMPLATE,
+        },
         "MappingKernelManager": {
             "cull_interval": 60,
             "cull_idle_timeout": _IDLE_S,
@@ -287,13 +293,14 @@ def voila_settings(token: str) -> dict[str, Any]:
 
 
 def kernel_environment(folder: Path) -> dict[str, str]:
-    """Return the environment in which the kernel ``python3`` is this interpreter.
+    """Return the environment with our page template, in which ``python3`` is this interpreter.
 
     Parameters
     ----------
     folder : Path
-        Where the kernel's description is written.
+        Where the kernel's description and the template are written.
     """
+    shutil.copytree(_DASHBOARDS / "template", folder / "voila" / "templates" / _TEMPLATE)
     spec = folder / "kernels" / "python3"
     spec.mkdir(parents=True)
     launch = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]

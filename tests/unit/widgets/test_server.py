@@ -42,7 +42,11 @@ def test_settings_are_private_and_cull_idle_kernels(tmp_path):
         assert path.stat().st_mode & 0o077 == 0
     content = json.loads(path.read_text())
     assert content["Voila"]["token"] == "secret"
-    assert content["VoilaConfiguration"] == {"strip_sources": True, "show_tracebacks": False}
+    assert content["VoilaConfiguration"] == {
+        "strip_sources": True,
+        "show_tracebacks": False,
+        "template": "labdata",
+    }
     assert content["MappingKernelManager"]["cull_idle_timeout"] > 0
 
 
