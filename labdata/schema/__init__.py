@@ -31,9 +31,29 @@ from .general import (
 )
 
 # families in the order in which their foreign keys need them
+from .husbandry import Death, Watering, WaterRestriction, Weighing  # isort: skip
 from .uploads import UploadJob  # isort: skip
 from .events import DatasetEvents, StreamSync  # isort: skip
-from .ephys import EphysRecording, Probe, ProbeConfiguration  # isort: skip
+from .ephys import (  # isort: skip
+    EphysRecording,
+    EphysRecordingNoiseStats,
+    Probe,
+    ProbeConfiguration,
+)
+from .procedures import (  # isort: skip
+    ProbeExtraction,
+    ProbeInsertion,
+    Procedure,
+    ProcedureType,
+)
+from .histology import (  # isort: skip
+    Atlas,
+    FixedBrain,
+    FixedBrainTransform,
+    FixedBrainTransformAnnotation,
+    FixedBrainTransformParameters,
+    ProbeBrainRegion,
+)
 from .sorting import (  # isort: skip
     SpikeSorting,
     SpikeSortingParams,
@@ -41,22 +61,56 @@ from .sorting import (  # isort: skip
     UnitCountCriteria,
     UnitMetrics,
 )
+from .imaging import Miniscope, TwoPhoton, Widefield  # isort: skip
+from .segmentation import (  # isort: skip
+    CellSegmentation,
+    CellSegmentationMetrics,
+    CellSegmentationParams,
+)
+from .behaviour import DecisionTask  # isort: skip
+from .video import (  # isort: skip
+    DatasetVideo,
+    PoseEstimation,
+    PoseEstimationLabelSet,
+    PoseEstimationModel,
+)
 from .tasks import ComputeTask  # isort: skip
 
 __all__ = [
     "AnalysisFile",
+    "Atlas",
+    "CellSegmentation",
+    "CellSegmentationMetrics",
+    "CellSegmentationParams",
     "ComputeTask",
     "Dataset",
     "DatasetEvents",
     "DatasetType",
+    "DatasetVideo",
+    "Death",
+    "DecisionTask",
     "EphysRecording",
+    "EphysRecordingNoiseStats",
     "File",
+    "FixedBrain",
+    "FixedBrainTransform",
+    "FixedBrainTransformAnnotation",
+    "FixedBrainTransformParameters",
     "Lab",
     "LabMember",
+    "Miniscope",
     "Note",
     "Path",
+    "PoseEstimation",
+    "PoseEstimationLabelSet",
+    "PoseEstimationModel",
     "Probe",
+    "ProbeBrainRegion",
     "ProbeConfiguration",
+    "ProbeExtraction",
+    "ProbeInsertion",
+    "Procedure",
+    "ProcedureType",
     "ProcessedFile",
     "Project",
     "Session",
@@ -68,10 +122,15 @@ __all__ = [
     "Strain",
     "StreamSync",
     "Subject",
+    "TwoPhoton",
     "UnitCount",
     "UnitCountCriteria",
     "UnitMetrics",
     "UploadJob",
+    "WaterRestriction",
+    "Watering",
+    "Weighing",
+    "Widefield",
     "default_lab",
     "dj",
     "load_project_schema",

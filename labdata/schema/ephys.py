@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..database.projects import Imported, Manual, Part, table
+from ..database.projects import Computed, Imported, Manual, Part, table
 from .general import Dataset, File  # noqa: F401  (named by foreign keys)
 
 
@@ -83,3 +83,18 @@ class EphysRecording(Imported):
         from .ephys_events import add_events
 
         return add_events(self)
+
+
+@table("data")
+class EphysRecordingNoiseStats(Computed):
+    """Voltages of each channel of a probe's AP band, in samples' own units."""
+
+    definition = """
+    -> EphysRecording.ProbeSetting
+    ---
+    channel_median=null : <array>
+    channel_max=null : <array>
+    channel_min=null : <array>
+    channel_peak_to_peak=null : <array>
+    channel_mad=null : <array>           # median absolute deviation
+    """

@@ -135,6 +135,54 @@ class SpikeSorting(Manual):
         waveform_noise=null : float64    # uV
         """
 
+    class MergedUnit(Part):
+        """Units that were joined into one, as each was before: a merge can be undone."""
+
+        definition = """
+        -> master
+        merged_unit_id : int32           # unit_id of the joined unit
+        source_unit_id : int32           # unit_id that this one had
+        ---
+        spike_times : <spiketrain>       # int64 samples of the probe's clock
+        spike_positions=null : <array>   # float32 (n, 2), um: x and depth
+        spike_amplitudes=null : <array>  # float32 (n,), uV
+        waveform_median=null : <array>   # float32 (n_samples, n_channels), uV
+        waveform_channels=null : <array>
+        waveform_ptp=null : <array>      # uV
+        waveform_noise=null : float64    # uV
+        merge_datetime : datetime(6)     # UTC
+        """
+
+    class IntermediateFiles(Part):
+        """Files of a sorter that are kept."""
+
+        definition = """
+        -> master
+        -> AnalysisFile
+        """
+
+    class LinkedDatasets(Part):
+        """Other recordings that were sorted together with this one."""
+
+        definition = """
+        -> master
+        -> Dataset.proj(linked_session_name='session_name', linked_dataset_session='dataset_name')
+        """
+
+    class Motion(Part):
+        """How the tissue moved along the probe."""
+
+        definition = """
+        -> master
+        motion_num : int16
+        ---
+        motion_method : varchar(32)
+        shank=null : int16               # null: the whole probe
+        displacement : <array>           # float64 um, (time,) or (time, depth)
+        displacement_times : <array>     # float64 s, of the probe's clock
+        displacement_depths=null : <array>  # float64 um from the tip
+        """
+
 
 @table("computed")
 class UnitMetrics(Computed):

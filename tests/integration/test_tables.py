@@ -1,8 +1,4 @@
-"""The tables as users know them, on the embedded database and on a server as an ordinary account.
-
-The expected names, keys and references are those that notebooks of older labs rely on, written
-down here and not taken from the declarations.
-"""
+"""The tables as users know them, on the embedded database and on a server."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
@@ -29,189 +25,12 @@ pytestmark = pytest.mark.database
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-SUBJECT = ["subject_name"]
-SESSION = [*SUBJECT, "session_name"]
-DATASET = [*SESSION, "dataset_name"]
-EVENTS = [*DATASET, "stream_name"]
-PROBE = [*DATASET, "probe_num"]
-SORTING = [*PROBE, "parameter_set_num"]
-UNIT = [*SORTING, "unit_id"]
-FILE = ["file_path", "storage"]
-METRICS = (
-    "num_spikes depth position shank channel_index n_electrodes_spanned span_um firing_rate "
-    "isi_contamination isi_contamination_hill n_isi_violations amplitude_cutoff presence_ratio "
-    "depth_drift_range depth_drift_fluctuation depth_drift_start_to_end firing_range "
-    "amplitude_drift spike_amplitude snr spike_duration trough_time trough_amplitude fw3m "
-    "trough_gradient peak_gradient peak_time peak_amplitude polarity active_electrodes"
-)
-SPIKES = "spike_times spike_positions spike_amplitudes"
-
-#: level, table, SQL name, primary key, other attributes, parents as (table, renamed attributes)
-EXPECTED: list[tuple[str, str, str, list[str], str, list[str]]] = [
-    ("global", "LabMember", "lab_member", ["user_name"],
-     "email first_name last_name date_joined is_active", []),
-    ("global", "Project", "project", ["project_name"],
-     "project_description project_startdate project_enddate project_contact", ["LabMember"]),
-    ("global", "Project.User", "project__user", ["project_name", "user_name"], "",
-     ["Project", "LabMember"]),
-    ("global", "File", "file", FILE, "file_datetime file_size file_md5", []),
-    ("global", "AnalysisFile", "analysis_file", FILE, "file_datetime file_size file_md5", []),
-    ("global", "ProcessedFile", "processed_file", ["file_path"],
-     "file_datetime file_size file_md5", []),
-    ("global", "Species", "#species", ["species_name"],
-     "species_scientific_name species_description", []),
-    ("global", "Strain", "#strain", ["strain_name"], "species_name strain_description",
-     ["Species"]),
-    ("global", "SetupLocation", "#setup_location", ["setup_location"], "", []),
-    ("global", "Setup", "#setup", ["setup_name"], "setup_location setup_description",
-     ["SetupLocation"]),
-    ("data", "Subject", "subject", SUBJECT, "subject_dob subject_sex strain_name user_name",
-     ["Strain", "LabMember"]),
-    ("data", "Note", "note", ["notetaker", "note_datetime"], "notes", ["LabMember"]),
-    ("data", "Note.Image", "note__image", ["notetaker", "note_datetime", "image_id"],
-     "image caption", ["Note"]),
-    ("data", "Note.Attachment", "note__attachment", ["notetaker", "note_datetime", *FILE],
-     "caption", ["Note", "File"]),
-    ("data", "Session", "session", SESSION, "session_datetime experimenter",
-     ["Subject", "LabMember"]),
-    ("data", "DatasetType", "#dataset_type", ["dataset_type"], "", []),
-    ("data", "Dataset", "dataset", DATASET,
-     "dataset_type setup_name notetaker note_datetime",
-     ["Session", "DatasetType", "Setup", "Note"]),
-    ("data", "Dataset.DataFiles", "dataset__data_files", [*DATASET, *FILE], "",
-     ["Dataset", "File"]),
-    ("data", "DatasetEvents", "_dataset_events", EVENTS, "stream_time", ["Dataset"]),
-    ("data", "DatasetEvents.Digital", "_dataset_events__digital", [*EVENTS, "event_name"],
-     "event_timestamps event_values", ["DatasetEvents"]),
-    ("data", "DatasetEvents.AnalogChannel", "_dataset_events__analog_channel",
-     [*EVENTS, "channel_name"], "channel_values", ["DatasetEvents"]),
-    ("computed", "StreamSync", "stream_sync",
-     [*EVENTS, "event_name", "clock_dataset", "clock_stream", "clock_stream_event"], "",
-     ["Dataset", "DatasetEvents.Digital"]),
-    ("global", "UploadJob", "upload_job", ["job_id"],
-     "job_waiting job_status job_host job_rule job_log job_starttime job_endtime subject_name "
-     "session_name dataset_name upload_storage project_name", ["Project"]),
-    ("global", "UploadJob.AssignedFiles", "upload_job__assigned_files", ["job_id", "src_path"],
-     "src_datetime src_size src_md5", ["UploadJob"]),
-    ("computed", "ComputeTask", "compute_task", ["job_id"],
-     "task_waiting task_name task_status task_target task_host task_cmd task_parameters task_log "
-     "task_starttime task_endtime subject_name session_name dataset_name", ["Dataset"]),
-    ("computed", "ComputeTask.AssignedFiles", "compute_task__assigned_files", ["job_id", *FILE],
-     "", ["ComputeTask", "File"]),
-    ("data", "Probe", "probe", ["probe_id"],
-     "probe_type probe_n_shanks probe_recording_channels", []),
-    ("data", "ProbeConfiguration", "probe_configuration", ["probe_id", "configuration_id"],
-     "probe_n_channels probe_gain channel_idx channel_shank channel_coords", ["Probe"]),
-    ("data", "EphysRecording", "_ephys_recording", DATASET,
-     "n_probes recording_duration recording_software", ["Dataset"]),
-    ("data", "EphysRecording.ProbeSetting", "_ephys_recording__probe_setting", PROBE,
-     "probe_id configuration_id sampling_rate", ["EphysRecording", "ProbeConfiguration"]),
-    ("data", "EphysRecording.ProbeFile", "_ephys_recording__probe_file", [*PROBE, *FILE], "",
-     ["EphysRecording.ProbeSetting", "File"]),
-    ("computed", "SpikeSortingParams", "spike_sorting_params", ["parameter_set_num"],
-     "algorithm_name parameter_description parameters_dict code_link", []),
-    ("computed", "SpikeSorting", "spike_sorting", SORTING,
-     "algorithm_version sorting_datetime n_pre_samples n_sorted_units n_detected_spikes "
-     "sorting_channel_indices sorting_channel_coords additional_params features_file "
-     "features_storage waveforms_file waveforms_storage container_version",
-     ["EphysRecording.ProbeSetting", "SpikeSortingParams", "AnalysisFile"]),
-    ("computed", "SpikeSorting.Segment", "spike_sorting__segment", [*SORTING, "segment_num"],
-     "offset_samples segment channel_median channel_mad channel_max channel_min "
-     "channel_peak_to_peak", ["SpikeSorting"]),
-    ("computed", "SpikeSorting.Unit", "spike_sorting__unit", UNIT, SPIKES, ["SpikeSorting"]),
-    ("computed", "SpikeSorting.Waveforms", "spike_sorting__waveforms", UNIT,
-     "waveform_median waveform_channels waveform_ptp waveform_noise", ["SpikeSorting.Unit"]),
-    ("computed", "UnitMetrics", "__unit_metrics", UNIT, METRICS, ["SpikeSorting.Unit"]),
-    ("computed", "UnitCountCriteria", "unit_count_criteria", ["unit_criteria_id"],
-     "sua_criteria mua_criteria", []),
-    ("computed", "UnitCount", "__unit_count", [*SORTING, "unit_criteria_id"], "all sua mua",
-     ["SpikeSorting", "UnitCountCriteria"]),
-    ("computed", "UnitCount.Unit", "__unit_count__unit",
-     [*SORTING, "unit_criteria_id", "unit_id"], "passes", ["UnitCount", "UnitMetrics"]),
-]  # fmt: skip
-IDS = [row[1] for row in EXPECTED]
-
-NULLABLE = {
-    "Session": ["experimenter"],
-    "Setup": ["setup_location", "setup_description"],
-    "Dataset": ["dataset_type", "setup_name", "notetaker", "note_datetime"],
-    "UploadJob": ["project_name", "job_status", "subject_name"],
-    "ComputeTask": ["subject_name", "session_name", "dataset_name", "task_parameters"],
-    "SpikeSorting": ["features_file", "features_storage", "waveforms_file", "algorithm_version"],
-    "UnitMetrics": [name for name in METRICS.split() if name != "num_spikes"],
-    "DatasetEvents.Digital": ["event_timestamps", "event_values"],
-    "UnitCountCriteria": ["mua_criteria"],
-}
-
 
 @pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
 def lab_folder(request: pytest.FixtureRequest) -> Path:
     """Each test runs on the embedded database and on the server."""
     folder: Path = request.getfixturevalue(request.param)
     return folder
-
-
-@pytest.fixture(
-    scope="module", params=["embedded", pytest.param("server", marks=pytest.mark.server)]
-)
-def declared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """The names, keys and references of all tables as the database itself states them."""
-    make = request.getfixturevalue(f"make_{request.param}_lab")
-    with make(tmp_path_factory.mktemp("declared")):
-        default_lab.activate()
-        yield Declared(connect())
-
-
-class Declared:
-    """What information_schema says."""
-
-    def __init__(self, connection: LabConnection) -> None:
-        base = connection._preferences.name
-        self.schemas = {"global": base, "data": base, "computed": f"{base}_computed"}
-        self.columns: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-        for schema_name, table, column, key, null in connection.query(
-            "SELECT table_schema, table_name, column_name, column_key, is_nullable "
-            "FROM information_schema.columns WHERE table_schema IN (%s, %s)",
-            (base, f"{base}_computed"),
-        ):
-            self.columns.setdefault((schema_name, table), {})[column] = (key, null)
-        self.parents: dict[tuple[str, str], set[tuple[str, str]]] = {}
-        for row in connection.query(
-            "SELECT table_schema, table_name, referenced_table_schema, referenced_table_name "
-            "FROM information_schema.key_column_usage "
-            "WHERE table_schema IN (%s, %s) AND referenced_table_name IS NOT NULL",
-            (base, f"{base}_computed"),
-        ):
-            self.parents.setdefault((row[0], row[1]), set()).add((row[2], row[3]))
-
-    def place(self, name: str) -> tuple[str, str]:
-        (row,) = [row for row in EXPECTED if row[1] == name]
-        return self.schemas[row[0]], row[2]
-
-
-@pytest.mark.parametrize("level,name,sql_name,primary,others,parents", EXPECTED, ids=IDS)
-def test_table(declared, level, name, sql_name, primary, others, parents) -> None:
-    columns = declared.columns[declared.schemas[level], sql_name]
-    keyed = [column for column, (key, _) in columns.items() if key == "PRI"]
-    assert sorted(keyed) == sorted(primary)
-    assert set(others.split()) <= set(columns) - set(primary)
-    found = declared.parents.get((declared.schemas[level], sql_name), set())
-    assert {declared.place(parent) for parent in parents} <= found
-
-
-@pytest.mark.parametrize("name", NULLABLE)
-def test_nullable(declared, name: str) -> None:
-    columns = declared.columns[declared.place(name)]
-    assert {c: columns[c][1] for c in NULLABLE[name]} == dict.fromkeys(NULLABLE[name], "YES")
-
-
-@pytest.mark.parametrize("name", IDS)
-def test_a_class_stands_for_its_table(declared, name: str) -> None:
-    table = default_lab
-    for part in name.split("."):
-        table = getattr(table, part)
-    assert table.full_table_name == "`{}`.`{}`".format(*declared.place(name))
-    assert len(table()) >= 0
 
 
 # --- rows ----------------------------------------------------------------------------------------
