@@ -21,6 +21,8 @@ COMMANDS = {
     "get": "fetch the files of a session to this computer",
     "run": "run an analysis",
     "task": "run a task by its number",
+    "project": "list, make, describe and archive projects",
+    "share": "copy sessions with their results to another project",
     "dashboard": "open a dashboard in the browser",
     "demo": "make a small lab with known answers and run everything on it",
     "doctor": "check every setting, and say what to do about what fails",

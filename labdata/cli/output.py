@@ -186,6 +186,36 @@ def show_progress(
 
 
 @contextmanager
+def show_count(title: str, total: int) -> Iterator[Progress]:
+    """Show a bar of things done while the block runs: what, how many, time left.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+    total : int
+        How many there are.
+
+    Yields
+    ------
+    callable
+        Called with the number done.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    terminal = Console() if in_notebook.get() else Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=28), MofNCompleteColumn())
+    shown = terminal.is_terminal or terminal.is_jupyter
+    with RichProgress(
+        *columns, TimeRemainingColumn(), console=terminal, transient=True, disable=not shown
+    ) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done: bar.update(task, advance=done)
+
+
+@contextmanager
 def show_steps(title: str) -> Iterator[Callable[[str], None]]:
     """Show a spinner, the step in hand and the time it takes, while the block runs.
 

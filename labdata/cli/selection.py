@@ -39,21 +39,36 @@ def chosen_lab(options: argparse.Namespace) -> Any:
     QueryError
         If there is no such project, with the nearest name.
     """
+    from ..schema import default_lab
+
+    return find_lab(options.project) if options.project else default_lab
+
+
+def find_lab(project: str) -> Any:
+    """Return the tables of a project that exists.
+
+    Parameters
+    ----------
+    project : str
+        Its name as typed.
+
+    Raises
+    ------
+    QueryError
+        If there is none, with the nearest name.
+    """
     from ..schema import default_lab, load_project_schema
 
-    if not options.project:
-        return default_lab
     known = [str(name) for name in default_lab.Project.fetch("project_name")]
-    if options.project not in known:
-        near = difflib.get_close_matches(options.project, known, n=1)
+    if project not in known:
+        near = difflib.get_close_matches(project, known, n=1)
         raise QueryError(
-            f"There is no project {options.project!r}.",
+            f"There is no project {project!r}.",
             hint=f"Did you mean {near[0]!r}?"
             if near
-            else f"There are: {', '.join(known) or 'none'}. labdata.load_project_schema() in "
-            "Python makes one on a database of your own.",
+            else f"There are: {', '.join(known) or 'none'}. `labdata project create` makes one.",
         )
-    return load_project_schema(options.project)
+    return load_project_schema(project)
 
 
 def chosen_keys(options: argparse.Namespace) -> list[dict[str, str]]:

@@ -159,6 +159,7 @@ class Lab:
         self._lock = threading.RLock()
         self._state: Literal["new", "busy", "done"] = "new"
         self._connection: LabConnection | None = None
+        self._may_be_made = False
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -176,6 +177,14 @@ class Lab:
     def tables(self) -> dict[str, Any]:
         """The master tables by name, parents first."""
         return dict(self._tables)
+
+    def tables_and_parts(self) -> dict[str, Any]:
+        """Return all tables by name, each with its parts after it: ``SpikeSorting.Unit``."""
+        found = {}
+        for name, cls in self._tables.items():
+            found[name] = cls
+            found.update({f"{name}.{part.__name__}": part for part in _parts(cls)})
+        return found
 
     @property
     def connection(self) -> LabConnection:
@@ -230,6 +239,17 @@ class Lab:
                 if self._state == "busy":
                     self._state = "new"
 
+    def create(self) -> None:
+        """Make the project's tables on a server; on an embedded database any first use does.
+
+        Raises
+        ------
+        DatabaseError
+            If the account may not make them.
+        """
+        self._may_be_made = True
+        self.activate()
+
     def deactivate(self) -> None:
         """Forget the connection, so that the next use activates the tables anew."""
         with self._lock:
@@ -252,11 +272,12 @@ class Lab:
         if complete:
             self._declare(connection, names, create=False)
             return
-        if names["data"] not in present and self._project and not connection.embedded:
+        new = names["data"] not in present and self._project
+        if new and not connection.embedded and not self._may_be_made:
             raise DatabaseError(
                 f"The database at {preferences.host} has no project {self._project!r}.",
                 hint="Check database.project and LABDATA_DATABASE_PROJECT, or ask the lab's "
-                "administrator to create it.",
+                f"administrator for `labdata project create {self._project}`.",
             )
         try:
             with _make_alone(connection, preferences.name), quiet_notices():

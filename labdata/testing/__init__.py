@@ -12,6 +12,7 @@ from __future__ import annotations
 from labdata.testing.lab import LabTruth, SessionTruth, write_lab
 from labdata.testing.lab_folder import use_lab_folder
 from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
+from labdata.testing.rows import insert_dataset, insert_streams, insert_unit
 from labdata.testing.spikeglx_run import write_spikeglx_run
 from labdata.testing.truth import ClockTruth, GroundTruth, ProbeTruth
 
@@ -24,6 +25,9 @@ __all__ = [
     "ProbeSpec",
     "ProbeTruth",
     "SessionTruth",
+    "insert_dataset",
+    "insert_streams",
+    "insert_unit",
     "use_lab_folder",
     "write_lab",
     "write_spikeglx_run",

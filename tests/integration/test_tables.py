@@ -20,6 +20,7 @@ from labdata import schema
 from labdata.database.connection import LabConnection, connect, reset_connection
 from labdata.errors import DatabaseError, QueryError
 from labdata.schema import default_lab, dj, load_project_schema
+from labdata.testing import insert_dataset, insert_streams, insert_unit
 
 pytestmark = pytest.mark.database
 
@@ -36,62 +37,11 @@ def lab_folder(request: pytest.FixtureRequest) -> Path:
 # --- rows ----------------------------------------------------------------------------------------
 
 
-def fill(lab: Any, subject: str = "JC1") -> dict[str, str]:
-    """Insert a person, a subject, a session and a dataset; return the dataset's key."""
-    lab.LabMember.insert1(dict(user_name="couto"), skip_duplicates=True)
-    lab.Subject.insert1(
-        dict(subject_name=subject, subject_dob=date(2025, 4, 8), subject_sex="M",
-             strain_name="B6129SF1/J", user_name="couto")
-    )  # fmt: skip
-    key = dict(subject_name=subject, session_name="20250601_100000")
-    lab.Session.insert1(dict(key, session_datetime=datetime(2025, 6, 1, 10, 0, 0, 123456)))
-    key["dataset_name"] = "ephys_g0"
-    lab.Dataset.insert1(dict(key, dataset_type="ephys"))
-    return key
-
-
-def fill_streams(lab: Any, key: dict[str, str]) -> None:
-    for stream, event in (("imec0", 6), ("nidq", 7)):
-        lab.DatasetEvents.insert1(dict(key, stream_name=stream))
-        lab.DatasetEvents.Digital.insert1(
-            dict(key, stream_name=stream, event_name=event,
-                 event_timestamps=np.arange(4) / 2, event_values=np.array([1, 0, 1, 0], "int8"),
-                 event_samples=np.arange(4) * 15000)
-        )  # fmt: skip
-
-
-def fill_unit(lab: Any, key: dict[str, str], **unit: Any) -> dict[str, Any]:
-    coords = np.array([[0.0, 0.0], [32.0, 15.0]])
-    lab.Probe.insert1(dict(probe_id="p1", probe_type="24", probe_n_shanks=1,
-                           probe_recording_channels=2))  # fmt: skip
-    lab.ProbeConfiguration.insert1(
-        dict(probe_id="p1", configuration_id=0, probe_n_channels=2, probe_gain=0.5,
-             channel_idx=np.arange(2), channel_shank=np.zeros(2, int), channel_coords=coords,
-             configuration_hash="0" * 64)
-    )  # fmt: skip
-    lab.EphysRecording.insert1(
-        dict(key, n_probes=1, recording_duration=10.0, recording_software="SpikeGLX")
-    )
-    lab.EphysRecording.ProbeSetting.insert1(
-        dict(key, probe_num=0, probe_id="p1", configuration_id=0, sampling_rate=30000.123456789,
-             n_samples=300000)
-    )  # fmt: skip
-    lab.SpikeSortingParams.insert1(
-        dict(parameter_set_num=5, algorithm_name="ks", parameters_dict={"a": [1, None, "x"]},
-             parameters_hash="1" * 64)
-    )  # fmt: skip
-    sorting = dict(key, probe_num=0, parameter_set_num=5)
-    lab.SpikeSorting.insert1(sorting)
-    unit_key = dict(sorting, unit_id=0)
-    lab.SpikeSorting.Unit.insert1(dict(unit_key, **unit))
-    return unit_key
-
-
 def test_rows_come_back_as_they_went_in(lab_folder: Path) -> None:
-    key = fill(default_lab)
+    key = insert_dataset(default_lab)
     times = np.array([0, 5, 5, 299_999, 2**40])
     positions = np.random.default_rng(0).normal(size=(5, 2)).astype("float32")
-    unit_key = fill_unit(
+    unit_key = insert_unit(
         default_lab, key, spike_times=times, spike_positions=positions,
         spike_amplitudes=None,
     )  # fmt: skip
@@ -111,7 +61,7 @@ def test_rows_come_back_as_they_went_in(lab_folder: Path) -> None:
 
 
 def test_fault_25_long_names_and_parameters_are_kept_whole(lab_folder: Path) -> None:
-    key = fill(default_lab, subject="s" * 64)
+    key = insert_dataset(default_lab, subject="s" * 64)
     parameters = {f"parameter_{n}": [n, "x" * 100] for n in range(200)}
     schema.ComputeTask.insert1(dict(key, task_name="a", task_parameters=parameters))
     assert schema.ComputeTask.fetch1("subject_name", "task_parameters") == ("s" * 64, parameters)
@@ -124,8 +74,8 @@ def test_fault_25_long_names_and_parameters_are_kept_whole(lab_folder: Path) -> 
 
 
 def test_numbers_are_taken_for_event_names(lab_folder: Path) -> None:
-    key = fill(default_lab)
-    fill_streams(default_lab, key)
+    key = insert_dataset(default_lab)
+    insert_streams(default_lab, key)
     lines = schema.DatasetEvents.Digital
     assert set(lines.fetch("event_name")) == {"6", "7"}
     for restriction in ("event_name = 6", {"event_name": 6}, {"event_name": np.int64(6)},
@@ -141,8 +91,8 @@ def sync_row(key: dict[str, str]) -> dict[str, Any]:
 
 
 def test_the_same_synchronisation_twice_is_success(lab_folder: Path) -> None:
-    key = fill(default_lab)
-    fill_streams(default_lab, key)
+    key = insert_dataset(default_lab)
+    insert_streams(default_lab, key)
     row = sync_row(key)
     schema.StreamSync().insert1(row)
     schema.StreamSync().insert1(row)
@@ -152,17 +102,17 @@ def test_the_same_synchronisation_twice_is_success(lab_folder: Path) -> None:
 
 
 def test_a_synchronisation_of_a_line_that_is_not_there_is_refused(lab_folder: Path) -> None:
-    key = fill(default_lab)
-    fill_streams(default_lab, key)
+    key = insert_dataset(default_lab)
+    insert_streams(default_lab, key)
     with pytest.raises(dj.errors.IntegrityError):
         schema.StreamSync().insert1(dict(sync_row(key), event_name=3))
     assert len(schema.StreamSync()) == 0
 
 
 def test_delete_takes_what_depends_and_nothing_else(lab_folder: Path) -> None:
-    first, second = fill(default_lab, "JC1"), fill(default_lab, "JC2")
+    first, second = insert_dataset(default_lab, "JC1"), insert_dataset(default_lab, "JC2")
     for key in (first, second):
-        fill_streams(default_lab, key)
+        insert_streams(default_lab, key)
         schema.StreamSync().insert1(sync_row(key))
     (schema.Subject & 'subject_name = "JC1"').delete(safemode=False)
     for table in (schema.Subject, schema.Session, schema.Dataset, schema.StreamSync):
@@ -173,14 +123,14 @@ def test_delete_takes_what_depends_and_nothing_else(lab_folder: Path) -> None:
 
 def test_delete_with_top_deletes_no_more(lab_folder: Path) -> None:
     for name in ("A", "B", "C"):
-        fill(default_lab, name)
+        insert_dataset(default_lab, name)
     (schema.Session & dj.Top(1)).delete(prompt=False)
     assert list(schema.Session.fetch("subject_name")) == ["B", "C"]
 
 
 def test_delete_of_parts_is_refused_unless_asked_for(lab_folder: Path) -> None:
-    key = fill(default_lab)
-    fill_streams(default_lab, key)
+    key = insert_dataset(default_lab)
+    insert_streams(default_lab, key)
     lines = schema.DatasetEvents.Digital & 'stream_name = "nidq"'
     with pytest.raises(dj.DataJointError, match="Part"):
         lines.delete(prompt=False)
@@ -189,14 +139,14 @@ def test_delete_of_parts_is_refused_unless_asked_for(lab_folder: Path) -> None:
 
 
 def test_delete_of_nothing_deletes_nothing(lab_folder: Path) -> None:
-    fill(default_lab)
+    insert_dataset(default_lab)
     assert (schema.Subject & 'subject_name = "other"').delete(prompt=False) == 0
     assert len(schema.Subject()) == 1
 
 
 def test_classes_count_iterate_and_travel(lab_folder: Path) -> None:
-    fill(default_lab, "JC1")
-    fill(default_lab, "JC2")
+    insert_dataset(default_lab, "JC1")
+    insert_dataset(default_lab, "JC2")
     assert len(schema.Session) == len(schema.Session()) == 2
     assert bool(schema.StreamSync)
     assert [row["subject_name"] for row in schema.Session] == ["JC1", "JC2"]
@@ -247,7 +197,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_lab_that_is_there_is_used_without_ddl(lab_folder: Path, statements: list[str]) -> None:
-    fill(default_lab)
+    insert_dataset(default_lab)
     assert any(s.lstrip().upper().startswith("CREATE") for s in statements)
     default_lab.deactivate()
     reset_connection()
@@ -298,8 +248,8 @@ def test_the_first_use_may_be_a_part_or_a_restricted_class(lab_folder: Path) -> 
 def test_two_projects_live_side_by_side(embedded_lab: Path) -> None:
     one, two = load_project_schema("one"), load_project_schema("two")
     for lab in (one, two):
-        key = fill(lab, "JC1")
-        fill_streams(lab, key)
+        key = insert_dataset(lab, "JC1")
+        insert_streams(lab, key)
     two.Session.insert1(
         dict(subject_name="JC1", session_name="s2", session_datetime=datetime(2025, 1, 1))
     )
@@ -321,7 +271,7 @@ def test_the_project_of_the_environment_is_the_default(
     embedded_lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LABDATA_DATABASE_PROJECT", "mine")
-    fill(default_lab)
+    insert_dataset(default_lab)
     assert default_lab.project == "mine"
     assert len(load_project_schema("mine").Session()) == 1
     assert len(load_project_schema("other").Session()) == 0
@@ -341,7 +291,7 @@ def test_an_unknown_project_on_a_server_is_an_error(server_lab: Path) -> None:
 def test_who_may_only_read_can_open_a_lab(
     server_lab: Path, mariadb_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = fill(default_lab)
+    key = insert_dataset(default_lab)
     database = default_lab.Session.database
     with mariadb_server.admin() as admin, admin.cursor() as cursor:
         cursor.execute("CREATE OR REPLACE USER 'reader'@'%' IDENTIFIED BY 'r'")
