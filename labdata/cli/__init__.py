@@ -23,6 +23,7 @@ COMMANDS = {
     "task": "run a task by its number",
     "project": "list, make, describe and archive projects",
     "share": "copy sessions with their results to another project",
+    "db": "look after the database: version, dumps, backups",
     "dashboard": "open a dashboard in the browser",
     "demo": "make a small lab with known answers and run everything on it",
     "doctor": "check every setting, and say what to do about what fails",

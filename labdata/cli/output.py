@@ -186,15 +186,15 @@ def show_progress(
 
 
 @contextmanager
-def show_count(title: str, total: int) -> Iterator[Progress]:
+def show_count(title: str, total: int | None) -> Iterator[Progress]:
     """Show a bar of things done while the block runs: what, how many, time left.
 
     Parameters
     ----------
     title : str
         What is being done.
-    total : int
-        How many there are.
+    total : int or None
+        How many there are, if known.
 
     Yields
     ------

@@ -19,6 +19,17 @@ from ..errors import DatabaseError
 from .connection import LabConnection, connect
 from .datajoint_compat import dj, quiet_notices
 from .locks import server_lock
+from .raw_tables import quote
+from .schema_version import (
+    CHANGES,
+    CURRENT,
+    MAKING,
+    STEPS,
+    UNMARKED,
+    read_version,
+    refuse_other,
+    write_version,
+)
 
 Level = Literal["global", "data", "computed"]
 _T = TypeVar("_T", bound=type)
@@ -264,14 +275,12 @@ class Lab:
             self._project = preferences.project
         names = schema_names(preferences.name, self._project)
         present = _present_tables(connection, set(names.values()))
-        complete = all(
-            one.table_name in present.get(names[self._levels[name]], ())
-            for name, cls in self._tables.items()
-            for one in (cls, *_parts(cls))
-        )
-        if complete:
-            self._declare(connection, names, create=False)
-            return
+        version = self._version(connection, names, present)
+        if version not in (None, MAKING):
+            refuse_other(version, self._project)
+            if self._is_complete(names, present):
+                self._declare(connection, names, create=False)
+                return
         new = names["data"] not in present and self._project
         if new and not connection.embedded and not self._may_be_made:
             raise DatabaseError(
@@ -279,11 +288,82 @@ class Lab:
                 hint="Check database.project and LABDATA_DATABASE_PROJECT, or ask the lab's "
                 f"administrator for `labdata project create {self._project}`.",
             )
+        self._make(connection, names)
+
+    def upgrade(self) -> list[str]:
+        """Bring the tables to this labdata's version, step by step; killed, it can be repeated.
+
+        Returns
+        -------
+        list of str
+            What each step did; empty if there was nothing to do.
+
+        Raises
+        ------
+        DatabaseError
+            If the tables were made by a newer labdata, or the account may not change them.
+        """
+        with self._lock:
+            self.deactivate()
+            self._state = "busy"  # the tables do not open themselves meanwhile
+            try:
+                return self._upgrade(connect())
+            finally:
+                self.deactivate()
+
+    def _upgrade(self, connection: LabConnection) -> list[str]:
+        if self is default_lab:
+            self._project = connection._preferences.project
+        base = connection._preferences.name
+        names = schema_names(base, self._project)
+        present = _present_tables(connection, set(names.values()))
+        version = self._version(connection, names, present)
+        if version in (None, MAKING, CURRENT):
+            return []
+        if version > CURRENT:
+            refuse_other(version, self._project)
+        write_version(connection, base, self._project, version)
+        for before in range(version, CURRENT):
+            if before in CHANGES:
+                CHANGES[before](connection, names)
+            if before + 1 < CURRENT:
+                write_version(connection, base, self._project, before + 1)
+        self._make(connection, names)
+        return [f"version {n} to {n + 1}: {STEPS[n]}" for n in range(version, CURRENT)]
+
+    def _version(
+        self, connection: LabConnection, names: dict[Level, str], present: dict[str, set[str]]
+    ) -> int | None:
+        """Return the version of the tables; None if there are none yet."""
+        own = {
+            cls.table_name
+            for name, cls in self._tables.items()
+            if self._levels[name] == "data" and cls.table_name in present.get(names["data"], ())
+        }
+        found = None
+        if present.get(names["global"]):
+            found = read_version(connection, names["global"], self._project)
+        return UNMARKED if found is None and own else found
+
+    def _is_complete(self, names: dict[Level, str], present: dict[str, set[str]]) -> bool:
+        return all(
+            one.table_name in present.get(names[self._levels[name]], ())
+            for name, cls in self._tables.items()
+            for one in (cls, *_parts(cls))
+        )
+
+    def _make(self, connection: LabConnection, names: dict[Level, str]) -> None:
+        """Make the schemas and tables that are missing."""
         try:
-            with _make_alone(connection, preferences.name), quiet_notices():
+            with _make_alone(connection, names["global"]), quiet_notices():
+                there = _present_tables(connection, set(names.values()))
+                for name in sorted(set(names.values()) - set(there)):
+                    # whatever the server's own default is: people have names of all languages
+                    connection.query(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
                 self._declare(connection, names, create=True)
                 self._fill_lookups()
                 self._register_project()
+                write_version(connection, names["global"], self._project, CURRENT)
         except dj.errors.DataJointError as error:
             raise DatabaseError(
                 f"The tables of {names['data']!r} could not be made: {error.args[0]}",
@@ -298,6 +378,8 @@ class Lab:
             )
             for level, name in names.items()
         }
+        if create and read_version(connection, names["global"], self._project) is None:
+            write_version(connection, names["global"], self._project, MAKING)
         for name, cls in self._tables.items():
             schemas[self._levels[name]](cls, context=dict(self._tables))
 

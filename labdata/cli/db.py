@@ -1,0 +1,158 @@
+"""Look after the database: its version, dumps, and backups of the embedded one.
+
+A dump is the whole lab's database in one SQLite file: all projects, every row and blob. Files of
+recordings are not in it; they stay in their stores. Loading leaves equal rows alone, stops at rows
+with other content before anything is changed, and compares every row at the end.
+
+Examples:
+  labdata db status                  version of the tables, and the last backup
+  labdata db upgrade                 bring the tables to this labdata's version
+  labdata db dump lab.sqlite
+  labdata db load lab.sqlite         into the database of the preference file
+  labdata db backup                  a dump in ~/labdata/backups, on a rotation
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs."""
+    parser.add_argument(
+        "verb",
+        nargs="?",
+        default="status",
+        choices=["status", "upgrade", "dump", "load", "backup"],
+    )
+    parser.add_argument("file", nargs="?", type=Path, help="of a dump")
+    parser.add_argument(
+        "--without-jobs", action="store_true", help="load no uploads and tasks that were"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the verb says."""
+    from . import UsageError
+
+    if options.verb in ("dump", "load") and options.file is None:
+        raise UsageError(f"Which file? `labdata db {options.verb} FILE`")
+    {
+        "status": _show_status,
+        "upgrade": _upgrade,
+        "dump": _dump,
+        "load": _load,
+        "backup": _backup,
+    }[options.verb](options)
+
+
+def backup_folder() -> Path:
+    """Return where backups are kept."""
+    from ..preferences import labdata_folder
+
+    return labdata_folder() / "backups"
+
+
+def _show_status(options: argparse.Namespace) -> None:
+    from ..database.backups import list_backups
+    from ..database.connection import connect
+    from ..database.lab_dump import list_all_projects
+    from ..database.schema_version import CURRENT, UNMARKED, read_version
+    from .output import print_rows, show
+
+    connection = connect()
+    base = connection._preferences.name
+    project = options.project or connection._preferences.project
+    backups = list_backups(backup_folder())
+    facts = {
+        "version": read_version(connection, base, project) or UNMARKED,
+        "version of labdata": CURRENT,
+        "projects": ", ".join(p for p in list_all_projects(connection) if p) or "none",
+        "last backup": backups[0][1] if backups else "none: `labdata db backup`",
+    }
+    if not connection.embedded and not backups:
+        facts["last backup"] = "the server's administrator makes them"
+    if options.json:
+        print_rows([facts], [], as_json=True)
+        return
+    rows = [{"fact": key, "value": show(value)} for key, value in facts.items()]
+    print_rows(rows, {"fact": "database", "value": base})
+
+
+def _upgrade(options: argparse.Namespace) -> None:
+    from ..database.connection import connect
+    from ..database.lab_dump import list_all_projects
+    from ..schema import default_lab, load_project_schema
+    from . import write
+
+    labs = {connect()._preferences.project: default_lab}
+    for project in list_all_projects(connect()):
+        if project:
+            labs.setdefault(project, load_project_schema(project))
+    done = {project: lab.upgrade() for project, lab in labs.items()}
+    for project, steps in done.items():
+        for step in steps:
+            write(f"{project or 'data without a project'}: {step}")
+    if not any(done.values()):
+        write("The tables are up to date.")
+
+
+def _dump(options: argparse.Namespace) -> None:
+    from ..database.connection import connect
+    from ..database.lab_dump import dump_lab
+    from . import write
+    from .output import print_rows, show_count, show_size
+
+    with show_count("dump", None) as progress:
+        tables = dump_lab(connect(), options.file, progress=progress)
+    if options.json:
+        print_rows([vars(table) for table in tables], [], as_json=True)
+    else:
+        print_rows(_by_project(tables), ("project", "tables", "rows"))
+    size = show_size(options.file.stat().st_size)
+    n_rows = sum(table.n_rows for table in tables)
+    write(f"{n_rows} rows, {size}, in {options.file}. Recordings are not in it.", error=True)
+
+
+def _by_project(tables: list[Any]) -> list[dict[str, Any]]:
+    found: dict[str, list[int]] = {}
+    for table in tables:
+        if table.n_rows:
+            found.setdefault(table.project or "shared, or without one", []).append(table.n_rows)
+    return [
+        {"project": project, "tables": len(n_rows), "rows": sum(n_rows)}
+        for project, n_rows in found.items()
+    ]
+
+
+def _load(options: argparse.Namespace) -> None:
+    from ..database.lab_dump import load_lab
+    from . import write
+    from .output import print_rows, show_count
+    from .selection import chosen_lab
+
+    lab = chosen_lab(options)
+    with show_count("load", None) as progress:
+        counts = load_lab(lab, options.file, without_jobs=options.without_jobs, progress=progress)
+    print_rows([counts], list(counts), as_json=options.json)
+    write("Every row of the dump is in the database, compared byte by byte.", error=True)
+
+
+def _backup(options: argparse.Namespace) -> None:
+    from datetime import datetime
+
+    from ..database.backups import make_backup
+    from ..database.connection import connect
+    from . import write
+    from .output import show_count
+
+    with show_count("back up", None) as progress:
+        file, removed = make_backup(
+            connect(), backup_folder(), now=datetime.now(), progress=progress
+        )
+    write(f"Wrote {file}")
+    for path in removed:
+        write(f"Removed {path}")

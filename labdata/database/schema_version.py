@@ -1,0 +1,105 @@
+"""The version of a lab's tables, kept in the database beside them.
+
+A hidden table of the shared schema has a row a project (``''`` for the data without one). Before
+the first table of a project is made its version is 0, after the last it is :data:`CURRENT`; so a
+maker that was killed is told from a lab of an older version. A lab of another version than this
+labdata's is not opened: a wrong guess about a column would be a wrong number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import DatabaseError
+from .datajoint_compat import dj
+from .raw_tables import quote
+
+#: Version of the tables that this labdata declares. Raised with each change of a table, and with
+#: it a step in :data:`STEPS`.
+CURRENT = 2
+#: Labs made before versions were kept.
+UNMARKED = 1
+MAKING = 0
+_TABLE = "~labdata_version"
+
+#: Version before -> what the step does, in words. The tables that a version brings are made by
+#: their declarations; a step that has to change what is there has a function in ``CHANGES``.
+STEPS = {1: "makes the tables of procedures, imaging, segmentation, behaviour, video, histology"}
+CHANGES: dict[int, Callable[[Any, dict[str, str]], None]] = {}
+
+
+def read_version(connection: Any, name: str, project: str | None) -> int | None:
+    """Return the version of a project's tables; None if nothing is recorded.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    name : str
+        ``database.name`` of the preferences.
+    project : str or None
+        The project.
+    """
+    query = f"SELECT version FROM {quote(name)}.{quote(_TABLE)} WHERE project = %s"
+    try:
+        row = connection.query(query, (project or "",)).fetchone()
+    except dj.errors.MissingTableError:
+        return None
+    return None if row is None else int(row[0])
+
+
+def write_version(connection: Any, name: str, project: str | None, version: int) -> None:
+    """Record the version of a project's tables.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    name : str
+        ``database.name`` of the preferences; its schema exists.
+    project : str or None
+        The project.
+    version : int
+        Of its tables.
+    """
+    from .. import __version__
+
+    table = f"{quote(name)}.{quote(_TABLE)}"
+    connection.query(
+        f"CREATE TABLE IF NOT EXISTS {table} (project varchar(32) PRIMARY KEY, "
+        "version int NOT NULL, labdata varchar(32) NOT NULL, changed datetime NOT NULL)"
+    )
+    connection.query(
+        f"REPLACE INTO {table} VALUES (%s, %s, %s, UTC_TIMESTAMP())",
+        (project or "", version, __version__),
+    )
+
+
+def refuse_other(version: int, project: str | None) -> None:
+    """Raise if a lab's tables are of another version than this labdata's.
+
+    Parameters
+    ----------
+    version : int
+        Of the lab.
+    project : str or None
+        The project, for the message.
+
+    Raises
+    ------
+    DatabaseError
+        Which says what to do.
+    """
+    where = f"project {project!r}" if project else "this lab"
+    if version < CURRENT:
+        raise DatabaseError(
+            f"The tables of {where} are of version {version}; this labdata needs {CURRENT}.",
+            hint="`labdata db dump FILE` keeps a copy, `labdata db upgrade` brings them there.",
+        )
+    if version > CURRENT:
+        raise DatabaseError(
+            f"The tables of {where} are of version {version}, made by a newer labdata; this one "
+            f"knows {CURRENT}.",
+            hint="pip install --upgrade labdata-jupyter",
+        )

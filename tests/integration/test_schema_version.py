@@ -1,0 +1,114 @@
+"""A lab of another version says what to do; an upgrade brings it there and keeps its rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from labdata.cli import main
+from labdata.database import schema_version
+from labdata.database.connection import connect
+from labdata.errors import DatabaseError
+from labdata.schema import default_lab, load_project_schema
+from labdata.testing import insert_dataset
+
+pytestmark = pytest.mark.database
+
+NEW_TABLES = ("decision_task__trial_set", "_decision_task", "watering", "death")
+
+
+@pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
+def lab(request: pytest.FixtureRequest):
+    request.getfixturevalue(request.param)
+    insert_dataset(default_lab)
+    return default_lab
+
+
+def make_old(lab) -> None:
+    """Bring a lab to what it was before versions were kept."""
+    connection, base = connect(), connect()._preferences.name
+    connection.query("SET FOREIGN_KEY_CHECKS=0")
+    for schema in (base, f"{base}_computed"):
+        for table in ("decision_task__trial_set", "_decision_task", "watering", "death"):
+            connection.query(f"DROP TABLE IF EXISTS `{schema}`.`{table}`")
+    connection.query(f"DROP TABLE `{base}`.`~labdata_version`")
+    connection.query("SET FOREIGN_KEY_CHECKS=1")
+    lab.deactivate()
+
+
+def test_an_older_lab_is_not_opened_but_dumped_and_upgraded(lab, tmp_path, capsys) -> None:
+    make_old(lab)
+    assert main(["subjects"]) == 1
+    said = capsys.readouterr().err
+    assert "version 1; this labdata needs 2" in said and "labdata db upgrade" in said
+    assert main(["db", "status"]) == 0
+    assert main(["db", "dump", str(tmp_path / "old.sqlite")]) == 0
+    capsys.readouterr()
+    assert main(["db", "upgrade"]) == 0
+    assert "version 1 to 2" in capsys.readouterr().out
+    assert main(["db", "upgrade"]) == 0
+    assert "up to date" in capsys.readouterr().out
+    assert lab.Subject.fetch1("subject_name") == "JC1"
+    assert len(lab.DecisionTask.TrialSet()) == 0
+
+
+def test_a_newer_lab_is_not_opened(lab, capsys) -> None:
+    base = connect()._preferences.name
+    schema_version.write_version(connect(), base, None, schema_version.CURRENT + 1)
+    lab.deactivate()
+    with pytest.raises(DatabaseError, match="made by a newer labdata"):
+        lab.Subject()
+    with pytest.raises(DatabaseError, match="made by a newer labdata"):
+        lab.upgrade()
+    assert main(["subjects"]) == 1
+    assert "pip install --upgrade" in capsys.readouterr().err
+
+
+def test_each_project_has_its_own_version(embedded_lab) -> None:
+    insert_dataset(default_lab)
+    base = connect()._preferences.name
+    load_project_schema("vision").Subject()
+    schema_version.write_version(connect(), base, "vision", schema_version.CURRENT + 1)
+    load_project_schema("vision").deactivate()
+    with pytest.raises(DatabaseError, match="project 'vision'"):
+        load_project_schema("vision").Subject()
+    assert len(default_lab.Subject()) == 1
+
+
+def test_a_killed_maker_is_told_from_an_older_lab(lab) -> None:
+    make_old(lab)
+    base = connect()._preferences.name
+    schema_version.write_version(connect(), base, None, schema_version.MAKING)
+    assert len(lab.Subject()) == 1  # made whole at the next use
+    assert schema_version.read_version(connect(), base, None) == schema_version.CURRENT
+
+
+def test_an_upgrade_that_was_killed_goes_on(lab, monkeypatch) -> None:
+    make_old(lab)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
+        now.setattr(type(lab), "_fill_lookups", stop)
+        lab.upgrade()
+    with pytest.raises(DatabaseError, match="version 1"):
+        lab.Subject()
+    assert lab.upgrade() and len(lab.Subject()) == 1
+
+
+def test_tables_that_are_there_are_opened_without_a_change(lab, monkeypatch) -> None:
+    """No statement of the opening makes or changes anything."""
+    from labdata.database.connection import LabConnection
+
+    lab.deactivate()
+    said: list[str] = []
+    real = LabConnection._execute_query
+
+    def listen(self, cursor, query, args, quiet):
+        said.append(query)
+        return real(self, cursor, query, args, quiet)
+
+    monkeypatch.setattr(LabConnection, "_execute_query", listen)
+    assert len(lab.Subject()) == 1
+    verbs = {query.split(None, 1)[0].upper() for query in said}
+    assert verbs <= {"SELECT", "SHOW", "SET"}, verbs
