@@ -278,7 +278,7 @@ def test_the_keyring_is_not_asked_without_need(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("labdata.preferences.find_secret", lambda name: asked.append(name))
+    monkeypatch.setattr("labdata.preferences.secrets.find_secret", lambda name: asked.append(name))
     write(folder, default_preferences())
     load_preferences()
     write(folder, {"database": {"database.host": "h", "database.password": SECRET}})
