@@ -64,18 +64,16 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
             hint="`labdata.schema.DatasetEvents & key` lists the streams.",
         )
     clock = _one_clock(found)
-    on_one_clock = concat_events(
-        [_stream_events(lab, s) for s in found if s.clock.key == clock.key]
-    )
+    merged = concat_events([_stream_events(lab, s) for s in found if s.clock.key == clock.key])
     left_out = sorted(s.stream_name for s in found if s.clock.key != clock.key)
     if left_out:
-        on_one_clock.attrs["streams_left_out"] = ",".join(left_out)
+        merged.attrs["streams_left_out"] = ",".join(left_out)
         warn_user(
             f"Left out, as they are not synchronised to {clock.name}: {', '.join(left_out)}. "
             "Insert their common pulses into StreamSync."
         )
-    on_one_clock.attrs["provenance"] = as_json({"key": dataset_key, "labdata": __version__})
-    return on_one_clock
+    merged.attrs["provenance"] = as_json({"key": dataset_key, "labdata": __version__})
+    return merged
 
 
 def _one_clock(streams: Sequence[StreamOnClock]) -> StreamClock:
