@@ -13,18 +13,12 @@ that keep it; no subclass and no accessor, so that there is one way to do a thin
 
 from labdata.objects._attrs import UnsyncedWarning, warn_user
 from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
-from labdata.objects.events import build_events, concat_events, onsets_of
+from labdata.objects.events import build_events, onsets_of
 from labdata.objects.io import load, save
+from labdata.objects.joining import concat_events, concat_spikes
 from labdata.objects.plots import plot_raster
-from labdata.objects.spikes import (
-    build_spikes,
-    concat_spikes,
-    iter_units,
-    restrict_time,
-    select_units,
-    spikes_of,
-    tidy,
-)
+from labdata.objects.selecting import iter_units, restrict_time, select_units, spikes_of, tidy
+from labdata.objects.spikes import build_spikes
 from labdata.objects.trials import build_trials
 from labdata.objects.validate import count_orphans, find_faults, validate
 

@@ -78,6 +78,17 @@ def is_grouped(label: NDArray[np.int32], time_s: FloatArray) -> bool:
     return bool(((time_s[1:] >= time_s[:-1]) | (step > 0)).all())
 
 
+def order_by_unit(label: NDArray[np.int32], time_s: FloatArray) -> IntArray | None:
+    """Return what sorts spikes by unit label and by time within a unit, None if they are sorted.
+
+    Parameters
+    ----------
+    label, time_s : ndarray, shape (n_spikes,)
+        Unit and time of each spike.
+    """
+    return None if is_grouped(label, time_s) else np.lexsort((time_s, label))
+
+
 def group(ds: xr.Dataset) -> Groups:
     """Return the spikes of a spikes dataset by unit.
 
@@ -94,9 +105,8 @@ def group(ds: xr.Dataset) -> Groups:
     time_s = np.asarray(ds["spike_time"].values, dtype=np.float64)
     # One dtype for both sides: searchsorted converts the long side otherwise, a second a call.
     of_spike = np.asarray(ds["spike_unit"].values, dtype=np.int32)
-    order = None
-    if not is_grouped(of_spike, time_s):
-        order = np.lexsort((time_s, of_spike))
+    order = order_by_unit(of_spike, time_s)
+    if order is not None:
         time_s, of_spike = time_s[order], of_spike[order]
     start = np.searchsorted(of_spike, labels, side="left")
     stop = np.searchsorted(of_spike, labels, side="right")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
-from labdata.objects._attrs import Sync, base_attrs, clock_attrs, require_kind, whose_clock
+from labdata.objects._attrs import Attrs, Sync, base_attrs, clock_attrs, require_kind
 
 
 def build_events(
@@ -71,47 +71,25 @@ def build_events(
         If `sync` is None.
     """
     times = np.asarray(event_time_s, dtype=np.float64)
-    n = len(times)
+    _check_finite(times, stream)
+    more: dict[str, Any] = {
+        "t_start": t_start_s,
+        "t_stop": t_stop_s,
+        "sampling_rate_hz": sampling_rate_hz,
+        "clock_dataset": clock_dataset,
+    }
+    attrs = base_attrs("events", stream, sync, provenance, more)
+    columns = _columns(len(times), event_value, sample_index, quality, channel)
+    return _sorted_dataset(times, columns, stream, attrs)
+
+
+def _check_finite(times: NDArray[np.float64], stream: str) -> None:
     if not np.isfinite(times).all():
         bad = int(np.flatnonzero(~np.isfinite(times))[0])
         raise ObjectError(
             f"Event {bad} of {stream} has the time {times[bad]}.",
             hint="An event that did not happen belongs in a trial table, not here.",
         )
-    attrs = base_attrs(
-        "events",
-        stream,
-        sync,
-        provenance,
-        {
-            "t_start": t_start_s,
-            "t_stop": t_stop_s,
-            "sampling_rate_hz": sampling_rate_hz,
-            "clock_dataset": clock_dataset,
-        },
-    )
-    columns = _columns(n, event_value, sample_index, quality, channel)
-    order = np.argsort(times, kind="stable")
-    columns = {name: column[order] for name, column in columns.items()}
-    edge = {"flag_values": np.array([0, 1], dtype=np.int8), "flag_meanings": "fall rise"}
-    flags = {
-        "flag_masks": np.array([1, 2, 4], dtype=np.uint8),
-        "flag_meanings": "extrapolated glitch estimated",
-    }
-    unknown = {"long_name": "sample number on the stream, -1 unknown"}
-    return xr.Dataset(
-        {
-            "event_value": ("event", columns["event_value"].astype(np.int8), edge),
-            "sample_index": ("event", columns["sample_index"].astype(np.int64), unknown),
-            "quality": ("event", columns["quality"].astype(np.uint8), flags),
-        },
-        {
-            "event_time": ("event", times[order], clock_attrs(attrs)),
-            "stream": ("event", np.full(n, stream)),
-            "channel": ("event", columns["channel"]),
-        },
-        attrs,
-    )
 
 
 def _columns(
@@ -135,44 +113,31 @@ def _columns(
     return columns
 
 
-def concat_events(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Join the events of several streams that are on one clock, sorted by time.
-
-    Parameters
-    ----------
-    datasets : sequence of xarray.Dataset
-        Kind ``events``.
-
-    Returns
-    -------
-    xarray.Dataset
-
-    Raises
-    ------
-    ObjectError
-        If there is none, or their clocks differ.
-    """
-    if not datasets:
-        raise ObjectError("There is no dataset to join.", hint="Pass at least one.")
-    for ds in datasets:
-        require_kind(ds, "events")
-    clocks = sorted({whose_clock(ds.attrs) for ds in datasets})
-    if len(clocks) > 1:
-        raise ObjectError(
-            f"The events are on different clocks: {', '.join(clocks)}.",
-            hint="Synchronise all of them to one clock first.",
-        )
-    joined = xr.concat(datasets, dim="event", combine_attrs="drop_conflicts")
-    streams = dict.fromkeys(str(ds.attrs["stream"]) for ds in datasets)
-    notes = [str(ds.attrs["sync_note"]) for ds in datasets if "sync_note" in ds.attrs]
-    attrs: dict[str, Any] = {
-        "stream": ",".join(streams),
-        "synced": min(int(ds.attrs["synced"]) for ds in datasets),
+def _sorted_dataset(
+    times: NDArray[np.float64], columns: dict[str, NDArray[Any]], stream: str, attrs: Attrs
+) -> xr.Dataset:
+    """Put the columns in order of time, and say in their attributes what they mean."""
+    order = np.argsort(times, kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    edge = {"flag_values": np.array([0, 1], dtype=np.int8), "flag_meanings": "fall rise"}
+    flags = {
+        "flag_masks": np.array([1, 2, 4], dtype=np.uint8),
+        "flag_meanings": "extrapolated glitch estimated",
     }
-    if notes:
-        attrs["sync_note"] = " ".join(notes)
-    joined = joined.assign_attrs(attrs)
-    return joined.isel(event=np.argsort(joined["event_time"].values, kind="stable"))
+    unknown = {"long_name": "sample number on the stream, -1 unknown"}
+    return xr.Dataset(
+        {
+            "event_value": ("event", columns["event_value"].astype(np.int8), edge),
+            "sample_index": ("event", columns["sample_index"].astype(np.int64), unknown),
+            "quality": ("event", columns["quality"].astype(np.uint8), flags),
+        },
+        {
+            "event_time": ("event", times[order], clock_attrs(attrs)),
+            "stream": ("event", np.full(len(times), stream)),
+            "channel": ("event", columns["channel"]),
+        },
+        attrs,
+    )
 
 
 def onsets_of(ds: xr.Dataset, channel: str | int, *, stream: str | None = None) -> xr.DataArray:

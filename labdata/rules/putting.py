@@ -1,165 +1,29 @@
 """``put``: bring a rig's folder to the server's inbox and register it, whole or not at all.
 
-The files are checked by the rule first, then copied and hashed in one pass; the job is registered
-in one transaction when every byte is there. Interrupted anywhere before, nothing is registered and
-the next ``put`` goes on, as files that are there already with equal content count as copied.
+The files are checked by the rule first (:mod:`labdata.rules.planning`), then copied and hashed in
+one pass; the job is registered in one transaction when every byte is there. Interrupted anywhere
+before, nothing is registered and the next ``put`` goes on, as files that are there already with
+equal content count as copied.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..database.locks import server_lock
 from ..errors import IntegrityError, UploadError
-from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..stores import Checksums, copy_hashed, hash_file
-from .base import UploadRule, find_rule
-from .checks import (
-    check_new,
-    check_paths,
-    check_subject,
-    check_unchanged,
-    containing_folder,
-    file_state,
-    known_value,
-    list_files,
-    session_start,
-)
-from .names import check_name, guess_dataset_type, parse_date, read_path
+from .checks import check_new, check_unchanged, file_state
+from .planning import PutPlan, default_lab, plan_put
+
+__all__ = ["PutPlan", "plan_put", "put", "utc"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PutPlan:
-    """What a put will do, before it does it.
-
-    Attributes
-    ----------
-    folder : Path
-        The folder.
-    root : Path
-        The local path it lies in; paths in the database are relative to it.
-    inbox : Path
-        Where the files go; equal to ``root`` where this computer is the server.
-    files : tuple of Path
-        Its files.
-    size_bytes : int
-        Their sizes together.
-    rule : UploadRule
-        How they will be uploaded.
-    job : dict
-        The UploadJob row.
-    """
-
-    folder: Path
-    root: Path
-    inbox: Path
-    files: tuple[Path, ...]
-    size_bytes: int
-    rule: UploadRule
-    job: dict[str, Any]
-
-    def file_path(self, path: Path) -> str:
-        """Return the path in the database of one of the files.
-
-        Parameters
-        ----------
-        path : Path
-            One of ``files``.
-        """
-        return path.relative_to(self.root).as_posix()
-
-
-def plan_put(
-    folder: str | Path,
-    *,
-    rule: str | None = None,
-    subject: str | None = None,
-    session: str | None = None,
-    dataset: str | None = None,
-    dataset_type: str | None = None,
-    session_datetime: datetime | None = None,
-    experimenter: str | None = None,
-    lab: Any = None,
-    preferences: Preferences | None = None,
-) -> PutPlan:
-    """Check a folder and say what putting it would do; nothing changes.
-
-    Parameters
-    ----------
-    folder : path
-        A folder within one of ``local_paths``.
-    rule : str, optional
-        Upload rule; by default the one of the dataset's type, else ``none``.
-    subject, session, dataset, dataset_type : str, optional
-        Names where the path does not say them, or says them wrongly.
-    session_datetime : datetime, optional
-        Start of a new session where its name does not say it.
-    experimenter : str, optional
-        Lab member of a new session.
-    lab : Lab, optional
-        Tables of another project.
-    preferences : Preferences, optional
-        By default the user's.
-
-    Raises
-    ------
-    UploadError
-        If the folder is outside the local paths, empty or put already, or a name is missing or
-        unknown.
-    LabdataError
-        If the rule refuses the files.
-    """
-    lab = lab or _default_lab()
-    preferences = preferences or load_preferences()
-    folder = Path(folder).expanduser().absolute().resolve()
-    root = containing_folder(folder, preferences)
-    names = read_path(
-        folder.relative_to(root).as_posix(),
-        preferences.path_rules,
-        preferences.path_rules_session_date,
-    )
-    key = {
-        "subject_name": check_name("subject_name", subject or names.subject_name, 64),
-        "session_name": check_name("session_name", session or names.session_name, 64),
-        "dataset_name": check_name("dataset_name", dataset or names.dataset_name, 128),
-    }
-    kind = dataset_type or guess_dataset_type(key["dataset_name"])
-    chosen = find_rule(rule or ("ephys" if kind == "ephys" else "none"))
-    files = list_files(folder)
-    file_paths = [path.relative_to(root).as_posix() for path in files]
-    check_paths(file_paths)
-    check_subject(lab, key["subject_name"])
-    check_new(lab, file_paths)
-    chosen.check_dataset(lab, key)
-    chosen.check(folder, files)
-    field, form = preferences.path_rules_session_date
-    started = parse_date(key[field], form) if field in key else names.session_datetime
-    job = {
-        **key,
-        "project_name": known_value(lab.Project, "project_name", lab.project),
-        "dataset_type": known_value(lab.DatasetType, "dataset_type", chosen.dataset_type or kind),
-        "session_datetime": session_start(
-            lab, key, session_datetime or started or chosen.recorded(folder)
-        ),
-        "experimenter": known_value(lab.LabMember, "user_name", experimenter),
-        "job_rule": chosen.name,
-        "job_status": "ON SERVER",
-        "job_waiting": 1,
-        "job_host": preferences.upload_host or socket.gethostname(),
-        "upload_storage": preferences.upload_storage or "data",
-    }
-    inbox = absolute_folder("upload_path", preferences.upload_path or str(root))
-    size = sum(path.stat().st_size for path in files)
-    return PutPlan(folder, root, inbox, files, size, chosen, job)
 
 
 def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress) -> int:
@@ -186,7 +50,7 @@ def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress)
     UploadError
         If another process registered one of the files meanwhile.
     """
-    lab = lab or _default_lab()
+    lab = lab or default_lab()
     if not plan.inbox.is_dir():
         raise UploadError(
             f"The inbox {plan.inbox} is not there.",
@@ -266,12 +130,6 @@ def utc(timestamp_s: float) -> datetime:
         Seconds since 1970.
     """
     return datetime.fromtimestamp(timestamp_s, UTC).replace(tzinfo=None)
-
-
-def _default_lab() -> Any:
-    from ..schema import default_lab
-
-    return default_lab
 
 
 def _registering(lab: Any) -> AbstractContextManager[None]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from labdata.progress import Progress, ignore_progress
 from labdata.testing import metas
-from labdata.testing.probes import ProbeSpec
+from labdata.testing.neurons import Population
+from labdata.testing.probes import ProbeSpec, Wiring
 from labdata.testing.run_plan import LF_DIVISOR, RunPlan, nidq_clock, number_probes, plan_run
 from labdata.testing.timeline import Stimuli
 from labdata.testing.truth import ClockTruth, GroundTruth
@@ -99,86 +101,104 @@ def write_spikeglx_run(
     """
     if probes is None:
         probes = [ProbeSpec(n_channels=n_channels, n_units=n_units, ppm=imec_ppm)]
-    numbered = number_probes(probes)
-    plan = plan_run(
-        Path(folder) / f"{run_name}_g0",
-        run_name,
-        numbered,
-        duration_s,
-        seed,
-        nidq_clock(nidq_rate_hz, nidq_ppm, nidq_start_s, duration_s),
-        sync_jitter_s=sync_jitter_s,
-        drop=drop_sync_pulses,
-        n_spurious=spurious_sync_pulses,
-        stim_period_s=stim_period_s,
-        stim_width_s=stim_width_s,
+    session = _Session(run_name, number_probes(probes), duration_s, seed)
+    nidq = _Nidq(nidq_ppm, nidq_start_s, nidq_rate_hz)
+    pulses = _Pulses(
+        sync_jitter_s, drop_sync_pulses, spurious_sync_pulses, stim_period_s, stim_width_s
     )
-    options = (
-        run_name,
-        numbered,
-        duration_s,
-        seed,
-        nidq_ppm,
-        nidq_start_s,
-        nidq_rate_hz,
-        sync_jitter_s,
-        drop_sync_pulses,
-        spurious_sync_pulses,
-        stim_period_s,
-        stim_width_s,
-    )
-    digest = hashlib.sha256(repr(options).encode()).hexdigest()[:16]
-    _write(plan, numbered, created, f"synthetic, labdata.testing {digest}", threads, progress)
+    plan = _plan(Path(folder), session, nidq, pulses)
+    notes = f"synthetic, labdata.testing {_digest(session, nidq, pulses)}"
+    _write(plan, session.probes, _Writing(created, notes, threads, progress))
     return plan.truth
 
 
-def _write(
-    plan: RunPlan,
-    probes: list[ProbeSpec],
-    created: str,
-    notes: str,
-    threads: int,
-    progress: Progress,
-) -> None:
+class _Session(NamedTuple):
+    run_name: str
+    probes: list[ProbeSpec]
+    duration_s: float
+    seed: int
+
+
+class _Nidq(NamedTuple):
+    ppm: float
+    start_s: float
+    rate_hz: float
+
+
+class _Pulses(NamedTuple):
+    sync_jitter_s: float
+    drop: int | Sequence[int]
+    n_spurious: int
+    stim_period_s: float
+    stim_width_s: float
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """How files are written, whatever is in them."""
+
+    created: str
+    notes: str
+    threads: int
+    progress: Progress
+
+
+def _plan(folder: Path, session: _Session, nidq: _Nidq, pulses: _Pulses) -> RunPlan:
+    return plan_run(
+        folder / f"{session.run_name}_g0",
+        *session,
+        nidq_clock(nidq.rate_hz, nidq.ppm, nidq.start_s, session.duration_s),
+        **pulses._asdict(),
+    )
+
+
+def _digest(session: _Session, nidq: _Nidq, pulses: _Pulses) -> str:
+    """Return what tells this run from others: the meta files carry it, so its text must stay."""
+    options = (*session, *nidq, *pulses)
+    return hashlib.sha256(repr(options).encode()).hexdigest()[:16]
+
+
+def _write(plan: RunPlan, probes: list[ProbeSpec], writing: _Writing) -> None:
     truth = plan.truth
     run = Path(truth.run_folder)
     for spec, wiring, neurons in zip(probes, plan.wirings, plan.neurons, strict=True):
-        probe = truth.probe(spec.probe_num or 0)
-        stem = run / f"{run.name}_imec{probe.probe_num}" / f"{run.name}_t0.imec{probe.probe_num}"
-        seed = (truth.seed, 3, probe.probe_num)
-        path = stem.with_name(f"{stem.name}.ap.bin")
+        _write_probe(plan, spec, wiring, neurons, writing)
+    path = run / f"{run.name}_t0.nidq.bin"
+    fields = metas.nidq_meta(path.name, truth.nidq, created=writing.created, notes=writing.notes)
+    ni = NidqFrames(truth.nidq, plan.nidq_sync, plan.stimuli.line, plan.camera, (truth.seed, 4))
+    _write_stream(path, fields, truth.nidq, ni, writing)
+    _write_log(run / f"{run.name}_orientation_log.csv", plan.stimuli)
+
+
+def _write_probe(
+    plan: RunPlan, spec: ProbeSpec, wiring: Wiring, neurons: Population, writing: _Writing
+) -> None:
+    """Write the AP band of a probe, and its LF band if it has one."""
+    run = Path(plan.truth.run_folder)
+    probe = plan.truth.probe(spec.probe_num or 0)
+    stem = run / f"{run.name}_imec{probe.probe_num}" / f"{run.name}_t0.imec{probe.probe_num}"
+    seed = (plan.truth.seed, 3, probe.probe_num)
+
+    def write_band(band: str, clock: ClockTruth, make: Callable[[int, int], Frames]) -> None:
+        path = stem.with_name(f"{stem.name}.{band}.bin")
         fields = metas.imec_meta(
             path.name,
-            probe.clock,
+            clock,
             spec.model,
             wiring,
             probe.serial,
-            band="ap",
-            created=created,
-            notes=notes,
+            band=band,
+            created=writing.created,
+            notes=writing.notes,
         )
-        frames = ApFrames(probe, neurons, plan.sync, seed, max_int=spec.model.max_int)
-        _write_stream(path, fields, probe.clock, frames, threads, progress)
-        if spec.lf and spec.model.uv_per_bit_lf is not None:
-            path = stem.with_name(f"{stem.name}.lf.bin")
-            clock = _lf_clock(probe.clock)
-            fields = metas.imec_meta(
-                path.name,
-                clock,
-                spec.model,
-                wiring,
-                probe.serial,
-                band="lf",
-                created=created,
-                notes=notes,
-            )
-            lf = LfFrames(clock, wiring.saved.size, spec.model.uv_per_bit_lf, plan.sync, seed)
-            _write_stream(path, fields, clock, lf, threads, progress)
-    path = run / f"{run.name}_t0.nidq.bin"
-    fields = metas.nidq_meta(path.name, truth.nidq, created=created, notes=notes)
-    ni = NidqFrames(truth.nidq, plan.nidq_sync, plan.stimuli.line, plan.camera, (truth.seed, 4))
-    _write_stream(path, fields, truth.nidq, ni, threads, progress)
-    _write_log(run / f"{run.name}_orientation_log.csv", plan.stimuli)
+        _write_stream(path, fields, clock, make, writing)
+
+    frames = ApFrames(probe, neurons, plan.sync, seed, max_int=spec.model.max_int)
+    write_band("ap", probe.clock, frames)
+    if spec.lf and spec.model.uv_per_bit_lf is not None:
+        clock = _lf_clock(probe.clock)
+        lf = LfFrames(clock, wiring.saved.size, spec.model.uv_per_bit_lf, plan.sync, seed)
+        write_band("lf", clock, lf)
 
 
 def _lf_clock(ap: ClockTruth) -> ClockTruth:
@@ -195,24 +215,23 @@ def _write_stream(
     fields: dict[str, str],
     clock: ClockTruth,
     make: Callable[[int, int], Frames],
-    threads: int,
-    progress: Progress,
+    writing: _Writing,
 ) -> None:
     """Write a ``.bin`` and then its ``.meta``, unless both are there and complete."""
     meta_path, size = path.with_suffix(".meta"), int(fields["fileSizeBytes"])
     if _is_complete(path, meta_path, fields):
-        progress(size)
+        writing.progress(size)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     meta_path.unlink(missing_ok=True)
     digest = hashlib.sha1(usedforsecurity=False)
     step = max(1, round(clock.nominal_rate_hz))
     with path.open("wb") as file:
-        for frames in chunks(clock.n_samples, step, make, threads=threads):
+        for frames in chunks(clock.n_samples, step, make, threads=writing.threads):
             data = frames.tobytes()
             file.write(data)
             digest.update(data)
-            progress(len(data))
+            writing.progress(len(data))
     meta_path.write_text(metas.meta_text(fields, digest.hexdigest()), "utf-8")
 
 

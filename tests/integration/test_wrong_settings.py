@@ -75,7 +75,7 @@ def test_unknown_user(server_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_no_user_and_no_password(server_lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labdata.preferences.find_secret", lambda name: None)
+    monkeypatch.setattr("labdata.preferences.secrets.find_secret", lambda name: None)
     monkeypatch.delenv("LABDATA_DATABASE_PASS")
     assert "No password" in connect_with(monkeypatch).message
     monkeypatch.delenv("LABDATA_DATABASE_USER")

@@ -1,0 +1,11 @@
+"""What a scientist asks for, by key: ``labdata.spikes(key)``, ``labdata.events(key)``.
+
+A key is a dict or any query of the lab's tables. The answer is one labelled dataset on one clock,
+with where it came from in its attributes; where the key means several sortings or clocks, the
+error names them, as a choice made silently would be a wrong number some day.
+"""
+
+from .sorting import spikes
+from .streams import events
+
+__all__ = ["events", "spikes"]

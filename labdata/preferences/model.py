@@ -1,0 +1,161 @@
+"""What the preference file may say, as one typed model.
+
+The model is pydantic's because its errors carry the key, the value and the expected type;
+:mod:`labdata.preferences.faults` turns them into one sentence each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from .folders import absolute_folder
+from .showing import flatten, masked
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_old_tokens(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("encrypted:"):
+            raise ValueError(
+                "a token encrypted by labdata 0.1 cannot be read here; write the secret itself, "
+                "or leave it out and use the environment or the keyring"
+            )
+        return value
+
+
+class DatabasePreferences(_Model):
+    """Where the lab's database is; without a host, labdata runs a private one.
+
+    Attributes
+    ----------
+    host : str or None
+        Server address, ``None`` for the embedded database.
+    name : str
+        Prefix of the schemas.
+    project : str or None
+        Project in use.
+    use_tls : bool
+        Whether a server must be reached through TLS.
+    """
+
+    host: str | None = Field(None, alias="database.host")
+    port: int = Field(3306, alias="database.port", ge=1, le=65535)
+    name: str = Field("labdata", alias="database.name", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")
+    user: str | None = Field(None, alias="database.user")
+    password: SecretStr | None = Field(None, alias="database.password")
+    project: str | None = Field(
+        None, alias="database.project", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
+    )
+    use_tls: bool = Field(True, alias="database.use_tls")
+
+    @field_validator("host", "user", "project", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+
+class StoragePreferences(_Model):
+    """One store: a folder (``local``) or a bucket (``s3``).
+
+    Attributes
+    ----------
+    path : str or None
+        Root folder of a local store.
+    folder : str
+        Prefix of every object's key.
+    """
+
+    protocol: Literal["local", "s3"] = "local"
+    path: str | None = None
+    folder: str = ""
+    endpoint: str = "s3.amazonaws.com"
+    bucket: str | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+
+    def unused_fields(self) -> set[str]:
+        """Return the settings that this store's protocol has no use for."""
+        if self.protocol == "s3":
+            return {"path"}
+        return {"endpoint", "bucket", "access_key", "secret_key"}
+
+
+class Preferences(_Model):
+    """All preferences of a user, validated; see the user guide for their meaning.
+
+    Attributes
+    ----------
+    local_paths : list of str
+        Folders searched in order for raw files; the first is where ``get`` writes.
+    path_rules : str
+        How a raw folder's path names its subject, session and dataset.
+    allow_s3_download : bool
+        Whether a file that is on no local path may be fetched from an S3 store unasked.
+    upload_path, upload_host, upload_storage : str or None
+        The server's inbox as seen from here, the host that uploads, and the store it uploads to.
+    """
+
+    local_paths: list[str] = Field(default_factory=lambda: ["~/data"], min_length=1)
+    scratch_path: str = "~/scratch"
+    path_rules: str = "{subject_name}/{session_name}/{dataset_name}"
+    path_rules_session_date: tuple[str, str] = ("session_name", "%Y%m%d_%H%M%S")
+    allow_s3_download: bool = False
+    database: DatabasePreferences = Field(
+        default_factory=lambda: DatabasePreferences.model_validate({})
+    )
+    storage: dict[str, StoragePreferences] = Field(default_factory=dict)
+    compute: dict[str, Any] = Field(default_factory=dict)
+    plugins_folder: str = "~/labdata/plugins"
+    plugins: dict[str, str] = Field(default_factory=dict)
+    upload_rules: dict[str, str] = Field(default_factory=dict)
+    submit_defaults: dict[str, Any] | None = None
+    run_defaults: dict[str, Any] = Field(default_factory=lambda: {"delete-cache": False})
+    queues: dict[str, Any] | None = None
+    upload_path: str | None = None
+    upload_host: str | None = None
+    upload_storage: str | None = None
+
+    _file: Path | None = None
+    _origins: dict[str, str] = {}
+
+    @property
+    def file(self) -> Path | None:
+        """The file these were read from."""
+        return self._file
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Dotted key to where its value came from: ``default``, ``file``, a variable, keyring."""
+        return self._origins
+
+    def items(self) -> Iterator[tuple[str, object, str]]:
+        """Yield ``(dotted key, value, origin)`` of every preference; secrets stay masked."""
+        unused = {
+            f"storage.{name}.{field}"
+            for name, store in self.storage.items()
+            for field in store.unused_fields()
+        }
+        for key, value in flatten(masked(self.model_dump())).items():
+            origin = self._origins.get(key, "default")
+            if key not in unused or origin != "default":
+                yield key, value, origin
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        yield from masked(dict(super().__repr_args__())).items()
+
+    def local_folders(self) -> list[Path]:
+        """Return ``local_paths`` as absolute folders.
+
+        Raises
+        ------
+        PreferenceError
+            If one of them is relative.
+        """
+        return [absolute_folder("local_paths", p) for p in self.local_paths]

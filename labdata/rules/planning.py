@@ -1,0 +1,189 @@
+"""What a put will do: a folder is read, checked and named before anything is copied."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..preferences import Preferences, absolute_folder, load_preferences
+from .base import UploadRule, find_rule
+from .checks import (
+    check_new,
+    check_paths,
+    check_subject,
+    containing_folder,
+    known_value,
+    list_files,
+    session_start,
+)
+from .names import PathNames, check_name, guess_dataset_type, parse_date, read_path
+
+
+@dataclass(frozen=True)
+class PutPlan:
+    """What a put will do, before it does it.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    root : Path
+        The local path it lies in; paths in the database are relative to it.
+    inbox : Path
+        Where the files go; equal to ``root`` where this computer is the server.
+    files : tuple of Path
+        Its files.
+    size_bytes : int
+        Their sizes together.
+    rule : UploadRule
+        How they will be uploaded.
+    job : dict
+        The UploadJob row.
+    """
+
+    folder: Path
+    root: Path
+    inbox: Path
+    files: tuple[Path, ...]
+    size_bytes: int
+    rule: UploadRule
+    job: dict[str, Any]
+
+    def file_path(self, path: Path) -> str:
+        """Return the path in the database of one of the files.
+
+        Parameters
+        ----------
+        path : Path
+            One of ``files``.
+        """
+        return path.relative_to(self.root).as_posix()
+
+
+def plan_put(
+    folder: str | Path,
+    *,
+    rule: str | None = None,
+    subject: str | None = None,
+    session: str | None = None,
+    dataset: str | None = None,
+    dataset_type: str | None = None,
+    session_datetime: datetime | None = None,
+    experimenter: str | None = None,
+    lab: Any = None,
+    preferences: Preferences | None = None,
+) -> PutPlan:
+    """Check a folder and say what putting it would do; nothing changes.
+
+    Parameters
+    ----------
+    folder : path
+        A folder within one of ``local_paths``.
+    rule : str, optional
+        Upload rule; by default the one of the dataset's type, else ``none``.
+    subject, session, dataset, dataset_type : str, optional
+        Names where the path does not say them, or says them wrongly.
+    session_datetime : datetime, optional
+        Start of a new session where its name does not say it.
+    experimenter : str, optional
+        Lab member of a new session.
+    lab : Lab, optional
+        Tables of another project.
+    preferences : Preferences, optional
+        By default the user's.
+
+    Raises
+    ------
+    UploadError
+        If the folder is outside the local paths, empty or put already, or a name is missing or
+        unknown.
+    LabdataError
+        If the rule refuses the files.
+    """
+    lab = lab or default_lab()
+    preferences = preferences or load_preferences()
+    folder = Path(folder).expanduser().absolute().resolve()
+    root = containing_folder(folder, preferences)
+    names = _read_names(folder, root, preferences)
+    key = _dataset_key(names, subject, session, dataset)
+    kind = dataset_type or guess_dataset_type(key["dataset_name"])
+    chosen = find_rule(rule or ("ephys" if kind == "ephys" else "none"))
+    files = list_files(folder)
+    _check(lab, key, chosen, folder, root, files)
+    began = session_datetime or _named_start(key, names, preferences)
+    job = {
+        **key,
+        "project_name": known_value(lab.Project, "project_name", lab.project),
+        "dataset_type": known_value(lab.DatasetType, "dataset_type", chosen.dataset_type or kind),
+        "session_datetime": session_start(lab, key, began or chosen.recorded(folder)),
+        "experimenter": known_value(lab.LabMember, "user_name", experimenter),
+        "job_rule": chosen.name,
+        **_handling(preferences),
+    }
+    inbox = absolute_folder("upload_path", preferences.upload_path or str(root))
+    size = sum(path.stat().st_size for path in files)
+    return PutPlan(folder, root, inbox, files, size, chosen, job)
+
+
+def _read_names(folder: Path, root: Path, preferences: Preferences) -> PathNames:
+    return read_path(
+        folder.relative_to(root).as_posix(),
+        preferences.path_rules,
+        preferences.path_rules_session_date,
+    )
+
+
+def _dataset_key(
+    names: PathNames, subject: str | None, session: str | None, dataset: str | None
+) -> dict[str, str]:
+    """Return the dataset's key; what the user says goes before what the path says."""
+    return {
+        "subject_name": check_name("subject_name", subject or names.subject_name, 64),
+        "session_name": check_name("session_name", session or names.session_name, 64),
+        "dataset_name": check_name("dataset_name", dataset or names.dataset_name, 128),
+    }
+
+
+def _check(
+    lab: Any,
+    key: dict[str, str],
+    rule: UploadRule,
+    folder: Path,
+    root: Path,
+    files: tuple[Path, ...],
+) -> None:
+    """Refuse what cannot be put: its paths, its subject, what is there already, its content."""
+    file_paths = [path.relative_to(root).as_posix() for path in files]
+    check_paths(file_paths)
+    check_subject(lab, key["subject_name"])
+    check_new(lab, file_paths)
+    rule.check_dataset(lab, key)
+    rule.check(folder, files)
+
+
+def _named_start(
+    key: dict[str, str], names: PathNames, preferences: Preferences
+) -> datetime | None:
+    """Return the start that the session's name says, the user's name before the path's."""
+    field, form = preferences.path_rules_session_date
+    return parse_date(key[field], form) if field in key else names.session_datetime
+
+
+def _handling(preferences: Preferences) -> dict[str, Any]:
+    """Return the columns of a new job that say who will do it, and where the files will go."""
+    return {
+        "job_status": "ON SERVER",
+        "job_waiting": 1,
+        "job_host": preferences.upload_host or socket.gethostname(),
+        "upload_storage": preferences.upload_storage or "data",
+    }
+
+
+def default_lab() -> Any:
+    """Return the tables of the project in use."""
+    from ..schema import default_lab
+
+    return default_lab
