@@ -80,16 +80,14 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
     }
     # first samples count from the start of a run's acquisition, and a dataset is one run
     same_run = row["clock_dataset"] == row["dataset_name"]
-    if same_run and mine.start_s is not None and theirs.start_s is not None:
-        settings["offset_hint_s"] = mine.start_s - theirs.start_s
-    arguments = (mine.times_s, mine.values, theirs.times_s, theirs.values)
     try:
-        found = synchronise(*arguments, **settings)
+        found = _synchronise_lines(mine, theirs, settings, same_run=same_run)
     except ClockError:
         if not force:
             raise
         loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
-        found = synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
+        settings |= {"tolerance_s": loose, "least_matched": 0.0}
+        found = _synchronise_lines(mine, theirs, settings, same_run=same_run)
         warn_user(
             f"The pulses of {row['stream_name']} and {row['clock_stream']} do not match within "
             f"the tolerance; forced, with errors up to {found.report.residual_max_s:.3g} s."
@@ -256,6 +254,26 @@ def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
             f"{n_outside} of {np.size(values)} times are outside the pulses ({first:.3f} to "
             f"{last:.3f} s) and extrapolated at the fitted rate."
         )
+
+
+def _synchronise_lines(
+    mine: _Line, theirs: _Line, settings: dict[str, Any], *, same_run: bool
+) -> ClockMap:
+    """Relate two lines, with the offset that their first samples tell if they are of one run.
+
+    Both streams count from the start of acquisition, each at its own rate. A run may record hours
+    after that, when clocks of 40 ppm are a whole pulse apart, so that the plain difference of the
+    two would choose the wrong pulse. It gives the rate well enough; with it the offset is known.
+    """
+    arguments = (mine.times_s, mine.values, theirs.times_s, theirs.values)
+    if not same_run or mine.start_s is None or theirs.start_s is None:
+        return synchronise(*arguments, **settings)
+    hint_s = mine.start_s - theirs.start_s
+    found = synchronise(*arguments, **settings, offset_hint_s=hint_s)
+    parted_s = mine.start_s * found.report.drift_ppm * 1e-6
+    if abs(parted_s) < 0.01 * found.report.period_s:
+        return found
+    return synchronise(*arguments, **settings, offset_hint_s=hint_s + parted_s)
 
 
 @dataclass(frozen=True)
