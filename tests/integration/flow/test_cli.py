@@ -150,6 +150,31 @@ def test_put_of_a_wrong_folder_is_one_error(lab_rig, typed, tmp_path):
     assert hint.startswith("  ")
 
 
+def test_put_checks_every_folder_before_it_copies_one(lab_rig, typed, tmp_path):
+    good = lab_rig.folder("JC1/20240306_100000/task", {"log.csv": b"1"})
+    before = lab_rig.state()
+    assert "not inside a local path" in typed("put", good, tmp_path, code=1).err
+    assert lab_rig.state() == before
+
+
+def test_put_lists_what_it_registered_before_a_later_folder_failed(lab_rig, typed, told):
+    good = lab_rig.folder("JC1/20240306_100000/task", {"log.csv": b"1"})
+    said = typed("put", good, good, code=1)
+    assert "put already" in said.err
+    (job,) = told("upload", "--queue")
+    assert said.out.splitlines()[-1].split()[:2] == [str(job["job_id"]), "JC1"]
+
+
+def test_an_unknown_subject_beside_a_known_one_is_an_error(full, typed):
+    assert "no subject 'JC3'" in typed("sessions", "-a", "JC1", "JC3", code=1).err
+
+
+def test_run_makes_no_task_where_one_of_the_sessions_is_wrong(full, typed, told):
+    line = ("run", "spikeinterface", "-a", "JC1", "-s", SESSION, "20990101_000000")
+    assert "20990101_000000" in typed(*line, "--submit-only", code=1).err
+    assert told("run", "--queue") == []
+
+
 def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
     other = lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", FILES))
