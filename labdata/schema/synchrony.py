@@ -38,6 +38,54 @@ def check_method(method: str) -> None:
         )
 
 
+def check_sync_rows(lab: Any, rows: Any) -> None:
+    """Refuse rows of StreamSync that would be wrong without a word, or in words of the database.
+
+    A stream that is its own clock would pass for synchronised.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    rows : list of dict or anything else that DataJoint inserts
+        What is no list, and rows that are no dicts with the whole key, are left to the database.
+
+    Raises
+    ------
+    QueryError
+        If a stream is to be its own clock, or a line is not there.
+    """
+    for row in rows if isinstance(rows, list | tuple) else []:
+        if not isinstance(row, dict) or not set(lab.StreamSync.primary_key) <= set(row):
+            continue
+        mine, clock = _line_keys(row)
+        if stream_key(mine) == stream_key(clock):
+            raise QueryError(
+                f"Stream {row['stream_name']} cannot be its own clock.",
+                hint="clock_stream names the stream whose clock the times are put on.",
+            )
+        for key in (mine, clock):
+            stream = {name: key[name] for name in (*_DATASET, "stream_name")}
+            if not lab.DatasetEvents.Digital & key:
+                names = (lab.DatasetEvents.Digital & stream).fetch("event_name")
+                dataset = "/".join(str(key[k]) for k in _DATASET)
+                raise QueryError(
+                    f"{dataset} has no line {key['event_name']} of stream {key['stream_name']}.",
+                    hint=f"Lines with events: {', '.join(map(str, names)) or 'none'}.",
+                )
+
+
+def _line_keys(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keys of the two lines that a row of StreamSync relates."""
+    mine = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
+    clock = mine | {
+        "dataset_name": row["clock_dataset"],
+        "stream_name": row["clock_stream"],
+        "event_name": row["clock_stream_event"],
+    }
+    return mine, clock
+
+
 def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMap:
     """Return the map from a stream's clock to the clock that a StreamSync row names.
 
@@ -61,15 +109,7 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
         If another offset, by whole periods of the pulses, explains them about as well, or if the
         pulses match only because ``force`` raised the tolerance.
     """
-    stream = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
-    clock = {
-        "subject_name": row["subject_name"],
-        "session_name": row["session_name"],
-        "dataset_name": row["clock_dataset"],
-        "stream_name": row["clock_stream"],
-        "event_name": row["clock_stream_event"],
-    }
-    mine, theirs = _Line.read(lab, stream), _Line.read(lab, clock)
+    mine, theirs = (_Line.read(lab, line) for line in _line_keys(row))
     settings: dict[str, Any] = {
         "stream": row["stream_name"],
         "clock": row["clock_stream"],
@@ -136,6 +176,18 @@ class StreamClock:
         else:
             found = self.clock_map.report.to_attrs()
         return found | {"clock": self.name, "clock_dataset": self.dataset}
+
+    def count_extrapolated(self, own_s: Any) -> int:
+        """Return how many times lie outside the pulses.
+
+        Parameters
+        ----------
+        own_s : array_like
+            Seconds on the stream's own clock.
+        """
+        if self.clock_map is None:
+            return 0
+        return int(np.count_nonzero(self.clock_map.extrapolated(own_s)))
 
     def apply(self, own_s: Any) -> Any:
         """Return times on the clock.

@@ -324,3 +324,36 @@ def test_a_run_that_records_hours_after_its_acquisition_began_is_not_a_pulse_off
     times_s = lab.StreamSync().apply(np.array([0.0, 30.0 * (1 + 44e-6)]), warn=False)
     assert np.abs(times_s - [lead_s, lead_s + 30.0]).max() < 2 / rate_hz
     assert not lab.StreamSync().report().ambiguous_offset
+
+
+def test_rows_say_how_many_of_their_times_are_extrapolated(lab):
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_stream(lab, KEY, "nidq", 7, 3.0)
+    first, last = np.round(PULSES_S[[0, -1]] * 1000).astype(int)
+    inside = [first, first + 1, last]
+    add_sorting(lab, KEY, 0, {0: inside, 1: [first - 1, *inside, last + 1, last + 500]})
+    with pytest.warns(UnsyncedWarning):
+        rows = lab.SpikeSorting.Unit().get_spike_times()
+    assert [row["n_extrapolated"] for row in rows] == [0, 0]
+    sync(lab, KEY, "imec0", 6, "nidq", 7)
+    rows = lab.SpikeSorting.Unit().get_spike_times()
+    assert [row["n_extrapolated"] for row in rows] == [0, 3]
+    # of imec0 the fall of the last pulse, which comes after its rise
+    lines = lab.DatasetEvents.Digital().fetch_synced()
+    assert {r["stream_name"]: r["n_extrapolated"] for r in lines} == {"imec0": 1, "nidq": 0}
+
+
+def test_a_stream_is_not_its_own_clock_and_lines_must_exist(lab):
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_stream(lab, KEY, "nidq", 7, 3.0)
+    with pytest.raises(QueryError, match="imec0 cannot be its own clock"):
+        sync(lab, KEY, "imec0", 6, "imec0", 6)
+    with pytest.raises(QueryError, match="no line 5 of stream imec0") as caught:
+        sync(lab, KEY, "imec0", 5, "nidq", 7)
+    assert "Lines with events: 6" in str(caught.value)
+    with pytest.raises(QueryError, match="no line 7 of stream obx0"):
+        sync(lab, KEY, "imec0", 6, "obx0", 7)
+    assert len(lab.StreamSync()) == 0
+    sync(lab, KEY, "imec0", 6, "nidq", 7)
+    sync(lab, KEY, "imec0", "6", "nidq", "7")
+    assert len(lab.StreamSync()) == 1
