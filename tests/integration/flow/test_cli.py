@@ -165,6 +165,16 @@ def test_put_lists_what_it_registered_before_a_later_folder_failed(lab_rig, type
     assert said.out.splitlines()[-1].split()[:2] == [str(job["job_id"]), "JC1"]
 
 
+def test_a_start_with_a_time_zone_is_refused_as_its_zone_would_be_lost(lab_rig, typed):
+    folder = lab_rig.folder("JC1/free/task", {"log.csv": b"1"})
+    before = lab_rig.state()
+    for zone in ("Z", "+02:00"):
+        said = typed("put", folder, "--session-datetime", f"2026-01-01T00:00:00{zone}", code=1)
+        assert "time zone" in said.err
+    assert lab_rig.state() == before
+    typed("put", folder, "--session-datetime", "2026-01-01T00:00:00")
+
+
 def test_an_unknown_subject_beside_a_known_one_is_an_error(full, typed):
     assert "no subject 'JC3'" in typed("sessions", "-a", "JC1", "JC3", code=1).err
 
