@@ -144,7 +144,7 @@ def _attrs(
 ) -> dict[str, Any]:
     attrs: dict[str, Any] = {"clock_dataset": clock.dataset}
     if outside is not None:
-        attrs["n_extrapolated"] = int(np.count_nonzero(outside))
+        attrs["stream_n_extrapolated"] = int(np.count_nonzero(outside))
     return attrs | {"parameter_set_num": int(sorting["parameter_set_num"])}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,9 +41,22 @@ def print_report(demo: DemoLab) -> None:
     ):
         write(f"  {title:<12} {text}")
     _psth(data, found)
-    write(
-        f"\nLook around:  export LABDATA_PATH={demo.folder / 'labdata'}\n"
-        f"              labdata sessions -a {' '.join(demo.truth.subjects)} --include-size"
+    write(look_around(demo.folder, demo.truth.subjects))
+
+
+def look_around(folder: Path, subjects: Sequence[str]) -> str:
+    """Return the lines that a user copies into a shell to go on from here.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the demo; its name may have spaces.
+    subjects : sequence of str
+        Its subjects.
+    """
+    return (
+        f"\nLook around:  export LABDATA_PATH={shlex.quote(str(folder / 'labdata'))}\n"
+        f"              labdata sessions -a {shlex.join(subjects)} --include-size"
     )
 
 

@@ -1,4 +1,7 @@
-"""Fetch the files of a session to this computer, verified, into the first local path.
+"""Fetch the files of a session to this computer, into the first local path.
+
+Files that are on a local path already are not fetched again. All are compared with the checksums
+that were recorded.
 
 Examples:
   labdata get -a JC1 -s 20260131_140500
@@ -23,10 +26,11 @@ def run(options: argparse.Namespace) -> None:
     """Fetch the files."""
     from ..errors import QueryError
     from .output import print_rows, show_progress
-    from .selection import check_subjects, chosen_keys, chosen_lab
+    from .selection import check_datasets, check_subjects, chosen_keys, chosen_lab
 
     lab = chosen_lab(options)
     check_subjects(lab, options.subject)
+    check_datasets(lab, options)
     query = lab.File & (lab.Dataset.DataFiles & chosen_keys(options)).proj()
     rows = query.fetch("file_path", "storage", "file_size", as_dict=True)
     if not rows:
@@ -37,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.dry_run:
         total = sum(row["file_size"] for row in rows)
         with show_progress(f"get {len(rows)} files", total) as (progress, _):
-            paths = query.get(download=True, progress=progress)
+            paths = query.get(download=True, verify=True, progress=progress)
         for row, path in zip(listed, paths, strict=True):
             row["local_path"] = str(path)
     columns = ("file_path", "storage", "size") + (() if options.dry_run else ("local_path",))

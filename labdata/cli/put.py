@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
+from typing import Any
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +53,9 @@ def run(options: argparse.Namespace) -> None:
     from .selection import chosen_lab
 
     lab = chosen_lab(options)
-    rows = []
-    for folder in options.folder:
-        plan = plan_put(
+    # all are checked before the first is copied, so that a wrong name among them changes nothing
+    plans = [
+        plan_put(
             folder,
             rule=options.rule,
             subject=options.subject,
@@ -65,13 +66,21 @@ def run(options: argparse.Namespace) -> None:
             experimenter=options.experimenter,
             lab=lab,
         )
-        row = {k: plan.job[k] for k in ("subject_name", "session_name", "dataset_name")}
-        row |= {"rule": plan.rule.name, "files": len(plan.files), "size": plan.size_bytes}
-        if not options.dry_run:
-            with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
-                row["job"] = put(plan, lab=lab, progress=progress)
-        rows.append(row)
+        for folder in options.folder
+    ]
+    rows: list[dict[str, Any]] = []
     columns = ["job", "subject_name", "session_name", "dataset_name", "rule", "files", "size"]
-    print_rows(rows, columns[1:] if options.dry_run else columns, as_json=options.json)
+    try:
+        for plan in plans:
+            row = {k: plan.job[k] for k in ("subject_name", "session_name", "dataset_name")}
+            row |= {"rule": plan.rule.name, "files": len(plan.files), "size": plan.size_bytes}
+            if not options.dry_run:
+                with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
+                    row["job"] = put(plan, lab=lab, progress=progress)
+            rows.append(row)
+    finally:
+        # also when a later one fails: these are registered
+        if rows:
+            print_rows(rows, columns[1:] if options.dry_run else columns, as_json=options.json)
     if not (options.dry_run or options.json):
         write("Next, on the server: labdata upload")

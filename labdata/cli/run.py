@@ -79,11 +79,14 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--all takes every dataset, and -a, -s or -d choose: give one of them.")
     check_subjects(lab, options.subject)
     analysis = find_analysis(options.analysis)
-    numbers = []
-    for key in chosen_keys(options):
-        numbers += create_tasks(
-            analysis, lab, key, options.parameters, command=options.line, target=options.target
-        )
+    numbers = create_tasks(
+        analysis,
+        lab,
+        chosen_keys(options),
+        options.parameters,
+        command=options.line,
+        target=options.target,
+    )
     if options.submit_only:
         print_rows(task_rows(lab, numbers), _QUEUE, as_json=options.json)
         return 0

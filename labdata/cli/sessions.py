@@ -27,9 +27,8 @@ def run(options: argparse.Namespace) -> None:
     from .selection import check_subjects, chosen_lab
 
     lab = chosen_lab(options)
+    check_subjects(lab, options.subject)
     rows = find_sessions(lab, options.subject, with_size=options.include_size)
-    if not rows:
-        check_subjects(lab, options.subject)
     columns = ["subject_name", "session_name", "dataset_name", "dataset_type", "probes", "sorted"]
     columns += ["files", "size"] if options.include_size else []
     columns.append("session_datetime")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class TaskResult:
 def create_tasks(
     analysis: Analysis,
     lab: Any,
-    restriction: Mapping[str, Any],
+    restriction: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     parameters: Mapping[str, Any],
     *,
     command: str = "",
@@ -58,7 +58,7 @@ def create_tasks(
         What to run.
     lab : Lab
         The tables.
-    restriction : mapping
+    restriction : mapping or sequence of mapping
         subject_name, session_name, dataset_name, as far as given.
     parameters : mapping
         Options of the analysis.
@@ -76,16 +76,11 @@ def create_tasks(
     Raises
     ------
     TaskError
-        If there is no dataset to work on.
+        If a restriction has no dataset to work on; no task is made then.
     """
     recorded = analysis.check(parameters)
-    datasets = analysis.find_datasets(lab, restriction)
-    if not datasets:
-        given = ", ".join(f"{k}={v}" for k, v in restriction.items()) or "nothing"
-        raise TaskError(
-            f"No dataset for {analysis.name} matches {given}.",
-            hint="`labdata sessions -a SUBJECT` lists what there is.",
-        )
+    wanted = [restriction] if isinstance(restriction, Mapping) else restriction
+    datasets = [key for one in wanted for key in _datasets(analysis, lab, one)]
     numbers = []
     for key in datasets:
         same = _unfinished(lab, analysis.name, key, recorded)
@@ -157,6 +152,20 @@ def run_task(
         if not claim.finish("COMPLETED", summary, task_versions=versions):
             raise _taken_over(job_id)
         return TaskResult(job_id, summary)
+
+
+def _datasets(
+    analysis: Analysis, lab: Any, restriction: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the datasets of a restriction, of which there must be one."""
+    datasets = analysis.find_datasets(lab, restriction)
+    if not datasets:
+        given = ", ".join(f"{k}={v}" for k, v in restriction.items()) or "nothing"
+        raise TaskError(
+            f"No dataset for {analysis.name} matches {given}.",
+            hint="`labdata sessions -a SUBJECT` lists what there is.",
+        )
+    return datasets
 
 
 def _unfinished(

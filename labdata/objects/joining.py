@@ -85,7 +85,7 @@ def _joined_attrs(parts: list[xr.Dataset]) -> dict[str, Any]:
     for name in ("sync_residual_max_s", "sync_ambiguous_offset"):
         if any(name in p.attrs for p in parts):
             attrs[name] = max(plain(p.attrs.get(name, 0)) for p in parts)
-    for name in ("stream_sync_n_dropped", "stream_sync_n_spurious"):
+    for name in ("stream_sync_n_dropped", "stream_sync_n_spurious", "stream_n_extrapolated"):
         if any(name in p.attrs for p in parts):
             attrs[name] = sum(int(p.attrs.get(name, 0)) for p in parts)
     notes = [

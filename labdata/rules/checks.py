@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from datetime import datetime
 from pathlib import Path
@@ -56,19 +57,41 @@ def list_files(folder: Path) -> tuple[Path, ...]:
     Raises
     ------
     UploadError
-        If it holds a link, or no file.
+        If it holds a link, no file, or what cannot be read.
     """
     files = []
-    for path in sorted(folder.rglob("*")):
+    for path in _everything_in(folder):
         if path.is_symlink():
             raise UploadError(
                 f"{path} is a link.", hint="Put the data themselves, not links to them."
             )
         if path.is_file() and path.name not in _LITTER:
+            if not os.access(path, os.R_OK):
+                raise _unreadable(path)
             files.append(path)
     if not files:
         raise UploadError(f"{folder} holds no files.", hint="Is it the right folder?")
     return tuple(files)
+
+
+def _everything_in(folder: Path) -> list[Path]:
+    """Return the paths below a folder; one that cannot be looked into is not passed over."""
+
+    def refuse(error: OSError) -> None:
+        raise _unreadable(error.filename) from error
+
+    return sorted(
+        Path(parent, name)
+        for parent, folders, files in os.walk(folder, onerror=refuse)
+        for name in (*folders, *files)
+    )
+
+
+def _unreadable(path: object) -> UploadError:
+    return UploadError(
+        f"{path} cannot be read, so it would be left out.",
+        hint="Check who owns it and its permissions.",
+    )
 
 
 def check_subject(lab: Any, subject: str) -> None:
@@ -216,7 +239,7 @@ def session_start(lab: Any, key: dict[str, str], found: datetime | None) -> date
     Raises
     ------
     UploadError
-        If nothing says it.
+        If nothing says it, or it has a time zone.
     """
     if lab.Session & {k: key[k] for k in ("subject_name", "session_name")}:
         return None
@@ -224,6 +247,12 @@ def session_start(lab: Any, key: dict[str, str], found: datetime | None) -> date
         raise UploadError(
             f"When session {key['session_name']!r} started is not known: its name is not a date.",
             hint="Give the start with --session-datetime 2026-01-31T14:05:00.",
+        )
+    if found.tzinfo is not None:
+        # the database would drop the zone and keep the digits
+        raise UploadError(
+            f"The session's start {found.isoformat()} has a time zone.",
+            hint="Sessions are kept in the rig's local time: give that, without a zone.",
         )
     return found
 

@@ -55,8 +55,9 @@ class DatasetEvents(Imported):
             -------
             list of dict
                 The rows, in the order of their keys; each also has ``clock`` (the clock of
-                ``event_timestamps``), ``clock_dataset`` (whose clock of that name it is) and
-                ``synced``. A stream without a StreamSync keeps its own
+                ``event_timestamps``), ``clock_dataset`` (whose clock of that name it is),
+                ``synced`` and ``n_extrapolated`` (times outside the pulses, at the fitted rate).
+                A stream without a StreamSync keeps its own
                 clock and is named in a warning, unless it is the clock of the others.
             """
             from .synced_events import fetch_synced
@@ -133,7 +134,15 @@ class StreamSync(Manual):
             As in DataJoint.
         replace : bool, optional
             Has no effect, as a row is nothing but its key.
+
+        Raises
+        ------
+        QueryError
+            If a stream is to be its own clock, or a line is not there.
         """
+        from .synchrony import check_sync_rows
+
+        check_sync_rows(self.lab, rows)
         super().insert(rows, **(kwargs | {"skip_duplicates": True}))
 
     def clock_map(self, *, force: bool = False) -> ClockMap:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import PreferenceError, StoreError
+from ..errors import IntegrityError, PreferenceError, StoreError
 from ..preferences import Preferences, absolute_folder, labdata_folder, load_preferences
 from ..progress import Progress, ignore_progress
-from ..stores import LocalStore, Store, resolve_inside
+from ..stores import LocalStore, Store, hash_file, resolve_inside
 
 
 def open_store(name: str, preferences: Preferences | None = None) -> Store:
@@ -77,6 +78,7 @@ def get_files(
     *,
     local_paths: Sequence[str | Path] | None = None,
     download: bool | None = None,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Return the files of a query of File on this computer; see :meth:`File.get`."""
@@ -89,8 +91,26 @@ def get_files(
     found = []
     for row in query.fetch(as_dict=True):
         path = find_local(row["file_path"], row["file_size"], folders)
+        if path and verify:
+            _verify_local(path, row, progress or ignore_progress)
         found.append(path or _fetch(row, folders[0], allowed, preferences, progress))
     return found
+
+
+def _verify_local(path: Path, row: dict[str, Any], progress: Progress) -> None:
+    """Raise if a local copy is not what was recorded; files of older labs have only an MD5."""
+    if row["file_sha256"]:
+        kind, found = "sha256", hash_file(path, progress=progress).sha256
+    else:
+        with path.open("rb") as file:
+            kind, found = "md5", hashlib.file_digest(file, "md5").hexdigest()
+    recorded = row[f"file_{kind}"]
+    if found != recorded:
+        raise IntegrityError(
+            f"{path} differs from what was recorded: its {kind.upper()} is {found}, recorded is "
+            f"{recorded}.",
+            hint="Move this copy away, and get the file again.",
+        )
 
 
 def open_in_place(row: dict[str, Any], preferences: Preferences | None = None) -> Path:
@@ -129,6 +149,18 @@ def open_in_place(row: dict[str, Any], preferences: Preferences | None = None) -
     return _fetch(row, folders[0], preferences.allow_s3_download, preferences, None)
 
 
+def _require_folder(folder: Path) -> None:
+    """Make the folder that files are fetched to, at home; elsewhere it may be an unmounted disk."""
+    if folder.is_dir():
+        return
+    if not folder.is_relative_to(Path.home()):
+        raise StoreError(
+            f"The first of local_paths, {folder}, does not exist.",
+            hint=f"Mount its disk, or make it: mkdir -p '{folder}'",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def _fetch(
     row: dict[str, Any],
     folder: Path,
@@ -143,7 +175,7 @@ def _fetch(
             hint="Use `labdata get`, or set allow_s3_download to true.",
         )
     store = open_store(row["storage"], preferences)
-    folder.mkdir(parents=True, exist_ok=True)
+    _require_folder(folder)
     destination = resolve_inside(folder, row["file_path"])
     store.get(
         row["file_path"],

@@ -67,6 +67,7 @@ class File(Manual):
         local_paths: list[str | Path] | None = None,
         *,
         download: bool | None = None,
+        verify: bool = False,
         progress: Any = None,
     ) -> list[Path]:
         """Return these files on this computer, fetched from their store where they are missing.
@@ -79,6 +80,9 @@ class File(Manual):
         download : bool, optional
             Whether S3 stores may be read; by default ``allow_s3_download`` of the preferences.
             Local stores are always read.
+        verify : bool, optional
+            Compare local copies with the checksum that was recorded; without it, only their size
+            is looked at. What is fetched is always verified.
         progress : Progress, optional
             Called with the bytes of each file as they arrive.
 
@@ -92,11 +96,17 @@ class File(Manual):
         StoreError
             If a file is on no local path and may not be or cannot be fetched.
         IntegrityError
-            If what was fetched differs from what was recorded.
+            If what was fetched, or with ``verify`` a local copy, differs from what was recorded.
         """
         from .files import get_files
 
-        return get_files(self, local_paths=local_paths, download=download, progress=progress)
+        return get_files(
+            self,
+            local_paths=local_paths,
+            download=download,
+            verify=verify,
+            progress=progress,
+        )
 
 
 @table("global")

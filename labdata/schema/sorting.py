@@ -108,8 +108,9 @@ class SpikeSorting(Manual):
             -------
             list of dict or list of numpy.ndarray
                 In the order of the keys. The dicts also say ``clock`` (the clock the times are
-                on), ``clock_dataset`` (whose clock of that name) and ``synced`` (False: the
-                probe's own clock, which is no other stream's).
+                on), ``clock_dataset`` (whose clock of that name), ``synced`` (False: the
+                probe's own clock, which is no other stream's) and ``n_extrapolated`` (spikes
+                outside the pulses, at the fitted rate).
             """
             from .spike_times import get_spike_times
 

@@ -74,5 +74,6 @@ def _to_seconds(lab: Any, units: Any, rows: list[dict[str, Any]], *, warn: bool)
         clock = clocks[probe_stream(row)]
         row["spike_times"] = clock.apply(seconds)
         row |= {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
+        row["n_extrapolated"] = clock.count_extrapolated(seconds)
     if warn:
         warn_unsynced(probe_stream(row) for row in rows if not row["synced"])

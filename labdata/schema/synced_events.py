@@ -64,7 +64,9 @@ def fetch_synced(lines: Any, *, force: bool, method: str) -> list[dict[str, Any]
     for row in rows:
         clock = clocks[stream_key(row)]
         row |= {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
+        row["n_extrapolated"] = 0
         if row["event_timestamps"] is not None:
+            row["n_extrapolated"] = clock.count_extrapolated(row["event_timestamps"])
             row["event_timestamps"] = clock.apply(row["event_timestamps"])
     warn_unsynced(stream_key(row) for row in rows if not row["synced"])
     return rows
@@ -84,19 +86,23 @@ def plot_synced(
 
     ax = ax or plt.gca()
     rows = fetch_synced(lines, force=force, method="piecewise-linear")
-    original = lines.fetch("event_timestamps") if overlay_original else []
+    key = lines.primary_key
+    original = {}
+    if overlay_original:
+        for row in lines.fetch(*key, "event_timestamps", as_dict=True):
+            original[tuple(row[k] for k in key)] = row["event_timestamps"]
     streams = list(dict.fromkeys(row["stream_name"] for row in rows))
     colours = dict(zip(streams, _COLOURS * len(streams), strict=False)) | (stream_colors or {})
     for index, row in enumerate(rows):
         rises = _rises(row["event_values"], row["event_timestamps"])
         if overlay_original:
-            raw = _rises(row["event_values"], original[index])
+            raw = _rises(row["event_values"], original[tuple(row[k] for k in key)])
             ax.vlines(raw, index - 0.4, index + 0.4, color="0.75", lw=lw)
         colour = colours[row["stream_name"]]
         ax.vlines(rises, index - 0.4, index + 0.4, color=colour, lw=lw)
-    ax.set_yticks(range(len(rows)), [_label(row) for row in rows])
+    ax.set_yticks(range(len(rows)), _labels(rows))
     ax.set_xlabel(f"Time (s, clock {', '.join(sorted({row['clock'] for row in rows}))})")
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     return ax
 
 
@@ -106,6 +112,13 @@ def _rises(values: Any, times: Any) -> Any:
     return times if values is None else times[values == 1]
 
 
-def _label(row: dict[str, Any]) -> str:
-    mark = "" if row["synced"] else " (not synchronised)"
-    return f"{row['stream_name']} {row['event_name']}{mark}"
+def _labels(rows: list[dict[str, Any]]) -> list[str]:
+    """Name each line; by its dataset too where the lines are of several, as each has a nidq."""
+    datasets = ["/".join(str(v) for v in stream_key(row)[:3]) for row in rows]
+    several = len(set(datasets)) > 1
+    return [
+        (f"{dataset} " if several else "")
+        + f"{row['stream_name']} {row['event_name']}"
+        + ("" if row["synced"] else " (not synchronised)")
+        for dataset, row in zip(datasets, rows, strict=True)
+    ]

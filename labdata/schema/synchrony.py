@@ -38,6 +38,54 @@ def check_method(method: str) -> None:
         )
 
 
+def check_sync_rows(lab: Any, rows: Any) -> None:
+    """Refuse rows of StreamSync that would be wrong without a word, or in words of the database.
+
+    A stream that is its own clock would pass for synchronised.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    rows : list of dict or anything else that DataJoint inserts
+        What is no list, and rows that are no dicts with the whole key, are left to the database.
+
+    Raises
+    ------
+    QueryError
+        If a stream is to be its own clock, or a line is not there.
+    """
+    for row in rows if isinstance(rows, list | tuple) else []:
+        if not isinstance(row, dict) or not set(lab.StreamSync.primary_key) <= set(row):
+            continue
+        mine, clock = _line_keys(row)
+        if stream_key(mine) == stream_key(clock):
+            raise QueryError(
+                f"Stream {row['stream_name']} cannot be its own clock.",
+                hint="clock_stream names the stream whose clock the times are put on.",
+            )
+        for key in (mine, clock):
+            stream = {name: key[name] for name in (*_DATASET, "stream_name")}
+            if not lab.DatasetEvents.Digital & key:
+                names = (lab.DatasetEvents.Digital & stream).fetch("event_name")
+                dataset = "/".join(str(key[k]) for k in _DATASET)
+                raise QueryError(
+                    f"{dataset} has no line {key['event_name']} of stream {key['stream_name']}.",
+                    hint=f"Lines with events: {', '.join(map(str, names)) or 'none'}.",
+                )
+
+
+def _line_keys(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keys of the two lines that a row of StreamSync relates."""
+    mine = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
+    clock = mine | {
+        "dataset_name": row["clock_dataset"],
+        "stream_name": row["clock_stream"],
+        "event_name": row["clock_stream_event"],
+    }
+    return mine, clock
+
+
 def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMap:
     """Return the map from a stream's clock to the clock that a StreamSync row names.
 
@@ -61,15 +109,7 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
         If another offset, by whole periods of the pulses, explains them about as well, or if the
         pulses match only because ``force`` raised the tolerance.
     """
-    stream = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
-    clock = {
-        "subject_name": row["subject_name"],
-        "session_name": row["session_name"],
-        "dataset_name": row["clock_dataset"],
-        "stream_name": row["clock_stream"],
-        "event_name": row["clock_stream_event"],
-    }
-    mine, theirs = _Line.read(lab, stream), _Line.read(lab, clock)
+    mine, theirs = (_Line.read(lab, line) for line in _line_keys(row))
     settings: dict[str, Any] = {
         "stream": row["stream_name"],
         "clock": row["clock_stream"],
@@ -80,16 +120,14 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
     }
     # first samples count from the start of a run's acquisition, and a dataset is one run
     same_run = row["clock_dataset"] == row["dataset_name"]
-    if same_run and mine.start_s is not None and theirs.start_s is not None:
-        settings["offset_hint_s"] = mine.start_s - theirs.start_s
-    arguments = (mine.times_s, mine.values, theirs.times_s, theirs.values)
     try:
-        found = synchronise(*arguments, **settings)
+        found = _synchronise_lines(mine, theirs, settings, same_run=same_run)
     except ClockError:
         if not force:
             raise
         loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
-        found = synchronise(*arguments, **settings, tolerance_s=loose, least_matched=0.0)
+        settings |= {"tolerance_s": loose, "least_matched": 0.0}
+        found = _synchronise_lines(mine, theirs, settings, same_run=same_run)
         warn_user(
             f"The pulses of {row['stream_name']} and {row['clock_stream']} do not match within "
             f"the tolerance; forced, with errors up to {found.report.residual_max_s:.3g} s."
@@ -138,6 +176,18 @@ class StreamClock:
         else:
             found = self.clock_map.report.to_attrs()
         return found | {"clock": self.name, "clock_dataset": self.dataset}
+
+    def count_extrapolated(self, own_s: Any) -> int:
+        """Return how many times lie outside the pulses.
+
+        Parameters
+        ----------
+        own_s : array_like
+            Seconds on the stream's own clock.
+        """
+        if self.clock_map is None:
+            return 0
+        return int(np.count_nonzero(self.clock_map.extrapolated(own_s)))
 
     def apply(self, own_s: Any) -> Any:
         """Return times on the clock.
@@ -256,6 +306,26 @@ def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
             f"{n_outside} of {np.size(values)} times are outside the pulses ({first:.3f} to "
             f"{last:.3f} s) and extrapolated at the fitted rate."
         )
+
+
+def _synchronise_lines(
+    mine: _Line, theirs: _Line, settings: dict[str, Any], *, same_run: bool
+) -> ClockMap:
+    """Relate two lines, with the offset that their first samples tell if they are of one run.
+
+    Both streams count from the start of acquisition, each at its own rate. A run may record hours
+    after that, when clocks of 40 ppm are a whole pulse apart, so that the plain difference of the
+    two would choose the wrong pulse. It gives the rate well enough; with it the offset is known.
+    """
+    arguments = (mine.times_s, mine.values, theirs.times_s, theirs.values)
+    if not same_run or mine.start_s is None or theirs.start_s is None:
+        return synchronise(*arguments, **settings)
+    hint_s = mine.start_s - theirs.start_s
+    found = synchronise(*arguments, **settings, offset_hint_s=hint_s)
+    parted_s = mine.start_s * found.report.drift_ppm * 1e-6
+    if abs(parted_s) < 0.01 * found.report.period_s:
+        return found
+    return synchronise(*arguments, **settings, offset_hint_s=hint_s + parted_s)
 
 
 @dataclass(frozen=True)

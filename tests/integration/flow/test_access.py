@@ -123,7 +123,7 @@ def test_attributes_say_clock_and_span_and_origin(world):
     np.testing.assert_allclose([attrs["t_start"], attrs["t_stop"]], expected, atol=1e-4)
     first, last = probe.sync_rise_samples[[0, -1]]
     outside = np.count_nonzero((probe.spike_samples < first) | (probe.spike_samples > last))
-    assert attrs["n_extrapolated"] == outside > 0
+    assert attrs["stream_n_extrapolated"] == outside > 0
     origin = json.loads(attrs["provenance"])
     assert origin["key"] == {**KEY, "probe_num": 1, "parameter_set_num": 1}
     assert origin["algorithm"] == "truth"

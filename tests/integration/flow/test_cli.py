@@ -137,8 +137,42 @@ def test_get_refuses_a_damaged_object(full, typed):
     assert not list(cache.rglob("b.bin"))
 
 
+def test_get_verifies_what_is_here_already(full, typed):
+    cache = full.home / "cache"
+    full.prefer(local_paths=[str(cache)])
+    line = ("get", "-a", "JC1", "-s", SESSION, "-d", "task")
+    typed(*line)
+    copy = cache / "JC1" / SESSION / "task" / "b.bin"
+    content = bytearray(copy.read_bytes())
+    content[7] ^= 1
+    copy.write_bytes(content)
+    said = typed(*line, code=1).err
+    assert str(copy) in said and "differs from what was recorded" in said
+    assert copy.read_bytes() == content  # it may be the user's own work
+    copy.unlink()
+    typed(*line)
+    assert copy.read_bytes() == FILES["b.bin"]
+
+
+def test_get_makes_no_folder_where_a_disk_should_be(full, typed, tmp_path):
+    missing = tmp_path / "mnt" / "disk"
+    full.prefer(local_paths=[str(missing)])
+    said = typed("get", "-a", "JC1", "-s", SESSION, "-d", "task", code=1).err
+    assert str(missing) in said and "Mount" in said
+    assert not missing.parent.exists()
+
+
+def test_get_of_a_wrong_name_among_several_fetches_nothing(full, typed):
+    cache = full.home / "cache"
+    full.prefer(local_paths=[str(cache)])
+    said = typed("get", "-a", "JC1", "-s", SESSION, "20240305_10000", code=1).err
+    assert "'20240305_10000'" in said and f"Did you mean '{SESSION}'?" in said
+    assert "'tusk'" in typed("get", "-a", "JC1", "-d", "tusk", code=1).err
+    assert not list(cache.rglob("*.*"))
+
+
 def test_get_says_what_is_missing(full, typed):
-    assert "No files match" in typed("get", "-a", "JC1", "-s", "x", code=1).err
+    assert "no session 'x'" in typed("get", "-a", "JC1", "-s", "x", code=1).err
     assert "Did you mean" in typed("get", "-a", "JC3", code=1).err
 
 
@@ -148,6 +182,41 @@ def test_put_of_a_wrong_folder_is_one_error(lab_rig, typed, tmp_path):
     message, hint = said.err.splitlines()
     assert message.startswith("labdata: ") and str(tmp_path) in message
     assert hint.startswith("  ")
+
+
+def test_put_checks_every_folder_before_it_copies_one(lab_rig, typed, tmp_path):
+    good = lab_rig.folder("JC1/20240306_100000/task", {"log.csv": b"1"})
+    before = lab_rig.state()
+    assert "not inside a local path" in typed("put", good, tmp_path, code=1).err
+    assert lab_rig.state() == before
+
+
+def test_put_lists_what_it_registered_before_a_later_folder_failed(lab_rig, typed, told):
+    good = lab_rig.folder("JC1/20240306_100000/task", {"log.csv": b"1"})
+    said = typed("put", good, good, code=1)
+    assert "put already" in said.err
+    (job,) = told("upload", "--queue")
+    assert said.out.splitlines()[-1].split()[:2] == [str(job["job_id"]), "JC1"]
+
+
+def test_a_start_with_a_time_zone_is_refused_as_its_zone_would_be_lost(lab_rig, typed):
+    folder = lab_rig.folder("JC1/free/task", {"log.csv": b"1"})
+    before = lab_rig.state()
+    for zone in ("Z", "+02:00"):
+        said = typed("put", folder, "--session-datetime", f"2026-01-01T00:00:00{zone}", code=1)
+        assert "time zone" in said.err
+    assert lab_rig.state() == before
+    typed("put", folder, "--session-datetime", "2026-01-01T00:00:00")
+
+
+def test_an_unknown_subject_beside_a_known_one_is_an_error(full, typed):
+    assert "no subject 'JC3'" in typed("sessions", "-a", "JC1", "JC3", code=1).err
+
+
+def test_run_makes_no_task_where_one_of_the_sessions_is_wrong(full, typed, told):
+    line = ("run", "spikeinterface", "-a", "JC1", "-s", SESSION, "20990101_000000")
+    assert "20990101_000000" in typed(*line, "--submit-only", code=1).err
+    assert told("run", "--queue") == []
 
 
 def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):

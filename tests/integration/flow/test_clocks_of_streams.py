@@ -292,3 +292,68 @@ def test_values_that_are_not_one_a_spike_are_refused(lab):
         labdata.spikes(KEY, with_=("depth",))
     with pytest.raises(QueryError, match="'amplitudes'"):
         labdata.spikes(KEY, with_=("amplitudes",))
+
+
+@pytest.mark.parametrize("hours", [0.5, 6.0, 8.0])
+def test_a_run_that_records_hours_after_its_acquisition_began_is_not_a_pulse_off(lab, hours):
+    """First samples are counted by each clock at its own rate: at 44 ppm, a pulse in 6 hours."""
+    began_s, lead_s, rate_hz = hours * 3600.0, 0.4, 30_000.0
+    pulses_s = np.arange(began_s, began_s + 60.0) + 0.2
+    for stream, line, ratio, start_s in (
+        ("imec0", 6, 1 + 44e-6, began_s),
+        ("nidq", 7, 1.0, began_s - lead_s),
+    ):
+        first_sample = round(start_s * ratio * rate_hz)
+        rises = np.floor(pulses_s * ratio * rate_hz) - first_sample
+        columns = {"sampling_rate": rate_hz, "n_samples": 1_800_000, "first_sample": first_sample}
+        lab.Dataset.insert1(KEY, skip_duplicates=True)
+        lab.DatasetEvents.insert1(
+            {**KEY, "stream_name": stream, **columns}, allow_direct_insert=True
+        )
+        lab.DatasetEvents.Digital.insert1(
+            {
+                **KEY,
+                "stream_name": stream,
+                "event_name": line,
+                "event_timestamps": np.sort(np.r_[rises, rises + rate_hz / 2]) / rate_hz,
+                "event_values": np.tile([1, 0], len(rises)).astype("int8"),
+            },
+            allow_direct_insert=True,
+        )
+    sync(lab, KEY, "imec0", 6, "nidq", 7)
+    times_s = lab.StreamSync().apply(np.array([0.0, 30.0 * (1 + 44e-6)]), warn=False)
+    assert np.abs(times_s - [lead_s, lead_s + 30.0]).max() < 2 / rate_hz
+    assert not lab.StreamSync().report().ambiguous_offset
+
+
+def test_rows_say_how_many_of_their_times_are_extrapolated(lab):
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_stream(lab, KEY, "nidq", 7, 3.0)
+    first, last = np.round(PULSES_S[[0, -1]] * 1000).astype(int)
+    inside = [first, first + 1, last]
+    add_sorting(lab, KEY, 0, {0: inside, 1: [first - 1, *inside, last + 1, last + 500]})
+    with pytest.warns(UnsyncedWarning):
+        rows = lab.SpikeSorting.Unit().get_spike_times()
+    assert [row["n_extrapolated"] for row in rows] == [0, 0]
+    sync(lab, KEY, "imec0", 6, "nidq", 7)
+    rows = lab.SpikeSorting.Unit().get_spike_times()
+    assert [row["n_extrapolated"] for row in rows] == [0, 3]
+    # of imec0 the fall of the last pulse, which comes after its rise
+    lines = lab.DatasetEvents.Digital().fetch_synced()
+    assert {r["stream_name"]: r["n_extrapolated"] for r in lines} == {"imec0": 1, "nidq": 0}
+
+
+def test_a_stream_is_not_its_own_clock_and_lines_must_exist(lab):
+    add_stream(lab, KEY, "imec0", 6, 0.0)
+    add_stream(lab, KEY, "nidq", 7, 3.0)
+    with pytest.raises(QueryError, match="imec0 cannot be its own clock"):
+        sync(lab, KEY, "imec0", 6, "imec0", 6)
+    with pytest.raises(QueryError, match="no line 5 of stream imec0") as caught:
+        sync(lab, KEY, "imec0", 5, "nidq", 7)
+    assert "Lines with events: 6" in str(caught.value)
+    with pytest.raises(QueryError, match="no line 7 of stream obx0"):
+        sync(lab, KEY, "imec0", 6, "obx0", 7)
+    assert len(lab.StreamSync()) == 0
+    sync(lab, KEY, "imec0", 6, "nidq", 7)
+    sync(lab, KEY, "imec0", "6", "nidq", "7")
+    assert len(lab.StreamSync()) == 1

@@ -381,6 +381,28 @@ def test_plot_synced_draws_every_line_and_names_the_unsynced(two_sessions):
     assert len(ax.collections) == 10
 
 
+def test_lines_of_several_datasets_are_told_apart_in_a_plot(two_sessions):
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib.figure import Figure
+
+    lab, sessions = two_sessions
+    with pytest.warns(UnsyncedWarning):
+        ax = lab.DatasetEvents.Digital().plot_synced(ax=Figure().subplots())
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+    assert len(set(labels)) == len(labels) == len(lab.DatasetEvents.Digital())
+    for day in sessions:
+        assert f"JC1/{day}/ephys_g0 nidq 7" in labels
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plot_of_no_lines_is_empty(lab_rig):
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib.figure import Figure
+
+    ax = lab_rig.lab.DatasetEvents.Digital().plot_synced(ax=Figure().subplots())
+    assert len(ax.collections) == 0
+
+
 # --- a real recording ----------------------------------------------------------------------------
 
 

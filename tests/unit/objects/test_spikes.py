@@ -233,3 +233,8 @@ def test_no_spikes_and_no_units_at_all(sync):
     validate(ds)
     assert list(iter_units(ds)) == []
     assert tidy(select_units(ds, np.zeros(0, bool))).sizes["unit"] == 0
+
+
+def test_joining_adds_up_what_was_extrapolated(spikes):
+    parts = [spikes.assign_attrs(stream_n_extrapolated=n) for n in (2, 3)]
+    assert concat_spikes(parts).attrs["stream_n_extrapolated"] == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -71,3 +72,26 @@ def test_any_change_of_any_file_is_seen(tmp_path, change):
         return
     with pytest.raises(UploadError, match="changed, appeared or vanished"):
         check_unchanged(tmp_path, before)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_left_out(tmp_path, monkeypatch):
+    (tmp_path / "imec0").mkdir()
+    for name in ("nidq.bin", "imec0/ap.bin"):
+        (tmp_path / name).write_bytes(b"1")
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path) == tmp_path / "imec0":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UploadError, match="imec0 cannot be read"):
+        list_files(tmp_path)
+
+
+def test_a_file_that_cannot_be_read_is_said_before_anything_is_copied(tmp_path, monkeypatch):
+    (tmp_path / "nidq.meta").write_text("x")
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "nidq.meta")
+    with pytest.raises(UploadError, match=r"nidq\.meta cannot be read"):
+        list_files(tmp_path)

@@ -210,7 +210,7 @@ def sync_details(attrs: Mapping[str, Any]) -> Details:
         ("stream_sync_n_pulses", "pulses matched", 1.0, ""),
         ("stream_sync_n_dropped", "pulses lost", 1.0, ""),
         ("stream_sync_n_spurious", "spurious pulses", 1.0, ""),
-        ("n_extrapolated", "spikes extrapolated", 1.0, ""),
+        ("stream_n_extrapolated", "spikes extrapolated", 1.0, ""),
     ):
         if name in attrs:
             facts.append((label, f"{float(attrs[name]) * scale:.4g} {unit}".strip()))

@@ -55,7 +55,7 @@ def clock_badge(attrs: Mapping[str, Any]) -> ClockBadge:
         parts.append(f"{int(attrs['stream_sync_n_pulses'])} pulses matched.")
     if "sync_residual_max_s" in attrs:
         parts.append(f"Largest error {float(attrs['sync_residual_max_s']) * 1e6:.3g} µs.")
-    if int(attrs.get("n_extrapolated", 0)):
-        parts.append(f"{int(attrs['n_extrapolated'])} spikes lie outside the pulses.")
+    if int(attrs.get("stream_n_extrapolated", 0)):
+        parts.append(f"{int(attrs['stream_n_extrapolated'])} spikes lie outside the pulses.")
     parts += [note] if note else []
     return ClockBadge(text, " ".join(parts), bool(note))
