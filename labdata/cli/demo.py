@@ -13,6 +13,9 @@ Examples:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from .serve import port_number
 
@@ -50,6 +53,23 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Refuse a second demo in a folder while one is made there."""
+    from ..database.locks import hold_lock
+    from ..errors import DatabaseError, LabdataError
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(hold_lock(folder / "demo.lock", timeout_s=5.0))
+        except DatabaseError:
+            raise LabdataError(
+                f"Another demo is being made in {folder}.",
+                hint="Wait for it, or choose another folder: labdata demo --folder FOLDER",
+            ) from None
+        yield
+
+
 def run(options: argparse.Namespace) -> None:
     """Make the lab, report, and show it."""
     from ..testing import use_lab_folder
@@ -59,7 +79,8 @@ def run(options: argparse.Namespace) -> None:
     from .demo_report import print_report
     from .serve import show_dashboard
 
-    lab = build_lab(folder, seconds=options.seconds)
+    with _alone_in(folder):
+        lab = build_lab(folder, seconds=options.seconds)
     print_report(lab)
     if not options.once:
         key = lab.main_key

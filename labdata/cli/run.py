@@ -71,7 +71,10 @@ def run(options: argparse.Namespace) -> int:
         print_rows(task_rows(lab, []), _QUEUE, as_json=options.json, empty="There are no tasks.")
         return 0
     if options.analysis is None:
-        raise UsageError(f"Which analysis? There are: {', '.join(analysis_names())}.")
+        raise UsageError(
+            f"Which analysis? There are: {', '.join(analysis_names())}. Its name comes first: "
+            "labdata run NAME -a SUBJECT"
+        )
     chosen = options.subject or options.session or options.dataset
     if not chosen and not options.all:
         raise UsageError("Which sessions? Choose with -a SUBJECT -s SESSION, or take --all.")

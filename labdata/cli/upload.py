@@ -32,18 +32,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List or upload jobs."""
+    from ..errors import QueryError
     from ..rules.uploading import claimable_jobs, failed_jobs, reset_failed
     from .output import print_rows
     from .selection import chosen_lab
 
     lab = chosen_lab(options)
     if options.queue:
-        print_rows(
-            find_jobs(lab, options.job),
-            QUEUE_COLUMNS,
-            as_json=options.json,
-            empty="There are no upload jobs.",
-        )
+        rows = find_jobs(lab, options.job)
+        for number in sorted(set(options.job) - {row["job_id"] for row in rows}):
+            raise QueryError(
+                f"There is no upload job {number}.", hint="`labdata upload --queue` lists them."
+            )
+        empty = "There are no upload jobs."
+        print_rows(rows, QUEUE_COLUMNS, as_json=options.json, empty=empty)
         return 0
     if options.reset_failed:
         reset_failed(lab, options.job or failed_jobs(lab, all_hosts=options.all_hosts))

@@ -150,7 +150,7 @@ def open_in_place(row: dict[str, Any], preferences: Preferences | None = None) -
 
 
 def _require_folder(folder: Path) -> None:
-    """Make the folder that files are fetched to, at home; elsewhere it may be an unmounted disk."""
+    """Make the folder to fetch to if it is at home; elsewhere a disk may not be mounted."""
     if folder.is_dir():
         return
     if not folder.is_relative_to(Path.home()):

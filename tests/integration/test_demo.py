@@ -114,3 +114,14 @@ def test_demo_finds_the_truth_and_survives_interruptions(tmp_path: Path) -> None
     finally:
         stop_database(whole)
         stop_database(broken)
+
+
+def test_of_two_demos_in_one_folder_the_second_waits_for_another_time(tmp_path: Path) -> None:
+    from labdata.database.locks import hold_lock
+
+    with hold_lock(tmp_path / "demo.lock"):
+        second = start_demo(tmp_path)
+        _, said = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "Another demo is being made" in said
+    assert not list((tmp_path / "rig").iterdir())

@@ -49,7 +49,9 @@ class SpikeInterfaceAnalysis(Analysis):
             "detection.method_kwargs.detect_threshold=6 of spykingcircus2",
         )
         parser.add_argument("--probe", type=int, metavar="N", help="only this probe")
-        parser.add_argument("--n-jobs", type=int, default=None, help="processes (default: cores)")
+        parser.add_argument(
+            "--n-jobs", type=_at_least_one, metavar="N", help="processes (default: one a core)"
+        )
 
     def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Complete the sorter's parameters by its defaults, and refuse unknown ones."""
@@ -117,6 +119,12 @@ class SpikeInterfaceAnalysis(Analysis):
             confirm=context.confirm,
         )
         return len(probe.units)
+
+
+def _at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, 1 or more")
+    return int(text)
 
 
 def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:

@@ -237,6 +237,7 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     assert [row["job"] for row in told("upload", "--reset-failed")] == [job_id]
     assert "is done" in typed("upload", job_id).err
     assert "no upload job 99" in typed("upload", "99", code=1).err
+    assert "no upload job 99" in typed("upload", "--queue", "99", code=1).err
 
 
 def test_a_project_has_its_own_subjects_jobs_and_sessions(lab_rig, typed, told):

@@ -302,6 +302,10 @@ def test_what_does_not_exist_is_said(short, capsys):
         assert main(line) == 1
         assert word in capsys.readouterr().err
     assert main(["run"]) == 2
+    assert main(["run", "-a", "JC1", "spikeinterface"]) == 2
+    assert "comes first" in capsys.readouterr().err
+    assert main(["run", "spikeinterface", *SELECT, "--n-jobs", "0"]) == 2
+    assert "'0' is not a number of processes" in capsys.readouterr().err
     assert main(["run", "spikeinterface", *SELECT, *SIMPLE, "--probe", "4"]) == 1
     assert "no probe 4" in capsys.readouterr().err
 
