@@ -9,6 +9,7 @@ No data files and no packages beyond labdata's own are needed.
 
 from __future__ import annotations
 
+from labdata.testing.bulk import insert_many
 from labdata.testing.lab import LabTruth, SessionTruth, write_lab
 from labdata.testing.lab_folder import use_lab_folder
 from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
@@ -26,6 +27,7 @@ __all__ = [
     "ProbeTruth",
     "SessionTruth",
     "insert_dataset",
+    "insert_many",
     "insert_streams",
     "insert_unit",
     "use_lab_folder",
