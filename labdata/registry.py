@@ -29,17 +29,25 @@ class Registry:
         Those of labdata itself: name to ``module:class``. They cannot be replaced.
     error : type
         What is raised for an unknown name.
+    contributed : str
+        What plugins call their own: ``UPLOAD_RULES``.
     """
 
     noun: str
     group: str
     built_in: Mapping[str, str]
     error: type[LabdataError]
+    contributed: str = ""
 
     def names(self) -> list[str]:
         """Return all names, those of labdata first."""
         installed = [entry.name for entry in entry_points(group=self.group)]
-        return list(dict.fromkeys([*self.built_in, *installed]))
+        return list(dict.fromkeys([*self.built_in, *installed, *self._of_plugins()]))
+
+    def _of_plugins(self) -> dict[str, Any]:
+        from .plugins import contributions
+
+        return contributions(self.contributed) if self.contributed else {}
 
     def make(self, name: str) -> Any:
         """Return a new instance of what a name stands for.
@@ -60,6 +68,9 @@ class Registry:
         for entry in entry_points(group=self.group):
             if entry.name == name:
                 return entry.load()()
+        added = self._of_plugins()
+        if name in added:
+            return added[name]()
         raise self.error(
             f"There is no {self.noun} {name!r}.", hint=f"There are: {', '.join(self.names())}."
         )

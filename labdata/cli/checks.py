@@ -62,6 +62,7 @@ def check_all(preferences: Preferences, open_lab: Callable[[], Any]) -> list[Che
         *_check_stores(preferences),
         *_check_folders(preferences),
         *_check_packages(),
+        *_check_plugins(),
     ]
 
 
@@ -196,3 +197,15 @@ def _check_packages() -> Iterator[Check]:
                 f"not installed, for {purpose}",
                 f"pip install 'labdata-jupyter[{extra}]'",
             )
+
+
+def _check_plugins() -> Iterator[Check]:
+    from ..plugins import load_plugins
+
+    for plugin in load_plugins():
+        name = f"plugin {plugin.name}"
+        if plugin.error:
+            hint = "Mend it, or take it out of plugins in the preference file."
+            yield Check(name, "failed", f"{plugin.source}: {plugin.error}", hint)
+        else:
+            yield Check(name, "ok", f"{plugin.source}, {len(plugin.tables)} tables")

@@ -24,6 +24,7 @@ _ANALYSES = Registry(
     "labdata.analyses",
     {"spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis"},
     TaskError,
+    "ANALYSES",
 )
 
 

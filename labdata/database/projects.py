@@ -171,12 +171,17 @@ class Lab:
         self._state: Literal["new", "busy", "done"] = "new"
         self._connection: LabConnection | None = None
         self._may_be_made = False
+        self._plugin_tables: dict[str, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self.__dict__["_tables"][name]
-        except KeyError:
-            raise AttributeError(f"The lab has no table {name!r}.") from None
+        own = self.__dict__.get("_tables", {})
+        if name in own:
+            return own[name]
+        if not name.startswith("_") and self.__dict__.get("_state") != "busy":
+            self.activate()  # only then it is known what plugins add
+            if name in self._plugin_tables:
+                return self._plugin_tables[name]
+        raise AttributeError(f"The lab has no table {name!r}.")
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._tables]
@@ -190,9 +195,12 @@ class Lab:
         return dict(self._tables)
 
     def tables_and_parts(self) -> dict[str, Any]:
-        """Return all tables by name, each with its parts after it: ``SpikeSorting.Unit``."""
+        """Return all tables by name, each with its parts after it: ``SpikeSorting.Unit``.
+
+        Plugins' tables are among them once the lab is open.
+        """
         found = {}
-        for name, cls in self._tables.items():
+        for name, cls in {**self._tables, **self._plugin_tables}.items():
             found[name] = cls
             found.update({f"{name}.{part.__name__}": part for part in _parts(cls)})
         return found
@@ -220,10 +228,7 @@ class Lab:
         level : {"global", "data", "computed"}
             The schema it lives in.
         """
-        cls.lab = self
-        for part in _parts(cls):
-            part.lab = self
-            part._master = cls
+        set_lab(cls, self)
         self._tables[cls.__name__] = cls
         self._levels[cls.__name__] = level
 
@@ -245,6 +250,7 @@ class Lab:
                 connection = connect()
                 self._bind(connection)
                 self._connection = connection
+                self._bind_plugins(connection)
                 self._state = "done"
             finally:
                 if self._state == "busy":
@@ -264,9 +270,10 @@ class Lab:
     def deactivate(self) -> None:
         """Forget the connection, so that the next use activates the tables anew."""
         with self._lock:
-            for cls in self._tables.values():
+            for cls in (*self._tables.values(), *self._plugin_tables.values()):
                 for one in (cls, *_parts(cls)):
                     one.database = one._connection = one._heading = one._support = None
+            self._plugin_tables = {}
             self._state, self._connection = "new", None
 
     def _bind(self, connection: LabConnection) -> None:
@@ -289,6 +296,13 @@ class Lab:
                 f"administrator for `labdata project create {self._project}`.",
             )
         self._make(connection, names)
+
+    def _bind_plugins(self, connection: LabConnection) -> None:
+        from .plugin_tables import bind_plugin_tables
+
+        schema = f"{schema_names(connection._preferences.name, self._project)['data']}_user"
+        own = self is default_lab
+        self._plugin_tables = bind_plugin_tables(self, connection, schema, own=own)
 
     def upgrade(self) -> list[str]:
         """Bring the tables to this labdata's version, step by step; killed, it can be repeated.
@@ -430,16 +444,41 @@ def make_lab(project: str) -> Lab:
         Its name.
     """
     lab = Lab(project)
-    unbound = {"database": None, "_connection": None, "_heading": None, "_support": None}
     for cls, level in _declared:
-        parts = {
-            p.__name__: type(p)(p.__name__, (p,), {**unbound, "__doc__": p.__doc__})
-            for p in _parts(cls)
-        }
-        lab.adopt(
-            type(cls)(cls.__name__, (cls,), {**unbound, **parts, "__doc__": cls.__doc__}), level
-        )
+        lab.adopt(bound_class(cls), level)
     return lab
+
+
+def bound_class(cls: Any) -> Any:
+    """Return a subclass of a table with its parts, which is to be another lab's.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    """
+    unbound = {"database": None, "_connection": None, "_heading": None, "_support": None}
+    parts = {
+        p.__name__: type(p)(p.__name__, (p,), {**unbound, "__doc__": p.__doc__})
+        for p in _parts(cls)
+    }
+    return type(cls)(cls.__name__, (cls,), {**unbound, **parts, "__doc__": cls.__doc__})
+
+
+def set_lab(cls: Any, lab: Lab) -> None:
+    """Say which lab a table and its parts belong to.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    lab : Lab
+        Its lab.
+    """
+    cls.lab = lab
+    for part in _parts(cls):
+        part.lab = lab
+        part._master = cls
 
 
 def _parts(cls: type) -> list[Any]:

@@ -22,6 +22,7 @@ _RULES = Registry(
     "labdata.rules",
     {"none": "labdata.rules.plain:PlainRule", "ephys": "labdata.rules.ephys:EphysRule"},
     RuleError,
+    "UPLOAD_RULES",
 )
 
 

@@ -31,6 +31,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from labdata.errors import LabdataError, MissingPackageError
+from labdata.plugins import contributions
 
 _DASHBOARDS = Path(__file__).parent / "dashboard"
 _TEMPLATE = "labdata"
@@ -218,7 +219,7 @@ def serve_dashboard(
 
 
 def find_dashboard(name: str) -> Path:
-    """Return the notebook of a dashboard, which is part of this package.
+    """Return the notebook of a dashboard, which is part of this package or of a plugin.
 
     Parameters
     ----------
@@ -236,7 +237,8 @@ def find_dashboard(name: str) -> Path:
 
     if importlib.util.find_spec("voila") is None:
         raise MissingPackageError("voila", "dashboards")
-    known = {path.stem: path for path in sorted(_DASHBOARDS.glob("*.ipynb"))}
+    of_plugins = {key: Path(path) for key, path in contributions("DASHBOARDS").items()}
+    known = of_plugins | {path.stem: path for path in sorted(_DASHBOARDS.glob("*.ipynb"))}
     if name not in known:
         raise LabdataError(
             f"There is no dashboard {name!r}.", hint=f"There are: {', '.join(known)}."
