@@ -110,7 +110,8 @@ def plugin_table(cls: _T) -> _T:
     ...     lick_times : <array>    # s
     ...     '''
     """
-    from .database.projects import default_lab, set_lab
+    from .database.projects import default_lab
+    from .database.tables import set_lab
 
     set_lab(cls, default_lab)
     _collecting.append(cls)
@@ -221,9 +222,9 @@ def _check(module: ModuleType) -> None:
 def __getattr__(name: str) -> Any:
     """Offer the kinds of tables without importing DataJoint with this module."""
     if name in ("Manual", "Lookup", "Imported", "Computed", "Part"):
-        from .database import projects
+        from .database import tables
 
-        return getattr(projects, name)
+        return getattr(tables, name)
     for plugin in load_plugins():
         if plugin.name == name and plugin.module is not None:
             return plugin.module

@@ -41,7 +41,7 @@ def bind_plugin_tables(lab: Any, connection: Any, schema: str, *, own: bool) -> 
 def _bind(
     plugin: Plugin, lab: Any, connection: Any, schema: str, others: dict[str, Any], own: bool
 ) -> dict[str, Any]:
-    from .projects import bound_class, set_lab
+    from .tables import bound_class, set_lab
 
     taken = {**lab.tables, **others}
     bound: dict[str, Any] = {}

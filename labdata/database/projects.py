@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import DatabaseError
 from .connection import LabConnection, connect
@@ -30,6 +29,19 @@ from .schema_version import (
     refuse_other,
     write_version,
 )
+from .tables import Computed, Imported, Lookup, Manual, Part, bound_class, parts_of, set_lab
+
+__all__ = [
+    "Computed",
+    "Imported",
+    "Lab",
+    "Lookup",
+    "Manual",
+    "Part",
+    "default_lab",
+    "make_lab",
+    "table",
+]
 
 Level = Literal["global", "data", "computed"]
 _T = TypeVar("_T", bound=type)
@@ -61,97 +73,6 @@ def table(level: Level) -> Any:
         return cls
 
     return register
-
-
-class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
-    @property
-    def connection(cls) -> LabConnection:
-        cls.lab.activate()
-        return cls._connection
-
-    @property
-    def full_table_name(cls) -> str | None:
-        cls.lab.activate()
-        return super().full_table_name
-
-    def __len__(cls) -> int:
-        return len(cls())
-
-    def __bool__(cls) -> bool:
-        return True
-
-
-class _LazyPartMeta(_LazyMeta, type(dj.Part)):  # type: ignore[misc]
-    pass
-
-
-class LabTable:
-    """What all tables of labdata share.
-
-    Attributes
-    ----------
-    lab : Lab
-        The tables of the same project, by name.
-    """
-
-    lab: ClassVar[Lab]
-    definition: ClassVar[str]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        type(self).lab.activate()
-        super().__init__(*args, **kwargs)
-
-    def delete(
-        self,
-        transaction: bool = True,
-        prompt: bool | None = None,
-        *,
-        safemode: bool | None = None,
-        **kwargs: Any,
-    ) -> int:
-        """Delete these rows and all that depend on them, after showing what that is.
-
-        Parameters
-        ----------
-        transaction : bool, optional
-            Delete all or nothing.
-        prompt : bool, optional
-            Ask before; ``safemode`` is its old name.
-        """
-        prompt = safemode if prompt is None else prompt
-        rows = self
-        if self.restriction or self._top:
-            # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
-            rows = type(self)() & self.keys()
-        deleted: int = super(LabTable, rows).delete(  # type: ignore[misc]
-            transaction=transaction, prompt=prompt, **kwargs
-        )
-        return deleted
-
-
-class Manual(LabTable, dj.Manual, metaclass=_LazyMeta):  # type: ignore[misc]
-    """A table whose rows are entered by people or by a rule."""
-
-
-class Lookup(LabTable, dj.Lookup, metaclass=_LazyMeta):  # type: ignore[misc]
-    """A table of choices; ``initial_rows`` fill it when the lab is made, and never later."""
-
-    initial_rows: ClassVar[Sequence[Any]] = ()
-
-
-class Imported(LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]
-    """A table that an upload rule fills from raw files."""
-
-    # rules insert rows themselves, in the transaction that registers the files
-    _allow_insert = True
-
-
-class Computed(LabTable, dj.Computed, metaclass=_LazyMeta):  # type: ignore[misc]
-    """A table that ``populate`` fills from other tables."""
-
-
-class Part(LabTable, dj.Part, metaclass=_LazyPartMeta):  # type: ignore[misc]
-    """A table of details of its master's rows."""
 
 
 class Lab:
@@ -194,7 +115,7 @@ class Lab:
         """The master tables by name, parents first."""
         return dict(self._tables)
 
-    def tables_and_parts(self) -> dict[str, Any]:
+    def tables_andparts_of(self) -> dict[str, Any]:
         """Return all tables by name, each with its parts after it: ``SpikeSorting.Unit``.
 
         Plugins' tables are among them once the lab is open.
@@ -202,7 +123,7 @@ class Lab:
         found = {}
         for name, cls in {**self._tables, **self._plugin_tables}.items():
             found[name] = cls
-            found.update({f"{name}.{part.__name__}": part for part in _parts(cls)})
+            found.update({f"{name}.{part.__name__}": part for part in parts_of(cls)})
         return found
 
     @property
@@ -271,7 +192,7 @@ class Lab:
         """Forget the connection, so that the next use activates the tables anew."""
         with self._lock:
             for cls in (*self._tables.values(), *self._plugin_tables.values()):
-                for one in (cls, *_parts(cls)):
+                for one in (cls, *parts_of(cls)):
                     one.database = one._connection = one._heading = one._support = None
             self._plugin_tables = {}
             self._state, self._connection = "new", None
@@ -363,7 +284,7 @@ class Lab:
         return all(
             one.table_name in present.get(names[self._levels[name]], ())
             for name, cls in self._tables.items()
-            for one in (cls, *_parts(cls))
+            for one in (cls, *parts_of(cls))
         )
 
     def _make(self, connection: LabConnection, names: dict[Level, str]) -> None:
@@ -447,43 +368,6 @@ def make_lab(project: str) -> Lab:
     for cls, level in _declared:
         lab.adopt(bound_class(cls), level)
     return lab
-
-
-def bound_class(cls: Any) -> Any:
-    """Return a subclass of a table with its parts, which is to be another lab's.
-
-    Parameters
-    ----------
-    cls : type
-        The table.
-    """
-    unbound = {"database": None, "_connection": None, "_heading": None, "_support": None}
-    parts = {
-        p.__name__: type(p)(p.__name__, (p,), {**unbound, "__doc__": p.__doc__})
-        for p in _parts(cls)
-    }
-    return type(cls)(cls.__name__, (cls,), {**unbound, **parts, "__doc__": cls.__doc__})
-
-
-def set_lab(cls: Any, lab: Lab) -> None:
-    """Say which lab a table and its parts belong to.
-
-    Parameters
-    ----------
-    cls : type
-        The table.
-    lab : Lab
-        Its lab.
-    """
-    cls.lab = lab
-    for part in _parts(cls):
-        part.lab = lab
-        part._master = cls
-
-
-def _parts(cls: type) -> list[Any]:
-    found = [getattr(cls, name) for name in dict.fromkeys(dir(cls)) if name[0].isupper()]
-    return [one for one in found if isinstance(one, type) and issubclass(one, dj.Part)]
 
 
 def _present_tables(connection: LabConnection, schemas: set[str]) -> dict[str, set[str]]:

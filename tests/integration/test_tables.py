@@ -104,7 +104,7 @@ def test_the_same_synchronisation_twice_is_success(lab_folder: Path) -> None:
 def test_a_synchronisation_of_a_line_that_is_not_there_is_refused(lab_folder: Path) -> None:
     key = insert_dataset(default_lab)
     insert_streams(default_lab, key)
-    with pytest.raises(dj.errors.IntegrityError):
+    with pytest.raises(QueryError, match="no line 3 of stream imec0"):
         schema.StreamSync().insert1(dict(sync_row(key), event_name=3))
     assert len(schema.StreamSync()) == 0
 

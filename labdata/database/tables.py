@@ -1,0 +1,150 @@
+"""The kinds of tables that labdata declares, and how one declaration serves several labs.
+
+A table knows its lab and opens it when it is first used; nothing touches the database before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .connection import LabConnection
+from .datajoint_compat import dj
+
+if TYPE_CHECKING:
+    from .projects import Lab
+
+
+class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
+    @property
+    def connection(cls) -> LabConnection:
+        cls.lab.activate()
+        return cls._connection
+
+    @property
+    def full_table_name(cls) -> str | None:
+        cls.lab.activate()
+        return super().full_table_name
+
+    def __len__(cls) -> int:
+        return len(cls())
+
+    def __bool__(cls) -> bool:
+        return True
+
+
+class _LazyPartMeta(_LazyMeta, type(dj.Part)):  # type: ignore[misc]
+    pass
+
+
+class LabTable:
+    """What all tables of labdata share.
+
+    Attributes
+    ----------
+    lab : Lab
+        The tables of the same project, by name.
+    """
+
+    lab: ClassVar[Lab]
+    definition: ClassVar[str]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        type(self).lab.activate()
+        super().__init__(*args, **kwargs)
+
+    def delete(
+        self,
+        transaction: bool = True,
+        prompt: bool | None = None,
+        *,
+        safemode: bool | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Delete these rows and all that depend on them, after showing what that is.
+
+        Parameters
+        ----------
+        transaction : bool, optional
+            Delete all or nothing.
+        prompt : bool, optional
+            Ask before; ``safemode`` is its old name.
+        """
+        prompt = safemode if prompt is None else prompt
+        rows = self
+        if self.restriction or self._top:
+            # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
+            rows = type(self)() & self.keys()
+        deleted: int = super(LabTable, rows).delete(  # type: ignore[misc]
+            transaction=transaction, prompt=prompt, **kwargs
+        )
+        return deleted
+
+
+class Manual(LabTable, dj.Manual, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table whose rows are entered by people or by a rule."""
+
+
+class Lookup(LabTable, dj.Lookup, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table of choices; ``initial_rows`` fill it when the lab is made, and never later."""
+
+    initial_rows: ClassVar[Sequence[Any]] = ()
+
+
+class Imported(LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table that an upload rule fills from raw files."""
+
+    # rules insert rows themselves, in the transaction that registers the files
+    _allow_insert = True
+
+
+class Computed(LabTable, dj.Computed, metaclass=_LazyMeta):  # type: ignore[misc]
+    """A table that ``populate`` fills from other tables."""
+
+
+class Part(LabTable, dj.Part, metaclass=_LazyPartMeta):  # type: ignore[misc]
+    """A table of details of its master's rows."""
+
+
+def bound_class(cls: Any) -> Any:
+    """Return a subclass of a table with its parts, which is to be another lab's.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    """
+    unbound = {"database": None, "_connection": None, "_heading": None, "_support": None}
+    parts = {
+        p.__name__: type(p)(p.__name__, (p,), {**unbound, "__doc__": p.__doc__})
+        for p in parts_of(cls)
+    }
+    return type(cls)(cls.__name__, (cls,), {**unbound, **parts, "__doc__": cls.__doc__})
+
+
+def set_lab(cls: Any, lab: Lab) -> None:
+    """Say which lab a table and its parts belong to.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    lab : Lab
+        Its lab.
+    """
+    cls.lab = lab
+    for part in parts_of(cls):
+        part.lab = lab
+        part._master = cls
+
+
+def parts_of(cls: type) -> list[Any]:
+    """Return the parts of a table, in the order of their declaration.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    """
+    found = [getattr(cls, name) for name in dict.fromkeys(dir(cls)) if name[0].isupper()]
+    return [one for one in found if isinstance(one, type) and issubclass(one, dj.Part)]
