@@ -115,7 +115,7 @@ class Lab:
         """The master tables by name, parents first."""
         return dict(self._tables)
 
-    def tables_andparts_of(self) -> dict[str, Any]:
+    def tables_and_parts(self) -> dict[str, Any]:
         """Return all tables by name, each with its parts after it: ``SpikeSorting.Unit``.
 
         Plugins' tables are among them once the lab is open.

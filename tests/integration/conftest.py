@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -30,6 +31,9 @@ from labdata.database.embedded import EmbeddedDatabase
 from labdata.database.mariadb_program import MariaDBProgram, find_program, system_table_scripts
 from labdata.errors import DatabaseError
 from labdata.preferences import write_preferences
+
+sys.path.insert(0, str(Path(__file__).parent))
+from database_pool import DatabasePool
 
 _numbers = itertools.count(1)
 ORDINARY_ACCOUNT = "scientist"
@@ -118,28 +122,40 @@ def labdata_folder_in(folder: Path, **environment: str) -> Iterator[Path]:
         forget_connection()
 
 
+@functools.cache
+def _pool_of(server: str) -> Any:
+    return DatabasePool("labtest")
+
+
 @contextmanager
 def on_embedded(server: EmbeddedDatabase, folder: Path) -> Iterator[Path]:
     """Use an empty database on the embedded server."""
-    name = f"labtest{next(_numbers)}"
+    pool = _pool_of(str(server.folder))
+    name = pool.take()
     with labdata_folder_in(
         folder, LABDATA_DATABASE_FOLDER=str(server.folder), LABDATA_DATABASE=name
     ) as root:
         yield root
+        forget_connection()
+        pool.give_back(name)
 
 
 @contextmanager
 def on_server(server: Server, folder: Path) -> Iterator[Path]:
     """Use an empty database on the server, as its ordinary account."""
+    pool = _pool_of(str(server.port))
+    name = pool.take()
     with labdata_folder_in(
         folder,
-        LABDATA_DATABASE=f"labtest{next(_numbers)}",
+        LABDATA_DATABASE=name,
         LABDATA_DATABASE_HOST="127.0.0.1",
         LABDATA_DATABASE_PORT=str(server.port),
         LABDATA_DATABASE_USER=ORDINARY_ACCOUNT,
         LABDATA_DATABASE_PASS=server.password,
     ) as root:
         yield root
+        forget_connection()
+        pool.give_back(name)
 
 
 @pytest.fixture(scope="session")

@@ -166,6 +166,13 @@ def database_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     EmbeddedDatabase(folder).stop()
 
 
+@functools.cache
+def _pool_of(folder: str) -> Any:
+    from database_pool import DatabasePool
+
+    return DatabasePool(f"flow{os.getpid()}_")
+
+
 @contextlib.contextmanager
 def make_rig(home: Path, database_folder: Path) -> Iterator[Rig]:
     from labdata import schema
@@ -182,7 +189,9 @@ def make_rig(home: Path, database_folder: Path) -> Iterator[Rig]:
                 patch.delenv(name)
         patch.setenv("LABDATA_PATH", str(home / "labdata"))
         patch.setenv("LABDATA_DATABASE_FOLDER", str(database_folder))
-        patch.setenv("LABDATA_DATABASE", f"flow{os.getpid()}_{next(_numbers)}")
+        pool = _pool_of(str(database_folder))
+        database = pool.take()
+        patch.setenv("LABDATA_DATABASE", database)
         quick = functools.partial(spikeglx.check_still, settle_s=0.2)
         patch.setattr(spikeglx, "check_still", quick)
         made = Rig(home)
@@ -194,6 +203,7 @@ def make_rig(home: Path, database_folder: Path) -> Iterator[Rig]:
             yield made
         finally:
             forget()
+            pool.give_back(database)
 
 
 @pytest.fixture

@@ -1,0 +1,118 @@
+"""Empty databases for tests, each used again by the next test once its rows are gone.
+
+Making a lab's 88 tables takes a second or more, emptying those that a test has filled a few
+milliseconds. A database that a test has changed otherwise is dropped.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pymysql
+
+from labdata.database.connection import connect, reset_connection
+from labdata.database.datajoint_compat import dj
+from labdata.database.projects import Lookup
+from labdata.database.schema_version import CURRENT, read_version
+from labdata.errors import LabdataError
+from labdata.schema import default_lab
+
+
+class DatabasePool:
+    """Names of databases on one server.
+
+    Parameters
+    ----------
+    prefix : str
+        What they begin with.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._numbers = itertools.count(1)
+        self._free: list[str] = []
+
+    def take(self) -> str:
+        """Return the name of a database that is empty or not there."""
+        return self._free.pop() if self._free else f"{self._prefix}{next(self._numbers)}"
+
+    def give_back(self, name: str) -> None:
+        """Empty the database in use, if that can be done, for the next test."""
+        reset_connection()
+        try:
+            connection = connect()
+            connection.query("SET SESSION lock_wait_timeout = 2")
+            connection.query("SET SESSION innodb_lock_wait_timeout = 2")
+            if _is_like_new(connection, name):
+                _empty(connection, name)
+                self._free.append(name)
+            else:
+                for schema in _schemas(connection, name):
+                    connection.query(f"DROP DATABASE `{schema}`")
+        except (LabdataError, dj.errors.DataJointError, pymysql.MySQLError, OSError):
+            return  # the test broke it, which may have been its purpose
+        finally:
+            reset_connection()
+
+
+def _schemas(connection: Any, name: str) -> list[str]:
+    rows = connection.query(
+        "SELECT schema_name FROM information_schema.schemata "
+        "WHERE schema_name = %s OR schema_name LIKE %s",
+        (name, name.replace("_", "\\_") + "\\_%"),
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _declared(name: str) -> dict[tuple[str, str], Any]:
+    """Every table of a lab without a project: where it is, and its class."""
+    found = {}
+    for label, cls in default_lab.tables_and_parts().items():
+        level = default_lab._levels.get(label.split(".")[0])
+        if level is not None:
+            schema = f"{name}_computed" if level == "computed" else name
+            found[schema, cls.table_name] = cls
+    return found
+
+
+def _is_like_new(connection: Any, name: str) -> bool:
+    """Whether all tables are there as they are declared; other projects' are dropped."""
+    for schema in set(_schemas(connection, name)) - {name, f"{name}_computed"}:
+        connection.query(f"DROP DATABASE `{schema}`")
+    rows = connection.query(
+        "SELECT table_schema, table_name FROM information_schema.tables "
+        "WHERE table_schema IN (%s, %s) AND table_name NOT LIKE '~%%'",
+        (name, f"{name}_computed"),
+    ).fetchall()
+    if {tuple(row) for row in rows} != set(_declared(name)):
+        return False
+    version = f"SELECT project FROM `{name}`.`~labdata_version`"
+    if read_version(connection, name, None) != CURRENT:
+        return False
+    return [row[0] for row in connection.query(version).fetchall()] == [""] or bool(
+        connection.query(f"DELETE FROM `{name}`.`~labdata_version` WHERE project <> ''")
+    )
+
+
+def _empty(connection: Any, name: str) -> None:
+    tables = _declared(name)
+    asked = [
+        f"SELECT '{schema}', '{table}', EXISTS(SELECT 1 FROM `{schema}`.`{table}`)"
+        for schema, table in tables
+    ]
+    filled = [
+        (schema, table)
+        for schema, table, is_filled in connection.query(" UNION ALL ".join(asked)).fetchall()
+        if is_filled
+    ]
+    connection.query("SET FOREIGN_KEY_CHECKS = 0")
+    for schema, table in filled:
+        connection.query(f"DELETE FROM `{schema}`.`{table}`")
+        if table in ("upload_job", "compute_task"):
+            connection.query(f"ALTER TABLE `{schema}`.`{table}` AUTO_INCREMENT = 1")
+    for (schema, table), cls in tables.items():
+        if issubclass(cls, Lookup):
+            for row in cls.initial_rows:
+                marks = ", ".join(["%s"] * len(row))
+                connection.query(f"INSERT INTO `{schema}`.`{table}` VALUES ({marks})", row)
