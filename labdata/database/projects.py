@@ -19,6 +19,7 @@ from ..errors import DatabaseError
 from .connection import LabConnection, connect
 from .datajoint_compat import dj, quiet_notices
 from .locks import server_lock
+from .project_views import GUARDED, find_views, view_name
 
 Level = Literal["global", "data", "computed"]
 _T = TypeVar("_T", bound=type)
@@ -61,7 +62,7 @@ class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
     @property
     def full_table_name(cls) -> str | None:
         cls.lab.activate()
-        return super().full_table_name
+        return cls._seen_as or super().full_table_name
 
     def __len__(cls) -> int:
         return len(cls())
@@ -85,10 +86,17 @@ class LabTable:
 
     lab: ClassVar[Lab]
     definition: ClassVar[str]
+    #: The view that stands for the table where the account sees a project's rows only.
+    _seen_as: ClassVar[str | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         type(self).lab.activate()
         super().__init__(*args, **kwargs)
+
+    @property
+    def full_table_name(self) -> str:
+        """Schema and name, quoted, of the table or of the project's view of it."""
+        return self._seen_as or str(super().full_table_name)  # type: ignore[misc]
 
     def delete(
         self,
@@ -256,6 +264,7 @@ class Lab:
             for cls in self._tables.values():
                 for one in (cls, *_parts(cls)):
                     one.database = one._connection = one._heading = one._support = None
+                    one._seen_as = None
             self._state, self._connection = "new", None
 
     def _bind(self, connection: LabConnection) -> None:
@@ -264,6 +273,7 @@ class Lab:
             self._project = preferences.project
         names = schema_names(preferences.name, self._project)
         present = _present_tables(connection, set(names.values()))
+        self._look_through(names["global"], connection, present)
         complete = all(
             one.table_name in present.get(names[self._levels[name]], ())
             for name, cls in self._tables.items()
@@ -290,6 +300,15 @@ class Lab:
                 hint="Is database.name right, and may your account make tables there? The lab's "
                 "administrator can make them for you.",
             ) from error
+
+    def _look_through(
+        self, base: str, connection: LabConnection, present: dict[str, set[str]]
+    ) -> None:
+        """Let the account of a project's member use the project's views of shared tables."""
+        limited = find_views(connection, base, self._project, present)
+        for name, cls in self.tables_and_parts().items():
+            view = view_name(cls.table_name, self._project or "")
+            cls._seen_as = f"`{base}`.`{view}`" if limited and name in GUARDED else None
 
     def _declare(self, connection: LabConnection, names: dict[Level, str], create: bool) -> None:
         schemas = {
@@ -348,7 +367,8 @@ def make_lab(project: str) -> Lab:
         Its name.
     """
     lab = Lab(project)
-    unbound = {"database": None, "_connection": None, "_heading": None, "_support": None}
+    names = ("database", "_connection", "_heading", "_support", "_seen_as")
+    unbound = dict.fromkeys(names)
     for cls, level in _declared:
         parts = {
             p.__name__: type(p)(p.__name__, (p,), {**unbound, "__doc__": p.__doc__})
