@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,11 @@ def _give_password(lab: Any, options: argparse.Namespace) -> None:
     _check_way_out(options)
     if options.write:
         accounts.write_member_preferences(lab, name, password, options.write, options.project)
-    try:
-        accounts.apply_plan(lab, plan, undo=undo)
-    except BaseException:
+    with ExitStack() as on_failure:
         if options.write:
-            options.write.unlink()
-        raise
+            on_failure.callback(options.write.unlink)
+        accounts.apply_plan(lab, plan, undo=undo)
+        on_failure.pop_all()
     done = "Made the account" if options.verb == "create" else "Gave a new password to"
     write(f"{done} {name}.")
     if options.write:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import string
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -317,12 +318,12 @@ def apply_plan(lab: Any, plan: Sequence[Statement], *, undo: Sequence[Statement]
         for statement in plan:
             _run(connection, statement, plan)
             done += 1
-    except BaseException:
-        for statement in undo if done else ():
-            statement.run(connection)
-        raise
     finally:
-        connection.query("SET SESSION sql_mode = %s", (mode,))
+        if 0 < done < len(plan):
+            for statement in undo:
+                statement.run(connection)
+        with suppress(dj.errors.LostConnectionError):
+            connection.query("SET SESSION sql_mode = %s", (mode,))
 
 
 def _run(connection: Any, statement: Statement, plan: Sequence[Statement]) -> None:

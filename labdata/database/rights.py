@@ -163,7 +163,7 @@ def project_rights(lab: Any, role: Role) -> list[Right]:
         rights += [Right(*place, _WRITE) for place in _results_among_data(lab)]
     if role == "admin":
         view = view_name(tables[MEMBERS].table_name, project)
-        rights.append(Right(base, view, ("SELECT", "INSERT", "DELETE")))
+        rights.append(Right(base, view, ("SELECT", "INSERT", "DELETE", *more)))
     return rights
 
 
@@ -223,7 +223,13 @@ def _results_among_data(lab: Any) -> list[tuple[str, str]]:
 
 
 def together(rights: Iterable[Right]) -> list[Right]:
-    """Return one right a place, with all privileges of the given ones."""
+    """Return one right a place, with all privileges of the given ones.
+
+    Parameters
+    ----------
+    rights : iterable of Right
+        Any number for a place.
+    """
     merged: dict[tuple[str, str | None], dict[str, None]] = {}
     for right in rights:
         found = merged.setdefault((right.schema, right.table), {})
@@ -232,7 +238,13 @@ def together(rights: Iterable[Right]) -> list[Right]:
 
 
 def without(rights: list[Right], kept: list[Right]) -> list[Right]:
-    """Return rights less the privileges of others."""
+    """Return rights less the privileges of others.
+
+    Parameters
+    ----------
+    rights, kept : list of Right
+        One a place each.
+    """
     left = []
     stay = {(r.schema, r.table): set(r.privileges) for r in kept}
     for right in rights:
