@@ -74,11 +74,12 @@ def _check_usage(options: argparse.Namespace, wrong: type[Exception]) -> None:
 def _give_password(lab: Any, options: argparse.Namespace) -> None:
     """Make an account or a new password, and hand the password over in one place."""
     from ..database import accounts
+    from ..database.new_passwords import make_password, write_member_preferences
     from ..database.rights import check_role
     from ..database.statements import show_statements
     from . import write
 
-    name, password = options.name, accounts.make_password()
+    name, password = options.name, make_password()
     undo = []
     if options.verb == "create":
         role = check_role(options.role) if options.role else None
@@ -92,7 +93,7 @@ def _give_password(lab: Any, options: argparse.Namespace) -> None:
         return
     _check_way_out(options)
     if options.write:
-        accounts.write_member_preferences(lab, name, password, options.write, options.project)
+        write_member_preferences(lab, name, password, options.write, options.project)
     with ExitStack() as on_failure:
         if options.write:
             on_failure.callback(options.write.unlink)

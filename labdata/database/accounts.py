@@ -2,23 +2,19 @@
 
 The roles that a member has are not written down anywhere but in the server's own grants, which
 alone decide; they are read back from there. Statements work on MariaDB and MySQL alike. Passwords
-are made here, travel to the server over TLS only, and are in no text that is shown or logged.
+travel to the server over TLS only, and are in no text that is shown or logged.
 """
 
 from __future__ import annotations
 
-import secrets
-import string
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pymysql
 from pydantic import SecretStr
 
 from ..errors import DatabaseError, QueryError
-from ..preferences import default_preferences, load_preferences, write_preferences
 from .datajoint_compat import dj
 from .known_accounts import HOST, check_account, check_name, read_accounts
 from .project_views import MEMBERS, make_views, view_name
@@ -26,18 +22,8 @@ from .raw_tables import quote
 from .rights import ROLES, Role, project_rights, shared_rights, together, without
 from .statements import Statement, show_statements
 
-_ALPHABET = string.ascii_letters + string.digits + "-_.+"
 #: "There is no such grant": for a schema, for a table.
 _NOT_GRANTED = (1141, 1147)
-
-
-def make_password() -> SecretStr:
-    """Return a new password of 28 characters (169 bits) with all that servers may insist on."""
-    while True:
-        made = "".join(secrets.choice(_ALPHABET) for _ in range(28))
-        kinds = (str.islower, str.isupper, str.isdigit, lambda c: c in "-_.+")
-        if made[0].isalpha() and all(any(map(kind, made)) for kind in kinds):
-            return SecretStr(made)
 
 
 def check_server(lab: Any) -> None:
@@ -76,7 +62,7 @@ def plan_create(lab: Any, name: str, password: SecretStr) -> list[Statement]:
     name : str
         The lab member.
     password : SecretStr
-        From :func:`make_password`.
+        A new one.
 
     Raises
     ------
@@ -198,7 +184,7 @@ def plan_reset(lab: Any, name: str, password: SecretStr) -> list[Statement]:
     name : str
         The lab member.
     password : SecretStr
-        From :func:`make_password`.
+        A new one.
 
     Raises
     ------
@@ -242,54 +228,6 @@ def plan_delete(lab: Any, name: str) -> list[Statement]:
             f"UPDATE {_shared(lab, 'LabMember')} SET is_active = 0 WHERE user_name = %s", (name,)
         ),
     ]
-
-
-def write_member_preferences(
-    lab: Any, name: str, password: SecretStr, path: Path, project: str | None
-) -> None:
-    """Write a preference file with which a member can start, readable by its owner only.
-
-    Where the stores are is taken over from this user's preferences; their keys are not.
-
-    Parameters
-    ----------
-    lab : Lab
-        Tables of any project.
-    name : str
-        The lab member.
-    password : SecretStr
-        Of the account.
-    path : Path
-        The file, which is not there yet.
-    project : str or None
-        The member's project.
-
-    Raises
-    ------
-    DatabaseError
-        If the file cannot be written.
-    """
-    ours = load_preferences()
-    content = default_preferences()
-    server = lab.connection._preferences
-    content["database"] = {
-        "database.host": server.host,
-        "database.port": server.port,
-        "database.name": server.name,
-        "database.user": name,
-        "database.password": password.get_secret_value(),
-        "database.project": project,
-    }
-    content["storage"] = {
-        key: store.model_dump(exclude={"access_key", "secret_key", *store.unused_fields()})
-        for key, store in ours.storage.items()
-    }
-    try:
-        write_preferences(content, path)
-    except OSError as error:
-        raise DatabaseError(
-            f"{path} cannot be written: {error.strerror}.", hint="Name another file."
-        ) from None
 
 
 def apply_plan(lab: Any, plan: Sequence[Statement], *, undo: Sequence[Statement] = ()) -> None:

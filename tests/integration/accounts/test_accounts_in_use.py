@@ -165,3 +165,53 @@ def test_the_labs_own_account_sees_every_projects_rows(accounts: Any) -> None:
     with accounts.used_by("chief", OURS):
         assert default_lab.File.full_table_name == f"`{accounts.base}`.`file`"
         assert {f"{OURS}/raw.bin", f"{THEIRS}/raw.bin"} <= set(default_lab.File.fetch("file_path"))
+
+
+@pytest.mark.parametrize("role", ["analyst", "admin"])
+def test_computed_tables_are_populated(accounts: Any, role: str) -> None:
+    with accounts.used_by(role, OURS):
+        lab = default_lab
+        lab.UnitCountCriteria.insert1(
+            {"unit_criteria_id": 1, "sua_criteria": "firing_rate > 0.1"}, skip_duplicates=True
+        )
+        lab.UnitMetrics.populate()
+        lab.UnitCount.populate()
+        assert [int(n) for n in lab.UnitCount.fetch1("all", "sua")] == [1, 1]
+        for table in (lab.UnitCount, lab.UnitMetrics):
+            table.delete(safemode=False)
+            assert not len(table())
+
+
+def test_a_path_that_another_project_has_fails_before_anything_is_changed(
+    accounts: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, content = put_folder(accounts, "twice")
+    line = ["put", str(folder), "-r", "none", "--dataset-type", "task-behavior"]
+    with accounts.used_by("experimenter", OURS):
+        assert main(line) == 0
+        assert main(["upload"]) == 0
+        before = (default_lab.File & 'file_path LIKE "%twice%"').fetch(as_dict=True)
+    accounts.make("neighbour", "-p", THEIRS, "--role", "experimenter")
+    with accounts.used_by("neighbour", THEIRS):
+        lab = default_lab
+        subject = lab.Subject.fetch1()
+        lab.Subject.insert1({**subject, "subject_name": f"{OURS}1"})
+        assert main(line) == 0  # the other project's job is not seen
+        assert main(["upload"]) == 1
+        said = capsys.readouterr().err
+        assert "Traceback" not in said and "maybe as another project's" in said
+        job = (lab.UploadJob & {"dataset_name": "twice"}).fetch1()
+        assert job["job_status"] == "FAILED" and "another project" in job["job_log"]
+        assert not lab.Dataset & {"dataset_name": "twice"}
+    with accounts.used_by("experimenter", OURS):
+        assert (default_lab.File & 'file_path LIKE "%twice%"').fetch(as_dict=True) == before
+    assert (folder / "log.csv").read_bytes() == content
+
+
+def test_doctor_has_nothing_against_an_account(
+    member: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["doctor"])
+    said = capsys.readouterr()
+    assert "refused" not in said.out + said.err and "denied" not in said.out + said.err
+    assert "Traceback" not in said.err

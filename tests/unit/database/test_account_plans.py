@@ -8,8 +8,8 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from labdata.database.accounts import make_password
 from labdata.database.known_accounts import check_name
+from labdata.database.new_passwords import make_password
 from labdata.database.project_views import view_name
 from labdata.database.rights import (
     Right,
