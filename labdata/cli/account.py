@@ -8,6 +8,7 @@ Examples:
   labdata account create kim -p vision --role reader     shows the password, once
   labdata account create kim --write kim.json            a preference file, ready to use
   labdata account grant kim -p vision --role experimenter --dry-run
+  labdata account grant kim --role reader                in the project in use, or in none
   labdata account list
   labdata account revoke kim -p vision
   labdata account reset-password kim
@@ -59,14 +60,12 @@ def _check_usage(options: argparse.Namespace, wrong: type[Exception]) -> None:
     verb, name = options.verb, options.name
     if verb != "list" and not name:
         raise wrong(f"Which lab member? `labdata account {verb} NAME`")
-    if verb in ("grant", "revoke") and not options.project:
-        raise wrong(f"In which project? `labdata account {verb} {name} -p PROJECT`")
     if verb == "grant" and not options.role:
-        raise wrong(f"Which role? `labdata account grant {name} -p {options.project} --role ROLE`")
+        raise wrong(f"Which role? `labdata account grant {name} -p PROJECT --role ROLE`")
     if options.role and verb not in ("create", "grant"):
         raise wrong(f"--role is for create and grant, not for {verb}.")
-    if verb == "create" and bool(options.role) != bool(options.project):
-        raise wrong("Give both -p PROJECT and --role ROLE, or neither and grant it later.")
+    if verb == "create" and options.project and not options.role:
+        raise wrong("Which role in the project? Give --role ROLE too.")
     if options.write and verb not in ("create", "reset-password"):
         raise wrong(f"--write is for create and reset-password, not for {verb}.")
 
@@ -93,7 +92,7 @@ def _give_password(lab: Any, options: argparse.Namespace) -> None:
         return
     _check_way_out(options)
     if options.write:
-        write_member_preferences(lab, name, password, options.write, options.project)
+        write_member_preferences(lab, name, password, options.write, lab.project)
     with ExitStack() as on_failure:
         if options.write:
             on_failure.callback(options.write.unlink)
@@ -127,7 +126,7 @@ def _change(lab: Any, options: argparse.Namespace) -> None:
     from ..database.statements import show_statements
     from . import write
 
-    name, project = options.name, options.project
+    name, project = options.name, _place(lab.project)
     if options.verb == "grant":
         role = check_role(options.role)
         plan, done = accounts.plan_grant(lab, name, role), f"{name} is {role} in {project}."
@@ -165,4 +164,8 @@ def _print_accounts(lab: Any, options: argparse.Namespace) -> None:
 
 
 def _in_words(roles: dict[str, list[str]]) -> str:
-    return "; ".join(f"{project}: {', '.join(names)}" for project, names in roles.items())
+    return "; ".join(f"{_place(project)}: {', '.join(names)}" for project, names in roles.items())
+
+
+def _place(project: str | None) -> str:
+    return project or "the data of no project"

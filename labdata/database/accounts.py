@@ -136,10 +136,7 @@ def plan_grant(lab: Any, name: str, role: Role, *, is_new: bool = False) -> list
     return [
         *views,
         *(Statement(right.granted, account) for right in rights),
-        Statement(
-            f"INSERT IGNORE INTO {_members_view(lab)} (project_name, user_name) VALUES (%s, %s)",
-            (lab.project, name),
-        ),
+        *_members(lab, name, "INSERT IGNORE INTO {} (project_name, user_name) VALUES (%s, %s)"),
     ]
 
 
@@ -167,10 +164,7 @@ def plan_revoke(lab: Any, name: str) -> list[Statement]:
         taken += without(shared_rights(lab, ROLES), shared_rights(lab, kept))
     return [
         *(Statement(right.revoked, account, _NOT_GRANTED) for right in taken),
-        Statement(
-            f"DELETE FROM {_members_view(lab)} WHERE project_name = %s AND user_name = %s",
-            (lab.project, name),
-        ),
+        *_members(lab, name, "DELETE FROM {} WHERE project_name = %s AND user_name = %s"),
     ]
 
 
@@ -283,6 +277,10 @@ def _shared(lab: Any, name: str) -> str:
     return f"{quote(table.database)}.{quote(table.table_name)}"
 
 
-def _members_view(lab: Any) -> str:
+def _members(lab: Any, name: str, sql: str) -> list[Statement]:
+    """Return the statement on the members of a project, of which no project has none."""
+    if not lab.project:
+        return []
     table = lab.tables_and_parts()[MEMBERS]
-    return f"{quote(table.database)}.{quote(view_name(table.table_name, lab.project))}"
+    view = f"{quote(table.database)}.{quote(view_name(table.table_name, lab.project))}"
+    return [Statement(sql.format(view), (lab.project, name))]

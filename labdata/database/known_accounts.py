@@ -20,7 +20,7 @@ _TELLING: dict[Role, tuple[int, str]] = {
     "reader": (0, "SELECT"),
     "experimenter": (0, "INSERT"),
     "analyst": (1, "INSERT"),
-    "admin": (0, "CREATE"),
+    "admin": (1, "CREATE"),
 }
 
 
@@ -35,12 +35,12 @@ class KnownAccounts:
     powerful : frozenset of str
         Those with rights on the whole server, which labdata leaves alone.
     roles : dict
-        Account to project to its roles.
+        Account to project (None: the data of no project) to its roles.
     """
 
     names: frozenset[str] | None
     powerful: frozenset[str]
-    roles: dict[str, dict[str, list[Role]]]
+    roles: dict[str, dict[str | None, list[Role]]]
 
 
 def check_name(name: str) -> str:
@@ -78,13 +78,17 @@ def read_accounts(lab: Any) -> KnownAccounts:
         "SELECT grantee, privilege_type FROM information_schema.user_privileges"
     ):
         powers.setdefault(_account_name(account), set()).add(privilege)
+    base = lab.File.database
     held: dict[str, set[tuple[str, str]]] = {}
     for account, schema, privilege in query(
-        "SELECT grantee, table_schema, privilege_type FROM information_schema.schema_privileges"
+        "SELECT grantee, table_schema, privilege_type FROM information_schema.schema_privileges "
+        # where there is no project, the rights on data are by table
+        "UNION SELECT grantee, %s, privilege_type FROM information_schema.table_privileges "
+        "WHERE table_schema = %s AND table_name = %s",
+        (grant_pattern(base), base, lab.Subject.table_name),
     ):
         held.setdefault(_account_name(account), set()).add((schema, privilege))
-    projects = sorted(map(str, lab.Project.fetch("project_name")))
-    base = lab.File.database
+    projects = [None, *sorted(map(str, lab.Project.fetch("project_name")))]
     roles = {
         account: {p: found for p in projects if (found := _roles(base, p, rights))}
         for account, rights in held.items()
@@ -108,7 +112,7 @@ def list_accounts(lab: Any) -> list[dict[str, Any]]:
     -------
     list of dict
         user_name; account, "yes" or "no", None where this account may not see it; state,
-        "active" or "left"; roles, project to list of roles.
+        "active" or "left"; roles, project ("" for none) to list of roles.
     """
     known = read_accounts(lab)
     rows = []
@@ -120,7 +124,7 @@ def list_accounts(lab: Any) -> list[dict[str, Any]]:
                 "user_name": name,
                 "account": {True: "yes", False: "no", None: None}[seen],
                 "state": "active" if member["is_active"] else "left",
-                "roles": known.roles.get(name, {}),
+                "roles": {p or "": r for p, r in known.roles.get(name, {}).items()},
             }
         )
     return rows
@@ -169,7 +173,7 @@ def _account_name(grantee: str) -> str:
     return name.strip("'") if host == f"'{HOST}'" else grantee
 
 
-def _roles(base: str, project: str, held: set[tuple[str, str]]) -> list[Role]:
+def _roles(base: str, project: str | None, held: set[tuple[str, str]]) -> list[Role]:
     schemas = own_schemas(base, project)
     return [
         role

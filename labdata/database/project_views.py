@@ -24,7 +24,7 @@ GUARDED = ("File", "AnalysisFile", "ProcessedFile", "UploadJob", "UploadJob.Assi
 MEMBERS = "Project.User"
 
 
-def view_name(table_name: str, project: str) -> str:
+def view_name(table_name: str, project: str | None) -> str:
     """Return the name of a project's view of a shared table, in the shared schema.
 
     DataJoint passes over names that begin with ``~``; no project's name holds one.
@@ -33,10 +33,10 @@ def view_name(table_name: str, project: str) -> str:
     ----------
     table_name : str
         For instance ``upload_job__assigned_files``.
-    project : str
+    project : str or None
         The project, up to 32 characters; 64 are a server's limit of the whole.
     """
-    return f"~{table_name}~{project}"
+    return f"~{table_name}~{project or ''}"
 
 
 def find_views(
@@ -57,7 +57,7 @@ def find_views(
     """
     from .datajoint_compat import dj
 
-    if not project or view_name("file", project) not in present.get(base, ()):
+    if view_name("file", project) not in present.get(base, ()):
         return False
     try:
         connection.query(f"SELECT 1 FROM {quote(base)}.`file` LIMIT 0")
@@ -81,20 +81,21 @@ def make_views(lab: Any) -> list[Statement]:
     )
     base, project = lab.File.database, lab.project
     jobs = f"{quote(base)}.{quote(job)}"
-    of_job = f"SELECT 1 FROM {jobs} j WHERE j.job_id = r.job_id AND j.project_name = %s"
+    of_job = f"SELECT 1 FROM {jobs} j WHERE j.job_id = r.job_id AND j.project_name <=> %s"
     of_source = (
         f"SELECT 1 FROM {quote(base)}.{quote(assigned)} a JOIN {jobs} j ON j.job_id = a.job_id "
-        "WHERE a.src_path = r.file_path AND j.project_name = %s"
+        "WHERE a.src_path = r.file_path AND j.project_name <=> %s"
     )
-    own = "r.project_name = %s"
+    own = "r.project_name <=> %s"
     views = [
         (lab.File.table_name, _referred(lab, lab.File.table_name), (), False),
         (lab.AnalysisFile.table_name, _referred(lab, lab.AnalysisFile.table_name), (), False),
         (processed, f"EXISTS ({of_source})", (project,), False),
         (job, own, (project,), True),
         (assigned, f"EXISTS ({of_job})", (project,), True),
-        (members, own, (project,), True),
     ]
+    if project:
+        views.append((members, own, (project,), True))
     return [
         Statement(
             f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW "
@@ -120,7 +121,8 @@ def _referred(lab: Any, table_name: str) -> str:
     ]
     # nearly every raw file is one of a dataset's, which is then found at the first look
     found.sort(key=lambda condition: ("`dataset__data_files`" not in condition, condition))
-    return " OR ".join(found) or "FALSE"
+    # a table's name may hold %, which is nothing that stands for a value
+    return " OR ".join(found).replace("%", "%%") or "FALSE"
 
 
 def _joined(reference: Reference) -> str:

@@ -307,7 +307,7 @@ class Lab:
         """Let the account of a project's member use the project's views of shared tables."""
         limited = find_views(connection, base, self._project, present)
         for name, cls in self.tables_and_parts().items():
-            view = view_name(cls.table_name, self._project or "")
+            view = view_name(cls.table_name, self._project)
             cls._seen_as = f"`{base}`.`{view}`" if limited and name in GUARDED else None
 
     def _declare(self, connection: LabConnection, names: dict[Level, str], create: bool) -> None:

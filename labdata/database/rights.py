@@ -125,17 +125,17 @@ def check_role(role: str) -> Role:
     raise QueryError(f"There is no role {role!r}.", hint=f"The roles are {', '.join(ROLES)}.")
 
 
-def own_schemas(base: str, project: str) -> tuple[str, str, str]:
+def own_schemas(base: str, project: str | None) -> tuple[str, str, str]:
     """Return the names of a project's schemas: data, results, plugins.
 
     Parameters
     ----------
     base : str
         The shared schema.
-    project : str
-        The project.
+    project : str or None
+        The project; without one, data are in the shared schema.
     """
-    data = f"{base}_{project}"
+    data = f"{base}_{project}" if project else base
     return data, f"{data}_computed", f"{data}_user"
 
 
@@ -151,17 +151,22 @@ def project_rights(lab: Any, role: Role) -> list[Right]:
     """
     base, project = lab.File.database, lab.project
     more = (GRANT_OPTION,) if role == "admin" else ()
-    rights = [
-        Right(schema, None, (*privileges, *more))
-        for schema, privileges in zip(own_schemas(base, project), _SCHEMAS[role], strict=True)
-    ]
+    rights = []
+    for schema, privileges in zip(own_schemas(base, project), _SCHEMAS[role], strict=True):
+        if schema != base:
+            rights.append(Right(schema, None, (*privileges, *more)))
+            continue
+        # a right on the whole shared schema would be one on the files of all projects
+        privileges = tuple(p for p in privileges if p in (*_WRITE, "REFERENCES"))
+        names = _tables_of(lab, "data").values()
+        rights += [Right(base, name, (*privileges, *more)) for name in names]
     tables = lab.tables_and_parts()
     for name in GUARDED:
         view = view_name(tables[name].table_name, project)
         rights.append(Right(base, view, ("SELECT", *_VIEWS[role].get(name, ()), *more)))
     if role == "analyst":
-        rights += [Right(*place, _WRITE) for place in _results_among_data(lab)]
-    if role == "admin":
+        rights = together([*rights, *(Right(*p, _WRITE) for p in _results_among_data(lab))])
+    if role == "admin" and project:
         view = view_name(tables[MEMBERS].table_name, project)
         rights.append(Right(base, view, ("SELECT", "INSERT", "DELETE", *more)))
     return rights
@@ -184,7 +189,7 @@ def shared_rights(lab: Any, roles: Iterable[Role]) -> list[Right]:
         return []
     admin = "admin" in roles
     rights = [Right(base, "~lineage", ("SELECT", *(GRANT_OPTION,) * admin))]
-    for name, table in shared_tables(lab).items():
+    for name, table in _tables_of(lab, "global").items():
         privileges: tuple[str, ...] = ("REFERENCES",) if name in GUARDED else ("SELECT",)
         if admin:
             added = ("INSERT",) if name in _ADDED_BY_ADMINS else ()
@@ -193,20 +198,12 @@ def shared_rights(lab: Any, roles: Iterable[Role]) -> list[Right]:
     return rights
 
 
-def shared_tables(lab: Any) -> dict[str, str]:
-    """Return the tables that all projects share: names of the classes and in the database.
-
-    Parameters
-    ----------
-    lab : Lab
-        Tables of any project.
-    """
-    base = lab.File.database
-    levels = lab._levels
+def _tables_of(lab: Any, level: str) -> dict[str, str]:
+    """Return the tables of a level: names of the classes and in the database."""
     return {
         name: cls.table_name
         for name, cls in lab.tables_and_parts().items()
-        if levels[name.partition(".")[0]] == "global" and cls.database == base
+        if lab._levels[name.partition(".")[0]] == level
     }
 
 

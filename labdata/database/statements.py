@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 from pymysql.converters import escape_string
 
-Value = str | int | SecretStr
+Value = str | int | SecretStr | None
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Statement:
     ----------
     sql : str
         The text with ``%s`` for each value.
-    values : tuple of str, int or SecretStr
+    values : tuple of str, int, SecretStr or None
         What stands for ``%s``.
     may_fail_with : tuple of int
         Error codes of the server that mean there was nothing to do.
@@ -57,6 +57,8 @@ def show_statements(statements: Sequence[Statement]) -> str:
 
 
 def _literal(value: Value) -> str:
+    if value is None:
+        return "NULL"
     if isinstance(value, SecretStr):
         return "'***'"
     return str(value) if isinstance(value, int) else f"'{escape_string(value)}'"

@@ -21,7 +21,7 @@ import pytest
 
 from labdata.cli import main
 from labdata.database.connection import reset_connection
-from labdata.schema import load_project_schema
+from labdata.schema import default_lab, load_project_schema
 from labdata.testing import insert_dataset
 from labdata.testing.rows import insert_streams, insert_unit
 
@@ -145,6 +145,7 @@ def bare_lab(
             for project in (OURS, THEIRS):
                 assert main(["project", "create", project]) == 0
                 accounts.keys[project] = fill_project(load_project_schema(project), project)
+            accounts.keys["none"] = fill_project(default_lab, "none")
         yield accounts
         with mariadb_server.admin() as connection, connection.cursor() as cursor:
             for name in set(accounts.passwords) - {"chief", "scientist"}:
@@ -153,10 +154,13 @@ def bare_lab(
 
 @pytest.fixture(scope="module")
 def accounts(bare_lab: Accounts) -> Accounts:
-    """The lab with an account a role in ``a_b``, and ``outsider``, who reads ``axb``."""
+    """The lab with an account a role in ``a_b``, ``outsider``, who reads ``axb``, and accounts
+    a role in the data of no project."""
     for role in ROLES:
         bare_lab.make(role, "-p", OURS, "--role", role)
     bare_lab.make("outsider", "-p", THEIRS, "--role", "reader")
+    for role in ROLES:
+        bare_lab.make(f"plain_{role}", "--role", role)
     return bare_lab
 
 
@@ -175,7 +179,7 @@ def fill_project(lab: Any, project: str) -> dict[str, Any]:
             "waveforms_storage": "analysis",
         }
     )
-    lab.UploadJob.insert1({"job_status": "COMPLETED", "project_name": project})
+    lab.UploadJob.insert1({"job_status": "COMPLETED", "project_name": lab.project})
     job_id = max(lab.UploadJob.fetch("job_id"))
     source = {k: v for k, v in file_row("", "").items() if k in ("file_datetime", "file_size")}
     lab.UploadJob.AssignedFiles.insert1(

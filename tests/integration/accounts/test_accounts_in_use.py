@@ -66,6 +66,30 @@ def test_another_project_cannot_be_opened(member: Any, capsys: pytest.CaptureFix
     assert "Traceback" not in said.err
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_lab_without_projects_is_used_alike(
+    accounts: Any, role: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with accounts.used_by(f"plain_{role}"):
+        assert [row["subject_name"] for row in read_json(capsys, "subjects")] == ["none1"]
+        (row,) = read_json(capsys, "sessions", "-d", "ephys_g0", "--include-size")
+        assert (row["subject_name"], 8 in row.values()) == ("none1", True)
+        lab = default_lab
+        for table, path in [
+            (lab.File, "none/raw.bin"),
+            (lab.AnalysisFile, "none/raw.bin"),
+            (lab.ProcessedFile, "none/raw.ap.bin"),
+            (lab.UploadJob.AssignedFiles.proj(file_path="src_path"), "none/raw.ap.bin"),
+        ]:
+            seen = set(table.fetch("file_path"))
+            assert path in seen and not [p for p in seen if not p.startswith("none")]
+        if role in ("experimenter", "admin"):
+            folder, _ = put_folder(accounts, f"plain_{role}", "none1")
+            line = ["put", str(folder), "-r", "none", "--dataset-type", "task-behavior"]
+            assert main(line) == 0 and main(["upload"]) == 0
+            assert f"none1/20250601_100000/plain_{role}/log.csv" in lab.File.fetch("file_path")
+
+
 def test_an_account_sees_no_statement_that_makes_tables(
     accounts: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,10 +108,10 @@ def test_an_account_sees_no_statement_that_makes_tables(
     assert seen and not {"CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "GRANT"} & set(seen)
 
 
-def put_folder(accounts: Any, dataset: str) -> tuple[Path, bytes]:
-    """Make a raw folder of the project's subject."""
+def put_folder(accounts: Any, dataset: str, subject: str = f"{OURS}1") -> tuple[Path, bytes]:
+    """Make a raw folder of a subject."""
     content = dataset.encode() * 1000
-    folder = accounts.folder / "data" / f"{OURS}1" / "20250601_100000" / dataset
+    folder = accounts.folder / "data" / subject / "20250601_100000" / dataset
     folder.mkdir(parents=True)
     (folder / "log.csv").write_bytes(content)
     return folder, content

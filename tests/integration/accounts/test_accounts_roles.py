@@ -88,6 +88,12 @@ STATEMENTS = [
     ("make an account", "CREATE USER 'sneaky'@'%' IDENTIFIED BY 'x'", set()),
     ("make a schema", "CREATE DATABASE `{0}_sneaky`", set()),
 ]
+#: The same where there is no project: {1} is {0}, and views have no name after them.
+OF_NO_PROJECT = [
+    row
+    for row in STATEMENTS
+    if row[0] not in ("put", "join another project", "replace a view", "make a schema")
+]
 #: Read or written, all of it is another project's.
 OF_OTHERS = [
     "SELECT * FROM `{0}_axb`.subject",
@@ -95,6 +101,12 @@ OF_OTHERS = [
     "SELECT * FROM `{0}_axb`._dataset_events__digital",
     "SELECT * FROM `{0}_axb_computed`.spike_sorting__unit",
     "SELECT COUNT(*) FROM `{0}_axb`.subject",
+    "SELECT * FROM `{0}`.subject",
+    "SELECT * FROM `{0}`._dataset_events__digital",
+    "SELECT * FROM `{0}_computed`.spike_sorting__unit",
+    "SELECT * FROM `{0}`.`~file~`",
+    "SELECT * FROM `{0}`.`~upload_job~`",
+    "UPDATE `{0}`.subject SET subject_sex = 'F'",
     "SELECT * FROM `{0}`.`~file~axb`",
     "SELECT * FROM `{0}`.`~analysis_file~axb`",
     "SELECT * FROM `{0}`.`~processed_file~axb`",
@@ -123,6 +135,30 @@ def test_a_role_can_and_cannot(
         assert error is None
     else:
         assert error in {*DENIED, 1227}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize(
+    ("statement", "allowed"),
+    [row[1:] for row in OF_NO_PROJECT],
+    ids=[row[0] for row in OF_NO_PROJECT],
+)
+def test_a_role_without_a_project(
+    accounts: Any, role: str, statement: str, allowed: set[str]
+) -> None:
+    base = accounts.base
+    statement = statement.format(base, base, f"{base}_computed", f"{base}_user")
+    error = accounts.sql(f"plain_{role}", statement.replace("~a_b`", "~`"))
+    if role in allowed:
+        assert error is None
+    else:
+        assert error in {*DENIED, 1227}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("statement", [s for s in OF_OTHERS if "axb" in s])
+def test_projects_are_closed_to_those_of_none(accounts: Any, role: str, statement: str) -> None:
+    assert accounts.sql(f"plain_{role}", statement.format(accounts.base)) in DENIED
 
 
 @pytest.mark.parametrize("role", ROLES)
