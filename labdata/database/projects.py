@@ -298,7 +298,9 @@ class Lab:
             raise DatabaseError(
                 f"The tables of {names['data']!r} could not be made: {error.args[0]}",
                 hint="Is database.name right, and may your account make tables there? The lab's "
-                "administrator can make them for you.",
+                "administrator can make them for you."
+                + " Or name your project: -p PROJECT, or database.project."
+                * (not self._project),
             ) from error
 
     def _look_through(

@@ -187,6 +187,19 @@ def test_a_member_of_two_projects_sees_each_in_its_place(accounts: Any) -> None:
         assert f"{THEIRS}/raw.bin" not in default_lab.File.fetch("file_path")
 
 
+def test_a_project_can_be_named_in_each_command(
+    accounts: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with accounts.used_by("reader"):
+        assert [row["subject_name"] for row in read_json(capsys, "subjects", "-p", OURS)] == [
+            "a_b1"
+        ]
+        assert main(["subjects"]) == 1
+        assert "-p PROJECT" in capsys.readouterr().err
+        assert main(["subjects", "-p", "nowhere"]) == 1
+        assert "no project 'nowhere'" in capsys.readouterr().err
+
+
 def test_the_labs_own_account_sees_every_projects_rows(accounts: Any) -> None:
     with accounts.used_by("chief", OURS):
         assert default_lab.File.full_table_name == f"`{accounts.base}`.`file`"
