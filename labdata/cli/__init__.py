@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "run an analysis",
     "task": "run a task by its number",
     "project": "list, make, describe and archive projects",
+    "account": "give lab members accounts on the lab's server, with a role in each project",
     "share": "copy sessions with their results to another project",
     "db": "look after the database: version, dumps, backups",
     "dashboard": "open a dashboard in the browser",

@@ -6,7 +6,7 @@ import argparse
 import difflib
 from typing import Any
 
-from ..errors import QueryError
+from ..errors import DatabaseError, QueryError
 
 
 def add_selection(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -59,7 +59,12 @@ def find_lab(project: str) -> Any:
     """
     from ..schema import default_lab, load_project_schema
 
-    known = [str(name) for name in default_lab.Project.fetch("project_name")]
+    try:
+        known = [str(name) for name in default_lab.Project.fetch("project_name")]
+    except DatabaseError:  # an account with rights in projects alone may not open what is in none
+        lab = load_project_schema(project)
+        lab.activate()
+        return lab
     if project not in known:
         near = difflib.get_close_matches(project, known, n=1)
         raise QueryError(

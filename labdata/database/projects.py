@@ -18,6 +18,7 @@ from ..errors import DatabaseError
 from .connection import LabConnection, connect
 from .datajoint_compat import dj, quiet_notices
 from .locks import server_lock
+from .project_views import GUARDED, find_views, view_name
 from .raw_tables import quote
 from .schema_version import (
     CHANGES,
@@ -194,6 +195,7 @@ class Lab:
             for cls in (*self._tables.values(), *self._plugin_tables.values()):
                 for one in (cls, *parts_of(cls)):
                     one.database = one._connection = one._heading = one._support = None
+                    one._seen_as = None
             self._plugin_tables = {}
             self._state, self._connection = "new", None
 
@@ -203,6 +205,7 @@ class Lab:
             self._project = preferences.project
         names = schema_names(preferences.name, self._project)
         present = _present_tables(connection, set(names.values()))
+        self._look_through(names["global"], connection, present)
         version = self._version(connection, names, present)
         if version not in (None, MAKING):
             refuse_other(version, self._project)
@@ -303,8 +306,19 @@ class Lab:
             raise DatabaseError(
                 f"The tables of {names['data']!r} could not be made: {error.args[0]}",
                 hint="Is database.name right, and may your account make tables there? The lab's "
-                "administrator can make them for you.",
+                "administrator can make them for you."
+                + " Or name your project: -p PROJECT, or database.project."
+                * (not self._project),
             ) from error
+
+    def _look_through(
+        self, base: str, connection: LabConnection, present: dict[str, set[str]]
+    ) -> None:
+        """Let the account of a project's member use the project's views of shared tables."""
+        limited = find_views(connection, base, self._project, present)
+        for name, cls in self.tables_and_parts().items():
+            view = view_name(cls.table_name, self._project)
+            cls._seen_as = f"`{base}`.`{view}`" if limited and name in GUARDED else None
 
     def _declare(self, connection: LabConnection, names: dict[Level, str], create: bool) -> None:
         schemas = {

@@ -24,7 +24,7 @@ class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
     @property
     def full_table_name(cls) -> str | None:
         cls.lab.activate()
-        return super().full_table_name
+        return cls._seen_as or super().full_table_name
 
     def __len__(cls) -> int:
         return len(cls())
@@ -48,10 +48,17 @@ class LabTable:
 
     lab: ClassVar[Lab]
     definition: ClassVar[str]
+    #: The view that stands for the table where the account sees a project's rows only.
+    _seen_as: ClassVar[str | None] = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         type(self).lab.activate()
         super().__init__(*args, **kwargs)
+
+    @property
+    def full_table_name(self) -> str:
+        """Schema and name, quoted, of the table or of the project's view of it."""
+        return self._seen_as or str(super().full_table_name)  # type: ignore[misc]
 
     def delete(
         self,
@@ -114,7 +121,8 @@ def bound_class(cls: Any) -> Any:
     cls : type
         The table.
     """
-    unbound = {"database": None, "_connection": None, "_heading": None, "_support": None}
+    names = ("database", "_connection", "_heading", "_support", "_seen_as")
+    unbound = dict.fromkeys(names)
     parts = {
         p.__name__: type(p)(p.__name__, (p,), {**unbound, "__doc__": p.__doc__})
         for p in parts_of(cls)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..database.claims import Claim, claim_row, release_failed
+from ..database.datajoint_compat import dj
 from ..database.locks import server_lock
 from ..errors import IntegrityError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
@@ -272,7 +273,7 @@ class _Upload:
             if not self.claim.is_held():
                 raise self._taken_over()
             self._insert_dataset()
-            lab.File.insert(rows)
+            self._insert_files(rows)
             lab.Dataset.DataFiles.insert(
                 [{**key, "file_path": r["file_path"], "storage": r["storage"]} for r in rows]
             )
@@ -288,6 +289,17 @@ class _Upload:
             rule.insert(lab, context, output)
             if not self.claim.finish("COMPLETED"):
                 raise self._taken_over()
+
+    def _insert_files(self, rows: list[dict[str, Any]]) -> None:
+        try:
+            self.lab.File.insert(rows)
+        except dj.errors.DuplicateError:
+            # put looks for this, but an ordinary account does not see other projects' files
+            raise UploadError(
+                f"A file of upload job {self.claim.job_id} has the path of one that is in the "
+                "database already, maybe as another project's.",
+                hint="Put the folder again under a subject, session or dataset name of its own.",
+            ) from None
 
     def _taken_over(self) -> UploadError:
         return UploadError(

@@ -1,0 +1,286 @@
+"""Database accounts of lab members: planned as SQL, shown, then applied.
+
+The roles that a member has are not written down anywhere but in the server's own grants, which
+alone decide; they are read back from there. Statements work on MariaDB and MySQL alike. Passwords
+travel to the server over TLS only, and are in no text that is shown or logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import pymysql
+from pydantic import SecretStr
+
+from ..errors import DatabaseError, QueryError
+from .datajoint_compat import dj
+from .known_accounts import HOST, check_account, check_name, read_accounts
+from .project_views import MEMBERS, make_views, view_name
+from .raw_tables import quote
+from .rights import ROLES, Role, project_rights, shared_rights, together, without
+from .statements import Statement, show_statements
+
+#: "There is no such grant": for a schema, for a table.
+_NOT_GRANTED = (1141, 1147)
+
+
+def check_server(lab: Any) -> None:
+    """Refuse a database that has no accounts, or a way to it that others can read.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project.
+
+    Raises
+    ------
+    DatabaseError
+        If it is embedded, or TLS is off.
+    """
+    connection = lab.connection
+    if connection.embedded:
+        raise DatabaseError(
+            "This is your own database on this computer; only you use it, so it has no accounts.",
+            hint="Accounts are for a lab's server: set database.host in the preference file.",
+        )
+    if not connection._preferences.use_tls:
+        raise DatabaseError(
+            "The way to the server is not encrypted, and passwords would travel on it.",
+            hint='Set "database.use_tls": true in the preference file.',
+        )
+
+
+def plan_create(lab: Any, name: str, password: SecretStr) -> list[Statement]:
+    """Plan an account without any rights, and the member's row where there is none.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project.
+    name : str
+        The lab member.
+    password : SecretStr
+        A new one.
+
+    Raises
+    ------
+    DatabaseError
+        If there is such an account.
+    QueryError
+        If the name is not fit, or a member has it with other capitals.
+    """
+    check_name(name)
+    known = read_accounts(lab)
+    if name in (known.names or ()):
+        raise DatabaseError(
+            f"There is an account {name!r} already.",
+            hint=f"`labdata account grant {name} -p PROJECT --role ROLE` gives it rights, "
+            f"`labdata account reset-password {name}` a new password.",
+        )
+    similar = [str(n) for n in (lab.LabMember & {"user_name": name}).fetch("user_name")]
+    if similar and name not in similar:
+        raise QueryError(
+            f"The lab member is {similar[0]!r}, not {name!r}.",
+            hint=f"`labdata account create {similar[0]}`",
+        )
+    return [
+        Statement(
+            "CREATE USER %s@%s IDENTIFIED BY %s REQUIRE SSL", (name, HOST, password)
+        ),
+        Statement(
+            f"INSERT INTO {_shared(lab, 'LabMember')} (user_name) VALUES (%s) "
+            "ON DUPLICATE KEY UPDATE is_active = 1",
+            (name,),
+        ),
+    ]  # fmt: skip
+
+
+def plan_undo(name: str) -> list[Statement]:
+    """Return what takes an account back of which not all could be made.
+
+    Parameters
+    ----------
+    name : str
+        The lab member.
+    """
+    return [Statement("DROP USER %s@%s", (name, HOST))]
+
+
+def plan_grant(lab: Any, name: str, role: Role, *, is_new: bool = False) -> list[Statement]:
+    """Plan to give a member a role in a project, beside those that they have.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of the project.
+    name : str
+        The lab member.
+    role : str
+        One of ``ROLES``.
+    is_new : bool, optional
+        The account is made by the same plan.
+
+    Raises
+    ------
+    DatabaseError
+        If there is no such account, or it is one of the server's own.
+    """
+    if not is_new:
+        check_account(lab, name)
+    account = (name, HOST)
+    # who sees the project's views only has no right to renew them, and they are there
+    views = make_views(lab) if lab.File._seen_as is None else []
+    rights = [*project_rights(lab, role), *shared_rights(lab, [role])]
+    return [
+        *views,
+        *(Statement(right.granted, account) for right in rights),
+        *_members(lab, name, "INSERT IGNORE INTO {} (project_name, user_name) VALUES (%s, %s)"),
+    ]
+
+
+def plan_revoke(lab: Any, name: str) -> list[Statement]:
+    """Plan to take all rights in a project from a member; those in others stay.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of the project.
+    name : str
+        The lab member.
+
+    Raises
+    ------
+    DatabaseError
+        If there is no such account, or it is one of the server's own.
+    """
+    known = check_account(lab, name)
+    account = (name, HOST)
+    taken = together(right for role in ROLES for right in project_rights(lab, role))
+    if known.names is not None:
+        elsewhere = known.roles.get(name, {})
+        kept = [r for project, roles in elsewhere.items() if project != lab.project for r in roles]
+        taken += without(shared_rights(lab, ROLES), shared_rights(lab, kept))
+    return [
+        *(Statement(right.revoked, account, _NOT_GRANTED) for right in taken),
+        *_members(lab, name, "DELETE FROM {} WHERE project_name = %s AND user_name = %s"),
+    ]
+
+
+def plan_reset(lab: Any, name: str, password: SecretStr) -> list[Statement]:
+    """Plan a new password, and that the account is let in over TLS only.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project.
+    name : str
+        The lab member.
+    password : SecretStr
+        A new one.
+
+    Raises
+    ------
+    DatabaseError
+        If there is no such account, or it is one of the server's own.
+    """
+    check_account(lab, name)
+    text = "ALTER USER %s@%s IDENTIFIED BY %s REQUIRE SSL"
+    return [Statement(text, (name, HOST, password))]
+
+
+def plan_delete(lab: Any, name: str) -> list[Statement]:
+    """Plan to remove an account; the member stays, marked as having left, as data refer to them.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project.
+    name : str
+        The lab member.
+
+    Raises
+    ------
+    DatabaseError
+        If there is no such account, it is one of the server's own, or projects' views were made
+        by it and would end with it.
+    """
+    check_account(lab, name)
+    ((n_views,),) = lab.connection.query(
+        "SELECT COUNT(*) FROM information_schema.views WHERE definer = %s", (f"{name}@{HOST}",)
+    )
+    if n_views:
+        raise DatabaseError(
+            f"{name!r} made {n_views} views through which members see their projects' files.",
+            hint="Another administrator renews them by `labdata account grant` in each project.",
+        )
+    return [
+        Statement("DROP USER %s@%s", (name, HOST)),
+        Statement(f"DELETE FROM {_shared(lab, MEMBERS)} WHERE user_name = %s", (name,)),
+        Statement(
+            f"UPDATE {_shared(lab, 'LabMember')} SET is_active = 0 WHERE user_name = %s", (name,)
+        ),
+    ]
+
+
+def apply_plan(lab: Any, plan: Sequence[Statement], *, undo: Sequence[Statement] = ()) -> None:
+    """Run the statements of a plan, in order.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project.
+    plan : sequence of Statement
+        What to run.
+    undo : sequence of Statement, optional
+        Run if a statement after the first fails, so that no half-made account stays.
+
+    Raises
+    ------
+    DatabaseError
+        If this account may not do it, with the SQL for someone who may.
+    """
+    connection = lab.connection
+    ((mode, version),) = connection.query("SELECT @@SESSION.sql_mode, VERSION()")
+    if "MariaDB" in version:  # whose GRANT otherwise makes an account without a password
+        connection.query("SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_AUTO_CREATE_USER')")
+    done = 0
+    try:
+        for statement in plan:
+            _run(connection, statement, plan)
+            done += 1
+    finally:
+        if 0 < done < len(plan):
+            for statement in undo:
+                statement.run(connection)
+        with suppress(dj.errors.LostConnectionError):
+            connection.query("SET SESSION sql_mode = %s", (mode,))
+
+
+def _run(connection: Any, statement: Statement, plan: Sequence[Statement]) -> None:
+    try:
+        statement.run(connection)
+    except (pymysql.MySQLError, dj.errors.DataJointError) as error:
+        if error.args and error.args[0] in statement.may_fail_with:
+            return
+        user = connection.conn_info["user"]
+        reason = error.args[1] if len(error.args) > 1 else error
+        raise DatabaseError(
+            f"The server did not let {user} do this: {reason}",
+            hint=f"The server's administrator can, with:\n{show_statements(plan)}",
+        ) from None
+
+
+def _shared(lab: Any, name: str) -> str:
+    table = lab.tables_and_parts()[name]
+    return f"{quote(table.database)}.{quote(table.table_name)}"
+
+
+def _members(lab: Any, name: str, sql: str) -> list[Statement]:
+    """Return the statement on the members of a project, of which no project has none."""
+    if not lab.project:
+        return []
+    table = lab.tables_and_parts()[MEMBERS]
+    view = f"{quote(table.database)}.{quote(view_name(table.table_name, lab.project))}"
+    return [Statement(sql.format(view), (lab.project, name))]
