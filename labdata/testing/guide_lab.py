@@ -17,7 +17,12 @@ from typing import Any
 
 from labdata.errors import DatabaseError
 from labdata.testing.guide_mice import MouseTruth, insert_mice, session_name
-from labdata.testing.guide_recordings import PARAMETER_SET, insert_events, insert_probe, insert_sorting
+from labdata.testing.guide_recordings import (
+    PARAMETER_SET,
+    insert_events,
+    insert_probe,
+    insert_sorting,
+)
 from labdata.testing.guide_units import (
     FAULTS,
     SortedUnit,
@@ -33,7 +38,7 @@ from labdata.testing.truth import GroundTruth
 
 #: Place of the guide's session among the sorted ones: ``specific_sessions[10]``.
 SELECTED = 10
-N_SESSIONS, N_UNITS, DURATION_S = 13, 48, 2400.0
+N_SESSIONS, N_UNITS, DURATION_S = 13, 34, 2700.0
 _FIRST_DAY = datetime(2025, 3, 3, 10, 0)
 _OWNER = {
     "subject_dob": date(2024, 12, 2),
@@ -117,7 +122,9 @@ def write_guide_lab(folder: str | Path, *, seed: int = 0) -> GuideTruth:
         _insert_people(lab)
         units = _insert_recordings(lab, run.truth, seed)
         key = _dataset_key(_start_of(SELECTED))
-        truth = GuideTruth(folder, key, run.truth, units, insert_mice(lab, seed=seed, owner=_OWNER))
+        truth = GuideTruth(
+            folder, key, run.truth, units, insert_mice(lab, seed=seed, owner=_OWNER)
+        )
         insert_events(lab, key, run.truth)
         truth.log_path.parent.mkdir(parents=True, exist_ok=True)
         write_log(truth.log_path, run.stimuli)
@@ -173,10 +180,8 @@ def _insert_dataset(lab: Any, subject: str, start: datetime, dataset: str, kind:
     lab.Dataset.insert1({**key, "dataset_name": dataset, "dataset_type": kind})
 
 
-def _insert_recordings(
-    lab: Any, run: GroundTruth, seed: int
-) -> dict[str, tuple[SortedUnit, ...]]:
-    """Insert the sorted sessions; as on a real probe, later ones have fewer units."""
+def _insert_recordings(lab: Any, run: GroundTruth, seed: int) -> dict[str, tuple[SortedUnit, ...]]:
+    """Insert the sorted sessions; as on a real probe, not every unit is seen in each."""
     probe = run.probes[0]
     configuration = insert_probe(lab, probe)
     lab.SpikeSortingParams.insert1(
@@ -195,8 +200,8 @@ def _insert_recordings(
             units = units_of_run(run, kinds_of(N_UNITS, FAULTS), seed)
             n_samples = probe.clock.n_samples
         else:
-            kinds = kinds_of(24 - number, FAULTS[:3])
-            n_samples = 30000 * (900 + 60 * (7 * number % 11))
+            kinds = kinds_of(N_UNITS - 5 * number % 9, FAULTS[:3])
+            n_samples = 30000 * (800 + 60 * (7 * number % 11))
             units = units_without_stimuli(probe, kinds, n_samples, (seed, 12, number))
         _insert_dataset(lab, "SUBJECT", start, "DATANAME", "ephys")
         insert_sorting(lab, _dataset_key(start), probe, configuration, n_samples, units)

@@ -8,6 +8,7 @@ only guesses at, so that a query which takes the wrong rows shows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,13 +18,13 @@ from numpy.typing import NDArray
 
 #: Name, sessions, sessions needed to learn, days after the first mouse, sets of visual trials.
 MICE = (
-    ("JC201", 60, 5.0, 0, True),
-    ("JC202", 70, 9.0, 2, True),
-    ("JC203", 40, 14.0, 10, True),
-    ("JC204", 90, 20.0, 10, True),
-    ("JC205", 55, 7.0, 31, True),
-    ("JC206", 30, 40.0, 45, True),
-    ("JC207", 12, 10.0, 60, False),
+    ("JC201", 45, 5.0, 0, True),
+    ("JC202", 50, 9.0, 2, True),
+    ("JC203", 30, 14.0, 10, True),
+    ("JC204", 65, 20.0, 10, True),
+    ("JC205", 40, 7.0, 31, True),
+    ("JC206", 25, 40.0, 45, True),
+    ("JC207", 8, 10.0, 60, False),
 )
 FIRST_DAY = datetime(2025, 1, 6, 9, 30)
 TASK_DATASET = "wheel_task"
@@ -77,7 +78,8 @@ def easy_share(session: int, tau: float, n_easy: int) -> float:
     n_easy : int
         Easy trials.
     """
-    return round(n_easy * (0.5 + 0.45 * (1.0 - np.exp(-session / tau)))) / n_easy
+    right = 0.5 + 0.45 * (1.0 - math.exp(-session / tau))
+    return round(n_easy * right) / n_easy
 
 
 def insert_mice(lab: Any, *, seed: int, owner: dict[str, Any]) -> tuple[MouseTruth, ...]:
@@ -159,7 +161,7 @@ def _add_task(
 def _trial_set(
     rng: np.random.Generator, key: dict[str, Any], what: str, easy: float, n_trials: int
 ) -> dict[str, Any]:
-    """Return a row of trials of which a share of the easy ones is right, and half of the others."""
+    """Return a row of trials: a share of the easy ones is right, and half of the others."""
     n_each = n_trials // len(INTENSITIES)
     intensity = np.repeat(INTENSITIES, n_each)
     correct = np.arange(intensity.size) % n_each < n_each // 2

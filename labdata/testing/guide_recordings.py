@@ -163,7 +163,9 @@ def insert_events(lab: Any, key: dict[str, str], run: GroundTruth) -> None:
         _insert_stream(lab, key, clock, {n: e[1:] for n, e in lines.items() if e[0] is clock})
 
 
-def _insert_stream(lab: Any, key: dict[str, str], clock: ClockTruth, lines: dict[str, Any]) -> None:
+def _insert_stream(
+    lab: Any, key: dict[str, str], clock: ClockTruth, lines: dict[str, Any]
+) -> None:
     from labdata.formats.spikeglx import DigitalLine
     from labdata.schema.ephys_events import insert_stream
 

@@ -1,7 +1,7 @@
 """Sorted units of the guide's lab: spikes that nobody had to sort, and what each unit deserves.
 
 Most are good single units. The others each have one fault that a quality metric exists for, so
-that criteria can be tested against what was planted: a second neuron's spikes, spikes lost below
+that criteria can be tested against what was planted: other neurons' spikes, spikes lost below
 threshold, half a recording without any, too small, an artefact seen on the whole probe, and a
 unit whose waveform could not be made out.
 """
@@ -96,7 +96,8 @@ def kinds_of(n_units: int, faults: Sequence[Kind]) -> tuple[Kind, ...]:
     faults : sequence of str
         Faults to plant.
     """
-    return (*("single" for _ in range(n_units - len(faults))), *faults)  # type: ignore[return-value]
+    singles: tuple[Kind, ...] = ("single",) * (n_units - len(faults))
+    return (*singles, *faults)
 
 
 def units_of_run(run: GroundTruth, kinds: Sequence[Kind], seed: int) -> list[SortedUnit]:
@@ -143,7 +144,7 @@ def units_without_stimuli(
     duration_s = n_samples / probe.clock.nominal_rate_hz
     found = []
     for number, kind in enumerate(kinds):
-        times_s = fire(rng, rng.uniform(1.5, 4.0), np.nan, duration_s, nothing, nothing)
+        times_s = fire(rng, rng.uniform(1.0, 1.8), np.nan, duration_s, nothing, nothing)
         samples = np.floor(times_s * probe.clock.nominal_rate_hz).astype(np.int64)
         found.append(_make_unit(rng, probe, number, kind, samples, n_samples))
     return found
@@ -157,8 +158,8 @@ def _make_unit(
     samples: NDArray[np.int64],
     n_samples: int,
 ) -> SortedUnit:
-    if kind == "contaminated":  # as many spikes of others, which keep no refractory period
-        others = rng.integers(0, n_samples, samples.size)
+    if kind == "contaminated":  # most spikes are others', which keep no refractory period
+        others = rng.integers(0, n_samples, 3 * samples.size)
         samples = np.sort(np.concatenate([samples, others]))
     if kind == "absent":
         samples = samples[samples < n_samples // 2]
