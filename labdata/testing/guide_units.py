@@ -96,8 +96,8 @@ def kinds_of(n_units: int, faults: Sequence[Kind]) -> tuple[Kind, ...]:
     faults : sequence of str
         Faults to plant.
     """
-    singles: tuple[Kind, ...] = ("single",) * (n_units - len(faults))
-    return (*singles, *faults)
+    single: Kind = "single"
+    return (*(single for _ in range(n_units - len(faults))), *faults)
 
 
 def units_of_run(run: GroundTruth, kinds: Sequence[Kind], seed: int) -> list[SortedUnit]:
