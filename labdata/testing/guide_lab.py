@@ -10,12 +10,13 @@ its own. For recordings to upload and sort there is :func:`~labdata.testing.writ
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from labdata.errors import DatabaseError
+from labdata.errors import DatabaseError, LabdataError
 from labdata.testing.guide_mice import MouseTruth, insert_mice, session_name
 from labdata.testing.guide_recordings import (
     PARAMETER_SET,
@@ -98,13 +99,27 @@ def write_guide_lab(folder: str | Path, *, seed: int = 0) -> GuideTruth:
     ------
     DatabaseError
         If the tables of this process are those of another lab, or the lab has subjects already.
-        Nothing is inserted then.
+        Nothing is inserted then, and the process goes on using the lab that it used.
+
+    Examples
+    --------
+    >>> from labdata.testing import write_guide_lab
+    >>> truth = write_guide_lab("/tmp/guide")  # doctest: +SKIP
+    >>> from labdata.schema import *  # doctest: +SKIP
+    >>> Session & truth.key  # doctest: +SKIP
     """
     from labdata.schema import default_lab
 
-    folder = use_lab_folder(folder)
     lab: Any = default_lab
-    _check_empty(lab, folder)
+    before = _lab_variables()
+    folder = use_lab_folder(folder)
+    try:
+        _check_empty(lab, folder)
+    except LabdataError:
+        for name in _lab_variables():  # what is refused changes nothing
+            del os.environ[name]
+        os.environ.update(before)
+        raise
     run = plan_run(
         folder / "rig",
         "ephys",
@@ -130,6 +145,10 @@ def write_guide_lab(folder: str | Path, *, seed: int = 0) -> GuideTruth:
         write_log(truth.log_path, run.stimuli)
         _register_file(lab, key, truth.log_path, folder / "rig")
     return truth
+
+
+def _lab_variables() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k.startswith("LABDATA_")}
 
 
 def _check_empty(lab: Any, folder: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from labdata.database.connection import reset_connection
 from labdata.database.embedded import EmbeddedDatabase
 from labdata.errors import DatabaseError
-from labdata.testing import GuideTruth, use_lab_folder, write_guide_lab
+from labdata.testing import GuideTruth, write_guide_lab
 
 pytestmark = pytest.mark.database
 IN_RESPONSE_S = (0.04, 0.24)  # when a stimulus drives a model neuron, after its onset
@@ -208,8 +208,18 @@ def test_tables_of_another_lab_are_left_alone(
 ) -> None:
     before = len(lab.Subject())
     monkeypatch.setenv("LABDATA_DATABASE_FOLDER", str(tmp_path / "database"))
+    variables = {k: v for k, v in os.environ.items() if k.startswith("LABDATA_")}
     with pytest.raises(DatabaseError, match="another lab"):
         write_guide_lab(tmp_path)
+    assert {k: v for k, v in os.environ.items() if k.startswith("LABDATA_")} == variables
+    assert variables["LABDATA_PATH"] == str(truth.folder / "labdata")
     assert len(lab.Subject()) == before
-    monkeypatch.undo()
-    use_lab_folder(truth.folder)
+
+
+def test_a_labs_server_is_refused(
+    truth: GuideTruth, lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab.connection, "embedded", None)
+    monkeypatch.setitem(lab.connection.conn_info, "host", "mysql.lab.example")
+    with pytest.raises(DatabaseError, match=r"another lab, at mysql\.lab\.example"):
+        write_guide_lab(truth.folder)

@@ -217,6 +217,8 @@ for unit, seconds in zip(made, ts):
         fired_s = np.sort(probe.spike_times_s[probe.spike_units == unit.unit_id])
         assert np.abs(seconds - run.nidq.seconds_at(fired_s)).max() < 1e-4
 assert [len(t) for t in triggered] == [len(log)] * len(made)
+has_spks = importlib.util.find_spec("spks") is not None
+assert plot_raster.__module__.split(".")[0] == ("spks" if has_spks else "labdata")
 """,
     "units": """
 verdicts = {name: [u.verdict for u in made] for name, made in truth.units.items()}
@@ -320,12 +322,19 @@ def test_the_notebook_runs_silently_and_what_it_says_is_true(
 
 
 @pytest.mark.skipif(
-    not HAS_SPKS, reason="spks is not installed; labdata.plot_raster took its place"
+    not HAS_SPKS,
+    reason="spks is not installed: its cell is skipped, and labdata.plot_raster drew the raster",
 )
 def test_spks_draws_the_raster_where_it_is_installed() -> None:
+    # the notebook itself is run with it above; this test is here to be skipped by name
     from spks import plot_raster
 
     assert callable(plot_raster)
+
+
+def test_no_module_named_spks_is_shipped() -> None:
+    for package in ("labdata", "widgets", "hub"):
+        assert list((REPOSITORY / package).rglob("spks*")) == []
 
 
 def test_a_warning_or_an_error_in_a_cell_is_found() -> None:
