@@ -33,7 +33,7 @@ from labdata.testing.guide_units import (
 )
 from labdata.testing.lab_folder import use_lab_folder
 from labdata.testing.probes import ProbeSpec
-from labdata.testing.run_plan import nidq_clock, plan_run
+from labdata.testing.run_plan import RunPlan, nidq_clock, plan_run
 from labdata.testing.spikeglx_run import NIDQ_RATE_HZ, write_log
 from labdata.testing.truth import GroundTruth
 
@@ -111,28 +111,8 @@ def write_guide_lab(folder: str | Path, *, seed: int = 0) -> GuideTruth:
     from labdata.schema import default_lab
 
     lab: Any = default_lab
-    before = _lab_variables()
-    folder = use_lab_folder(folder)
-    try:
-        _check_empty(lab, folder)
-    except LabdataError:
-        for name in _lab_variables():  # what is refused changes nothing
-            del os.environ[name]
-        os.environ.update(before)
-        raise
-    run = plan_run(
-        folder / "rig",
-        "ephys",
-        [ProbeSpec(n_channels=384, n_units=N_UNITS, probe_num=0)],
-        DURATION_S,
-        seed,
-        nidq_clock(NIDQ_RATE_HZ, -27.0, -0.731, DURATION_S),
-        sync_jitter_s=0.0,
-        drop=0,
-        n_spurious=0,
-        stim_period_s=5.0,
-        stim_width_s=1.0,
-    )
+    folder = _use_empty_lab(lab, folder)
+    run = _plan(folder, seed)
     with lab.connection.transaction:
         _insert_people(lab)
         units = _insert_recordings(lab, run.truth, seed)
@@ -145,6 +125,37 @@ def write_guide_lab(folder: str | Path, *, seed: int = 0) -> GuideTruth:
         write_log(truth.log_path, run.stimuli)
         _register_file(lab, key, truth.log_path, folder / "rig")
     return truth
+
+
+def _plan(folder: Path, seed: int) -> RunPlan:
+    """Work out what happens in the selected session."""
+    return plan_run(
+        folder / "rig",
+        "ephys",
+        [ProbeSpec(n_channels=384, n_units=N_UNITS, probe_num=0)],
+        DURATION_S,
+        seed,
+        nidq_clock(NIDQ_RATE_HZ, -27.0, -0.731, DURATION_S),
+        sync_jitter_s=0.0,
+        drop=0,
+        n_spurious=0,
+        stim_period_s=5.0,
+        stim_width_s=1.0,
+    )
+
+
+def _use_empty_lab(lab: Any, folder: str | Path) -> Path:
+    """Use the lab in a folder, or raise and go on with the one that was used before."""
+    before = _lab_variables()
+    folder = use_lab_folder(folder)
+    try:
+        _check_empty(lab, folder)
+    except LabdataError:
+        for name in _lab_variables():
+            del os.environ[name]
+        os.environ.update(before)
+        raise
+    return folder
 
 
 def _lab_variables() -> dict[str, str]:

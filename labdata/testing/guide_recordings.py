@@ -88,6 +88,11 @@ def insert_sorting(
     )
     sorting = {**setting, "parameter_set_num": PARAMETER_SET}
     lab.SpikeSorting.insert1({**sorting, "n_sorted_units": len(units)})
+    _insert_units(lab, sorting, units)
+    _insert_metrics(lab, sorting, probe, n_samples, units)
+
+
+def _insert_units(lab: Any, sorting: dict[str, Any], units: list[SortedUnit]) -> None:
     lab.SpikeSorting.Unit.insert(
         {
             **sorting,
@@ -109,7 +114,6 @@ def insert_sorting(
         for unit in units
         if unit.waveform_uv is not None
     )
-    _insert_metrics(lab, sorting, probe, n_samples, units)
 
 
 def _insert_metrics(
