@@ -10,6 +10,9 @@ No data files and no packages beyond labdata's own are needed.
 from __future__ import annotations
 
 from labdata.testing.bulk import insert_many
+from labdata.testing.guide_lab import GuideTruth, write_guide_lab
+from labdata.testing.guide_mice import MouseTruth
+from labdata.testing.guide_units import SortedUnit
 from labdata.testing.lab import LabTruth, SessionTruth, write_lab
 from labdata.testing.lab_folder import use_lab_folder
 from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
@@ -21,16 +24,20 @@ __all__ = [
     "PROBE_MODELS",
     "ClockTruth",
     "GroundTruth",
+    "GuideTruth",
     "LabTruth",
+    "MouseTruth",
     "ProbeModel",
     "ProbeSpec",
     "ProbeTruth",
     "SessionTruth",
+    "SortedUnit",
     "insert_dataset",
     "insert_many",
     "insert_streams",
     "insert_unit",
     "use_lab_folder",
+    "write_guide_lab",
     "write_lab",
     "write_spikeglx_run",
 ]

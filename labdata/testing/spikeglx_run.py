@@ -167,7 +167,7 @@ def _write(plan: RunPlan, probes: list[ProbeSpec], writing: _Writing) -> None:
     fields = metas.nidq_meta(path.name, truth.nidq, created=writing.created, notes=writing.notes)
     ni = NidqFrames(truth.nidq, plan.nidq_sync, plan.stimuli.line, plan.camera, (truth.seed, 4))
     _write_stream(path, fields, truth.nidq, ni, writing)
-    _write_log(run / f"{run.name}_orientation_log.csv", plan.stimuli)
+    write_log(run / f"{run.name}_orientation_log.csv", plan.stimuli)
 
 
 def _write_probe(
@@ -243,8 +243,16 @@ def _is_complete(path: Path, meta_path: Path, fields: dict[str, str]) -> bool:
     return same and path.stat().st_size == int(fields["fileSizeBytes"])
 
 
-def _write_log(path: Path, stimuli: Stimuli) -> None:
-    """Write a row a stimulus in order of time, which is the order of the rises on bit 1."""
+def write_log(path: Path, stimuli: Stimuli) -> None:
+    """Write a row a stimulus in order of time, which is the order of the rises on bit 1.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; it is left alone if it says the same already.
+    stimuli : Stimuli
+        What was shown.
+    """
     rows = zip(stimuli.trial, stimuli.stim, stimuli.orientation_deg, strict=True)
     text = "trial,stim,orientation_deg\n" + "".join(f"{t},{s},{d:g}\n" for t, s, d in rows)
     if not path.is_file() or path.read_text("utf-8") != text:
