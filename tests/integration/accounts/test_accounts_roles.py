@@ -214,7 +214,7 @@ def test_a_view_takes_no_rows_of_another_project(accounts: Any) -> None:
 def test_an_admin_makes_tables_that_refer_to_data_and_files(accounts: Any) -> None:
     base = accounts.base
     with accounts.connect("admin") as connection, connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{base}_a_b_user`")
+        cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{base}_a_b_user` CHARACTER SET utf8mb4")
         cursor.execute(
             f"CREATE TABLE `{base}_a_b_user`.score (subject_name VARCHAR(64) PRIMARY KEY, "
             f"file_path VARCHAR(400), storage VARCHAR(32), "
