@@ -198,7 +198,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_lab_that_is_there_is_used_without_ddl(lab_folder: Path, statements: list[str]) -> None:
     insert_dataset(default_lab)
-    load_project_schema("new").Subject()
+    load_project_schema("new").create()
     assert any(s.lstrip().upper().startswith("CREATE") for s in statements)
     default_lab.deactivate()
     reset_connection()
