@@ -122,7 +122,9 @@ def find_holders(tables: Mapping[Place, RawTable], root: Place, columns: Columns
     return {place: frozenset(found[place]) for place in tables if place in found}
 
 
-def count_rows(connection: Any, table: RawTable, held: Collection[Columns], keys: list[Key]) -> int:
+def count_rows(
+    connection: Any, table: RawTable, held: Collection[Columns], keys: list[Key]
+) -> int:
     """Return how many rows of a table hold one of some keys.
 
     Parameters
@@ -191,26 +193,25 @@ def change_keys(
     """
     changed = dict.fromkeys(holders, 0)
     for piece in change.pieces():
-        before = {p: _count(connection, tables[p], holders[p], piece.old_keys) for p in holders}
+        before = {
+            p: count_rows(connection, tables[p], holders[p], piece.old_keys) for p in holders
+        }
         used = {place: held for place, held in holders.items() if before[place]}
         try:
             _apply(connection, tables, used, piece)
         except dj.errors.DataJointError as error:
             raise _explain(error) from error
         for place, held in used.items():
-            left = _count(connection, tables[place], held, piece.old_keys)
-            there = _count(connection, tables[place], held, piece.new_keys)
+            left = count_rows(connection, tables[place], held, piece.old_keys)
+            there = count_rows(connection, tables[place], held, piece.new_keys)
             if left or there != before[place]:
                 raise DatabaseError(
                     f"Of {before[place]} rows of {tables[place].name} {there} came out under the "
                     f"new name and {left} kept the old one.",
-                    hint="Nothing was changed. Did somebody add rows just now? Repeat the command.",
+                    hint="Nothing was changed. Did somebody just add rows? Repeat the command.",
                 )
             changed[place] += before[place]
     return {place: n_rows for place, n_rows in changed.items() if n_rows}
-
-
-_count = count_rows
 
 
 def _apply(
@@ -227,7 +228,9 @@ def _apply(
             given = tuple(v for c in table.columns if c in values for v in values[c][1])
             query = f"INSERT INTO {table.sql} ({columns}) SELECT {shown} FROM {table.sql}"
         else:
-            shown = ", ".join(f"{quote(column)} = {value}" for column, (value, _) in values.items())
+            shown = ", ".join(
+                f"{quote(column)} = {value}" for column, (value, _) in values.items()
+            )
             given = tuple(v for _, parameters in values.values() for v in parameters)
             query = f"UPDATE {table.sql} SET {shown}"
         connection.query(f"{query} WHERE {where}", (*given, *wanted))

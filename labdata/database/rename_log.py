@@ -119,8 +119,8 @@ def read_renames(connection: Any, project: str | None) -> list[dict[str, Any]]:
     """
     if not _is_there(connection):
         return []
-    columns = ("rename_id", "who", "started", "ended", "level", *_NAMES, "new_name")
-    columns += ("n_rows", "n_files")
+    columns = ["rename_id", "who", "started", "ended", "level", *_NAMES, "new_name"]
+    columns += ["n_rows", "n_files"]
     rows = connection.query(
         f"SELECT {', '.join(columns)} FROM {_table(connection)} WHERE project = %s "
         "ORDER BY rename_id DESC",
@@ -153,8 +153,6 @@ def _table(connection: Any) -> str:
 
 
 def _is_there(connection: Any) -> bool:
-    query = (
-        "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
-    )
+    query = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
     found = connection.query(query, (connection._preferences.name, _TABLE)).fetchone()
     return found is not None

@@ -143,9 +143,7 @@ def new_path(
     return None
 
 
-def find_processed(
-    lab: Any, reach: Reach, to: str, path_rules: str
-) -> Iterator[tuple[Key, str]]:
+def find_processed(lab: Any, reach: Reach, to: str, path_rules: str) -> Iterator[tuple[Key, str]]:
     """Yield the originals that a rule replaced, with their paths under the new name.
 
     Parameters

@@ -109,7 +109,9 @@ class Reach:
             The new name.
         """
         where = " AND ".join(f"{quote(column)} = %s" for column in self.columns)
-        query = f"SELECT {quote(self.changed)} = %s FROM {self.tables[self.root].sql} WHERE {where}"
+        query = (
+            f"SELECT {quote(self.changed)} = %s FROM {self.tables[self.root].sql} WHERE {where}"
+        )
         row = connection.query(query, (name, *self.old_key)).fetchone()
         return bool(row and row[0])
 
@@ -135,7 +137,9 @@ def find_reach(lab: Any, key: Mapping[str, str]) -> Reach:
     ]
     own = {levels["data"], levels["computed"], f"{levels['data']}_user"}
     own |= {schema for schema, _ in found[0]}
-    own |= {schema for schema, _ in tables if lab.project and schema.endswith(f"_{lab.project}_user")}
+    own |= {
+        schema for schema, _ in tables if lab.project and schema.endswith(f"_{lab.project}_user")
+    }
     holders = dict(found[len(key) - 1])
     columns = NAMES[: len(key)]
     for place, table in tables.items():

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..database.key_change import KeyChange, change_keys, count_rows
+from ..database.key_change import Holders, KeyChange, change_keys, count_rows
 from ..database.locks import worker_lock
 from ..database.raw_tables import Key
 from ..database.rename_log import begin_rename, finish_rename, read_renames
@@ -206,9 +206,7 @@ class RenamePlan:
             change = KeyChange(
                 self.reach.root, self.reach.columns, self.reach.changed, ((old, name),)
             )
-            done = change_keys(
-                self.lab.connection, self.reach.tables, self.reach.holders, change
-            )
+            done = change_keys(self.lab.connection, self.reach.tables, self.reach.holders, change)
             (old,) = change.new_keys
         if not done.get(self.reach.root):
             raise DatabaseError(
@@ -224,7 +222,7 @@ class RenamePlan:
         if pairs:
             place = self.reach.place_of(self.lab.ProcessedFile)
             change = KeyChange(place, ("file_path",), "file_path", pairs)
-            holders = {place: frozenset({("file_path",)})}
+            holders: Holders = {place: frozenset({("file_path",)})}
             change_keys(self.lab.connection, self.reach.tables, holders, change)
 
 

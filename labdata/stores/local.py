@@ -19,7 +19,12 @@ from labdata.errors import IntegrityError, MissingObjectError, StoreError
 from labdata.progress import Progress, ignore_progress
 from labdata.stores.base import ObjectInfo, Store, require_equal, validate_range
 from labdata.stores.checksums import Checksums, copy_hashed, hash_file
-from labdata.stores.durable import STALE_PARTIAL_S, flush_folder, make_folder, remove_stale_partials
+from labdata.stores.durable import (
+    STALE_PARTIAL_S,
+    flush_folder,
+    make_folder,
+    remove_stale_partials,
+)
 from labdata.stores.os_errors import explain_os_errors
 from labdata.stores.paths import is_partial, resolve_inside, validate_object_path
 

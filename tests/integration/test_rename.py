@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
-from labdata.cli import main
 from labdata.database.row_copy import table_names
-from labdata.errors import DatabaseError, LabdataError, QueryError, UploadError
 from labdata.rules.renaming import plan_rename
-from labdata.schema import default_lab, load_project_schema
+from labdata.schema import default_lab
 from labdata.schema.project_admin import create_project
 from labdata.testing import insert_dataset, insert_streams, insert_unit
 
@@ -82,7 +79,9 @@ def rows_of(lab: Any, substitute: Any = None) -> dict[str, list[tuple]]:
         if name == "UploadJob":
             rows = [r for r in rows if r[columns.index("project_name")] == lab.project]
         if substitute:
-            rows = [tuple(substitute(dict(zip(columns, row, strict=True))).values()) for row in rows]
+            rows = [
+                tuple(substitute(dict(zip(columns, row, strict=True))).values()) for row in rows
+            ]
         found[name] = sorted(rows, key=repr)
     return found
 
