@@ -106,10 +106,11 @@ def test_the_same_rows_as_datajoints_own_cascade(lab) -> None:
 def test_rows_of_other_people_are_named(lab) -> None:
     lab.LabMember.insert([{"user_name": "ada"}, {"user_name": "bea"}])
     lab.Session.update1({**SESSION, "experimenter": "ada"})
-    weighing = {"subject_name": "JC1", "weight": 20.0, "user_name": "bea"}
-    lab.Weighing.insert1({**weighing, "weighing_datetime": "2025-06-01"})
-    plan = lab.Subject.delete_plan(["subject_name='JC1' AND 0", {"subject_name": "JC2"}])
-    assert plan.others == {}
+    weighing = {"subject_name": "JC1", "weighing_datetime": "2025-06-01"}
+    lab.Weighing.insert1({**weighing, "weight": 20.0})
+    restriction = {"water_restriction_start_date": "2025-06-01", "user_name": "bea"}
+    lab.WaterRestriction.insert1({**weighing, **restriction})
+    assert lab.Subject.delete_plan({"subject_name": "JC2"}).others == {}
     (lab.UploadJob & {"job_status": "WAITING"}).delete(prompt=False)
     of_others = {
         r["table"]: (r["of_others"], r["whose"])
@@ -119,7 +120,8 @@ def test_rows_of_other_people_are_named(lab) -> None:
     assert of_others["Session"] == (1, "ada 1")
     assert of_others["DatasetEvents"] == (2, "ada 2")
     assert of_others["Dataset"] == (1, "ada 1")
-    assert "Weighing" not in of_others or of_others["Weighing"] == (1, "bea 1")
+    assert of_others["Weighing"] == (0, "")
+    assert of_others["WaterRestriction"] == (1, "bea 1")
 
 
 def test_a_failure_in_the_middle_leaves_all(lab, monkeypatch) -> None:
