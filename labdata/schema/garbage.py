@@ -248,44 +248,41 @@ def _referred(connection: Any, store: Store, preferences: Preferences) -> set[st
     """Return the folded paths in a store that files of any lab on the server may mean."""
     base = connection._preferences.name
     referred: set[str] = set()
-    folders: dict[str, str | None] = {}
     for schema, table, kind in _tables_like(connection, ("file", "analysis_file")):
         if schema == base and kind != "BASE TABLE":
             raise DatabaseError(
                 f"Your account sees only some of the files: {schema}.{table} is a view.",
                 hint="The lab's administrator can look for garbage.",
             )
-        query = f"SELECT storage, file_path FROM {quote(schema)}.{quote(table)}"
-        for storage, path in connection.query(query):
+        ways: dict[str, tuple[str, str] | None] = {}
+        for storage, path in connection.query(
+            f"SELECT storage, file_path FROM {quote(schema)}.{quote(table)}"
+        ):
             if schema != base:
-                referred.add(_fold(path))  # their store of this name may be another
-            prefix = _prefix(storage, store, preferences, folders)
-            if prefix is None:
-                referred.add(_fold(path))
-            else:
-                referred.add(_fold(os.path.normpath(f"{prefix}/{path}")))
+                referred.add(_fold(path))  # what they call by a name of ours may be this store
+            if storage not in ways:
+                ways[storage] = _way(storage, store, preferences)
+            way = ways[storage]
+            if way is not None and path.startswith(way[0]):
+                referred.add(_fold(way[1] + path[len(way[0]) :]))
     return referred
 
 
-def _prefix(
-    storage: str, store: Store, preferences: Preferences, known: dict[str, str | None]
-) -> str | None:
-    """Return what leads from a store to a path in the store of a name; None for the same one.
+def _way(storage: str, store: Store, preferences: Preferences) -> tuple[str, str] | None:
+    """Return how paths in the store of a name begin there, and in a store; None if never in it.
 
-    Stores may lie in each other. Names that the preference file does not have may be this store.
+    Stores may lie in each other, and names that the preference file does not have may be any.
     """
-    if storage not in known:
-        known[storage] = None
-        try:
-            other = open_store(storage, preferences)
-        except PreferenceError:
-            return None
-        if isinstance(store, LocalStore) and isinstance(other, LocalStore):
-            here, there = (os.path.realpath(one.root / one.folder) for one in (store, other))
-            known[storage] = None if here == there else os.path.relpath(there, here)
-        elif store.describe() != other.describe():
-            known[storage] = ".."  # nowhere in this one
-    return known[storage]
+    try:
+        other = open_store(storage, preferences)
+    except PreferenceError:
+        return "", ""
+    if not (isinstance(store, LocalStore) and isinstance(other, LocalStore)):
+        return ("", "") if store.describe() == other.describe() else None
+    here, there = (os.path.realpath(one.root / one.folder) + "/" for one in (store, other))
+    if there.startswith(here):
+        return "", there[len(here) :]
+    return (here[len(there) :], "") if here.startswith(there) else None
 
 
 def _tables_like(connection: Any, names: tuple[str, ...]) -> list[tuple[str, str, str]]:

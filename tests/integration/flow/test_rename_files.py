@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -20,13 +22,27 @@ from labdata.schema.files import get_files
 from labdata.schema.garbage import find_garbage
 from labdata.stores import LocalStore
 
-SESSION = "20240305_100000"
-KEY = {"subject_name": "JC1", "session_name": SESSION, "dataset_name": "ephys_g0"}
+_numbers = itertools.count()
+#: Names of the dataset; each test has a session of its own, as garbage is what no lab of the
+#: database server has, and the tests share one.
+KEY = {"subject_name": "JC1", "session_name": "", "dataset_name": "ephys_g0"}
 CASES = {
-    "subject": (1, "JC11", f"JC11/{SESSION}/ephys_g0"),
-    "session": (2, "20240305_110000", "JC1/20240305_110000/ephys_g0"),
-    "dataset": (3, "ephys_g1", f"JC1/{SESSION}/ephys_g1"),
+    "subject": (1, "JC11", "JC11/{session_name}/ephys_g0"),
+    "session": (2, "20240306_{number}", "JC1/20240306_{number}/ephys_g0"),
+    "dataset": (3, "ephys_g1", "JC1/{session_name}/ephys_g1"),
 }
+
+
+@pytest.fixture(autouse=True)
+def session_name():
+    number = next(_numbers)
+    KEY["session_name"] = f"20240305_10{number // 60:02d}{number % 60:02d}"
+    return KEY["session_name"]
+
+
+@pytest.fixture
+def folder_name(session_name):
+    return f"JC1/{session_name}/ephys_g0"
 
 
 def sha(path):
@@ -59,23 +75,25 @@ def check_whole(rig, lab=None):
 
 
 @pytest.fixture
-def uploaded(lab_rig, small_run):
-    lab_rig.upload(lab_rig.put(lab_rig.record(small_run.run_folder)))
+def uploaded(lab_rig, small_run, folder_name):
+    lab_rig.upload(lab_rig.put(lab_rig.record(small_run.run_folder, folder_name)))
     return lab_rig
 
 
 @pytest.fixture
-def plain(lab_rig):
+def plain(lab_rig, folder_name):
     """Two small files of a dataset."""
     files = {"a.csv": b"1,2\n", "b.bin": os.urandom(50_000)}
-    lab_rig.upload(lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/ephys_g0", files), rule="none"))
+    lab_rig.upload(lab_rig.put(lab_rig.folder(folder_name, files), rule="none"))
     return lab_rig
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_files_fetched_under_the_new_name_are_what_was_recorded(uploaded, case, capsys) -> None:
     n, to, folder = CASES[case]
-    lab, old = uploaded.lab, f"JC1/{SESSION}/ephys_g0"
+    names = KEY | {"number": KEY["session_name"].rpartition("_")[2]}
+    to, folder = to.format(**names), folder.format(**names)
+    lab, old = uploaded.lab, f"JC1/{KEY['session_name']}/ephys_g0"
     rows, objects = lab.File.fetch(as_dict=True), files_of(uploaded.store)
     n_events = len(lab.DatasetEvents.Digital())
     plan = plan_rename(lab, part(n), to)
@@ -104,10 +122,10 @@ def test_files_fetched_under_the_new_name_are_what_was_recorded(uploaded, case, 
     # neither the old folder nor the corrected one is put twice
     with pytest.raises(UploadError, match="put already"):
         uploaded.put(uploaded.rig / old)
-    (uploaded.rig / folder).parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(uploaded.rig / folder)
     (uploaded.rig / old).rename(uploaded.rig / folder)
     for path in (uploaded.rig / folder).rglob("*"):
-        if path.is_file() and path.suffix != ".bin":
+        if path.is_file() and not path.name.endswith(".ap.bin"):
             path.unlink()
     with pytest.raises(UploadError, match="in the database already"):
         uploaded.put(uploaded.rig / folder, rule="none", experimenter=None)
@@ -177,13 +195,13 @@ def test_killed_anywhere_it_is_whole_and_goes_on(plain, step, run_child) -> None
 
 @pytest.mark.parametrize("fault", ["damaged", "missing", "in the way"])
 def test_an_object_that_cannot_be_copied_stops_it(plain, fault) -> None:
-    target = plain.store / f"JC1/{SESSION}/ephys_g0/b.bin"
+    target = plain.store / f"JC1/{KEY['session_name']}/ephys_g0/b.bin"
     if fault == "damaged":
         target.write_bytes(b"x" * 50_000)
     elif fault == "missing":
         target.unlink()
     else:
-        target = plain.store / f"JC11/{SESSION}/ephys_g0/b.bin"
+        target = plain.store / f"JC11/{KEY['session_name']}/ephys_g0/b.bin"
         target.parent.mkdir(parents=True)
         target.write_bytes(b"something else")
     rows, _ = state(plain)
@@ -191,7 +209,10 @@ def test_an_object_that_cannot_be_copied_stops_it(plain, fault) -> None:
     with pytest.raises(error):
         plan_rename(plain.lab, {"subject_name": "JC1"}, "JC11").apply()
     assert state(plain)[0] == rows
-    assert not (plain.store / f"JC11/{SESSION}/ephys_g0/b.bin").exists() or fault == "in the way"
+    assert (
+        not (plain.store / f"JC11/{KEY['session_name']}/ephys_g0/b.bin").exists()
+        or fault == "in the way"
+    )
 
 
 def test_a_file_that_another_project_uses_keeps_its_path(rig) -> None:
@@ -199,10 +220,10 @@ def test_a_file_that_another_project_uses_keeps_its_path(rig) -> None:
 
     vision, attention = create_project(rig.lab, "vision"), create_project(rig.lab, "att")
     rig.add_subjects("JC1", lab=vision)
-    folder = rig.folder(f"JC1/{SESSION}/ephys_g0", {"a.csv": b"1\n"})
+    folder = rig.folder(f"JC1/{KEY['session_name']}/ephys_g0", {"a.csv": b"1\n"})
     rig.upload(rig.put(folder, rule="none", lab=vision), lab=vision)
     vision.Dataset.update1({**KEY, "dataset_type": None})
-    plan_share(vision, attention, {"Session": [("JC1", SESSION)]}).apply()
+    plan_share(vision, attention, {"Session": [("JC1", KEY["session_name"])]}).apply()
     others, files = state(rig, attention)
     plan = plan_rename(vision, {"subject_name": "JC1"}, "JC11")
     assert plan.moves == ()
@@ -227,7 +248,7 @@ def test_a_reference_that_cannot_be_seen_stops_it(plain, monkeypatch) -> None:
         "PRIMARY KEY (file_path, storage), FOREIGN KEY (file_path, storage) REFERENCES "
         f"{lab.File.full_table_name} (file_path, storage) ON DELETE RESTRICT) {charset}"
     )
-    path = f"JC1/{SESSION}/ephys_g0/a.csv"
+    path = f"JC1/{KEY['session_name']}/ephys_g0/a.csv"
     lab.connection.query(f"INSERT INTO `{base}_hidden`.`use` VALUES (%s, 'data')", (path,))
     (stay,) = plan_rename(lab, {"subject_name": "JC1"}, "JC11").stays
     assert stay.file_path == path and "_hidden" in stay.reason
