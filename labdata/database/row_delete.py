@@ -226,7 +226,7 @@ def _select(
     keys = set(fetch_rows(lab.connection, start, start.key, start.key, chosen))
     found = find_dependents(lab.connection, tables, {start.place: keys})
     _refuse_tasks(lab, tables, found, lock)
-    found |= _uploads_of(lab, tables, found.get(_place(lab.Dataset), set()), lock)
+    found |= _uploads_of(lab, tables, found, lock)
     for root in (_place(lab.File), _place(lab.AnalysisFile)):
         if root not in found:
             found[root] = _files_left(lab.connection, tables, root, found)
@@ -263,13 +263,14 @@ def _fold(key: Key) -> Key:
 
 
 def _uploads_of(
-    lab: Lab, tables: Mapping[Place, RawTable], datasets: Collection[Key], lock: bool
+    lab: Lab, tables: Mapping[Place, RawTable], found: Selection, lock: bool
 ) -> Selection:
     """Return the finished uploads of datasets, so that their folders may be put again."""
     connection, jobs = lab.connection, lab.UploadJob.full_table_name
     numbers: set[Key] = set()
-    for key in datasets:
-        where, values = job_condition(lab.project, dict(zip(_NAMES, key, strict=True)))
+    levels = (lab.Subject, lab.Session, lab.Dataset)
+    for key in (key for table in levels for key in found.get(_place(table), ())):
+        where, values = job_condition(lab.project, dict(zip(_NAMES, key, strict=False)))
         query = f"SELECT job_id, job_status FROM {jobs} WHERE {where}"
         for number, status in connection.query(query + " FOR UPDATE" * lock, values):
             if status in ("ON SERVER", "WAITING", "WORKING"):
@@ -277,7 +278,7 @@ def _uploads_of(
                     f"Upload job {number} of {'/'.join(key)} is {status}.",
                     hint=f"{_UNCHANGED} `labdata upload {number}` finishes it; then delete.",
                 )
-            if status == "COMPLETED":
+            if status == "COMPLETED" and len(key) == len(_NAMES):
                 numbers.add((number,))
     files = _place(lab.UploadJob.AssignedFiles)
     assigned = set(fetch_rows(connection, tables[files], tables[files].key, ("job_id",), numbers))

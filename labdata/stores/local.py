@@ -252,8 +252,8 @@ def _link(source: Path, target: Path) -> bool:
     with explain_os_errors("store", target):
         make_folder(target.parent)
     try:
-        os.link(source, target, follow_symlinks=False)
-    except (OSError, NotImplementedError):
+        os.link(source, target)
+    except OSError:
         return False  # the name is taken, or the disk has no links: copying tells which
     with explain_os_errors("store", target):
         flush_folder(target.parent)

@@ -156,6 +156,10 @@ def test_what_came_or_went_since_the_plan_stops_it(lab) -> None:
 def test_working_and_waiting_jobs_stop_it(lab) -> None:
     with pytest.raises(DatabaseError, match="is WAITING"):
         lab.Subject.delete_plan({"subject_name": "JC1"})
+    lab.UploadJob.insert1({**SESSION, "dataset_name": "new", "job_status": "ON SERVER"})
+    with pytest.raises(DatabaseError, match="is ON SERVER"):  # of a dataset that is yet to come
+        lab.Session.delete_plan(SESSION)
+    (lab.UploadJob & {"dataset_name": "new"}).delete(prompt=False)
     plan = lab.Session.delete_plan(SESSION)
     number = lab.ComputeTask.fetch1("job_id")
     lab.ComputeTask.update1({"job_id": number, "task_status": "WORKING"})

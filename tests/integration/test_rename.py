@@ -166,7 +166,8 @@ def test_the_log_tells_who_when_from_and_to(labs, capsys) -> None:
 
 WRONG = {
     "no such subject": ({"subject_name": "JC3"}, "X", QueryError, "no subject 'JC3'"),
-    "no such session": ({"subject_name": "JC1", "session_name": "x"}, "X", QueryError, "no session"),
+    "no such session": (
+        {"subject_name": "JC1", "session_name": "x"}, "X", QueryError, "no session"),
     "no such dataset": ({**KEY, "dataset_name": "x"}, "X", QueryError, "no dataset"),
     "dataset without session": (
         {"subject_name": "JC1", "dataset_name": "task"}, "X", QueryError, "is named with"),
@@ -221,7 +222,7 @@ def test_what_is_being_worked_on_is_not_renamed(lab, kind) -> None:
         with pytest.raises(DatabaseError, match=f"{number} works on these data"):
             plan.apply()
     assert rows_of(lab) == before
-    assert plan_rename(lab, {"subject_name": "JC2"}, "JC22").apply() == 4
+    assert plan_rename(lab, {"subject_name": "JC2"}, "JC22").apply() == 3
 
 
 def test_a_failure_in_the_middle_leaves_all(lab, monkeypatch) -> None:

@@ -19,7 +19,7 @@ from labdata.preferences import load_preferences
 from labdata.rules import renaming
 from labdata.rules.renaming import plan_rename
 from labdata.schema.files import get_files
-from labdata.schema.garbage import find_garbage
+from labdata.schema.garbage import find_garbage, remove_garbage
 from labdata.stores import LocalStore
 
 _numbers = itertools.count()
@@ -120,6 +120,8 @@ def test_files_fetched_under_the_new_name_are_what_was_recorded(uploaded, case, 
     got = get_files(lab.File, verify=True)
     assert {sha(path) for path in got} == set(expected.values())
     # neither the old folder nor the corrected one is put twice
+    if case == "subject":  # one of the old name, as there may well be
+        uploaded.add_subjects("JC1")
     with pytest.raises(UploadError, match="put already"):
         uploaded.put(uploaded.rig / old)
     shutil.rmtree(uploaded.rig / folder)
@@ -303,3 +305,18 @@ def test_a_store_without_links_copies(plain, monkeypatch) -> None:
     check_whole(plain)
     assert len(files_of(plain.store)) == 2 * len(old)
     assert load_preferences().storage["data"].protocol == "local"
+
+
+def test_the_old_objects_go_after_their_days_and_the_files_stay(plain) -> None:
+    lab = plain.lab
+    base = lab.connection._preferences.name
+    plan_rename(lab, {"subject_name": "JC1"}, "JC11").apply()
+    assert remove_garbage(lab) == ()
+    check_whole(plain)
+    lab.connection.query(
+        f"UPDATE `{base}`.`~labdata_garbage` SET first_seen = first_seen - INTERVAL 15 DAY"
+    )
+    removed = remove_garbage(lab)
+    assert len(removed) == 2 and all(g.object_path.startswith("JC1/") for g in removed)
+    check_whole(plain)
+    assert set(files_of(plain.store)) == set(lab.File.fetch("file_path"))
