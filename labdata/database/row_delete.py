@@ -22,7 +22,6 @@ from .raw_tables import Key, RawTable, fetch_rows, in_pieces, quote
 from .row_copy import table_names
 from .row_owners import find_owners
 from .row_selection import Place, Selection, find_dependents
-from .working_jobs import job_condition
 
 _PIECE = 500
 _FILE = ("file_path", "storage")
@@ -268,18 +267,22 @@ def _uploads_of(
     """Return the finished uploads of datasets, so that their folders may be put again."""
     connection, jobs = lab.connection, lab.UploadJob.full_table_name
     numbers: set[Key] = set()
-    levels = (lab.Subject, lab.Session, lab.Dataset)
-    for key in (key for table in levels for key in found.get(_place(table), ())):
-        where, values = job_condition(lab.project, dict(zip(_NAMES, key, strict=False)))
-        query = f"SELECT job_id, job_status FROM {jobs} WHERE {where}"
-        for number, status in connection.query(query + " FOR UPDATE" * lock, values):
-            if status in ("ON SERVER", "WAITING", "WORKING"):
-                raise DatabaseError(
-                    f"Upload job {number} of {'/'.join(key)} is {status}.",
-                    hint=f"{_UNCHANGED} `labdata upload {number}` finishes it; then delete.",
-                )
-            if status == "COMPLETED" and len(key) == len(_NAMES):
-                numbers.add((number,))
+    for n, table in enumerate((lab.Subject, lab.Session, lab.Dataset), start=1):
+        for piece in in_pieces(found.get(_place(table), ()), _PIECE):
+            where, values = holding([_NAMES[:n]], piece)
+            query = (
+                f"SELECT job_id, job_status, subject_name FROM {jobs} "
+                f"WHERE project_name <=> %s AND ({where})"
+            )
+            query += " FOR UPDATE" * lock
+            for number, status, subject in connection.query(query, (lab.project, *values)):
+                if status in ("ON SERVER", "WAITING", "WORKING"):
+                    raise DatabaseError(
+                        f"Upload job {number} of {subject} is {status}.",
+                        hint=f"{_UNCHANGED} `labdata upload {number}` finishes it; then delete.",
+                    )
+                if status == "COMPLETED" and n == len(_NAMES):
+                    numbers.add((number,))
     files = _place(lab.UploadJob.AssignedFiles)
     assigned = set(fetch_rows(connection, tables[files], tables[files].key, ("job_id",), numbers))
     paths = {(key[tables[files].key.index("src_path")],) for key in assigned}

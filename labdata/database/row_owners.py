@@ -45,7 +45,12 @@ def find_owners(
         if not shown:
             continue
         table, found = tables[place], Counter[str]()
-        for row in fetch_rows(connection, table, shown, table.key, keys):
+        rows = list(fetch_rows(connection, table, shown, table.key, keys))
+        n_before = len(columns) + len(subject)
+        people.ask(
+            {row[len(columns) : n_before] for row in rows}, {row[n_before:] for row in rows}
+        )
+        for row in rows:
             named = [who for who in row[: len(columns)] if who is not None]
             rest = row[len(columns) :]
             owner = people.owner(rest[: len(subject)])
@@ -65,19 +70,27 @@ class _People:
         self._subject, self._session = tables[_place(lab.Subject)], tables[_place(lab.Session)]
         self._known: dict[Key, str | None] = {}
 
+    def ask(self, subjects: set[Key], sessions: set[Key]) -> None:
+        """Find out about all of these that are not known yet."""
+        for table, column, keys in (
+            (self._subject, "user_name", subjects),
+            (self._session, "experimenter", sessions),
+        ):
+            new = {_fold(key): key for key in keys if key and None not in key}
+            new = {folded: key for folded, key in new.items() if folded not in self._known}
+            shown = (*table.key, column)
+            for row in fetch_rows(self._connection, table, shown, table.key, new.values()):
+                self._known[_fold(row[:-1])] = row[-1]
+
     def owner(self, key: Key) -> str | None:
-        return self._ask(self._subject, "user_name", key)
+        return self._known.get(_fold(key))
 
     def experimenter(self, key: Key) -> str | None:
-        return self._ask(self._session, "experimenter", key)
+        return self._known.get(_fold(key))
 
-    def _ask(self, table: RawTable, column: str, key: Key) -> str | None:
-        if not key or None in key:
-            return None
-        if key not in self._known:
-            rows = list(fetch_rows(self._connection, table, (column,), table.key, [key]))
-            self._known[key] = rows[0][0] if rows else None
-        return self._known[key]
+
+def _fold(key: Key) -> Key:
+    return tuple(str(part).casefold() for part in key)
 
 
 def _place(table: Any) -> Place:
