@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ..errors import QueryError
 from .connection import LabConnection
 from .datajoint_compat import dj
 
 if TYPE_CHECKING:
     from .projects import Lab
+    from .row_delete import DeletePlan
 
 
 class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
@@ -25,6 +27,10 @@ class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
     def full_table_name(cls) -> str | None:
         cls.lab.activate()
         return cls._seen_as or super().full_table_name
+
+    @property
+    def delete_plan(cls) -> Any:
+        return cls().delete_plan
 
     def __len__(cls) -> int:
         return len(cls())
@@ -86,6 +92,43 @@ class LabTable:
             transaction=transaction, prompt=prompt, **kwargs
         )
         return deleted
+
+    def delete_plan(self, key: Any = None) -> DeletePlan:
+        """Return what deleting these rows would delete; its ``apply`` deletes it.
+
+        Parameters
+        ----------
+        key : restriction, optional
+            Which of these rows; by default all.
+
+        Returns
+        -------
+        DeletePlan
+            Rows by table, those of other people, files and bytes.
+
+        Raises
+        ------
+        QueryError
+            If no row is selected.
+        DatabaseError
+            If an upload or task works on the data, or waits to.
+        """
+        from .row_delete import plan_delete
+
+        table: Any = self
+        keys = key if isinstance(key, list | tuple) else [key]
+        unknown = {n for k in keys if isinstance(k, dict) for n in k} - set(table.heading.names)
+        if unknown:
+            # DataJoint would pass over it, and choose all rows
+            raise QueryError(
+                f"{type(self).__name__} has no column {sorted(unknown)[0]!r}.",
+                hint=f"It has: {', '.join(table.heading.names)}.",
+            )
+        found = (table if key is None else table & key).keys()
+        chosen = {tuple(row[name] for name in table.primary_key) for row in found}
+        tables = self.lab.tables_and_parts().items()
+        (name,) = [n for n, cls in tables if cls.full_table_name == table.full_table_name]
+        return plan_delete(self.lab, name, chosen)
 
 
 class Manual(LabTable, dj.Manual, metaclass=_LazyMeta):  # type: ignore[misc]

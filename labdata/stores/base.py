@@ -15,13 +15,15 @@ to the promises:
 from __future__ import annotations
 
 import os
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO
 
-from labdata.errors import MissingObjectError, StoreError
+from labdata.errors import IntegrityError, MissingObjectError, StoreError
 from labdata.progress import Progress, ignore_progress
 from labdata.stores.access import AccessReport, AccessStep, probe_access
 from labdata.stores.checksums import Checksums
@@ -157,6 +159,46 @@ class Store(ABC):
         labdata.errors.StoreError
             If the store cannot tell.
         """
+
+    def copy(
+        self,
+        source_path: str,
+        target_path: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress = ignore_progress,
+    ) -> ObjectInfo:
+        """Give an object a second path in the same store; return once it is there and verified.
+
+        Stores that can do this in place do; here the object is fetched and put again.
+
+        Parameters
+        ----------
+        source_path, target_path : str
+            Of the object that is there, and of the new one.
+        sha256 : str, optional
+            What the content must hash to.
+        progress : callable, optional
+            Told bytes done; they add up to the size of the object.
+
+        Returns
+        -------
+        ObjectInfo
+            Of the new object, its ``sha256`` never None and read from the store just now.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no object at ``source_path``.
+        labdata.errors.IntegrityError
+            If its content is not what ``sha256`` says, or the other path has other content.
+        labdata.errors.StoreError
+            If the store cannot be read or written.
+        """
+        with tempfile.TemporaryDirectory(prefix="labdata-copy-") as folder:
+            found = self.get(source_path, Path(folder, "object"), sha256=sha256)
+            self.put(Path(folder, "object"), target_path, sha256=found.sha256, progress=progress)
+        return require_equal(self.stat(target_path, verify=True), found.sha256)
 
     @abstractmethod
     def list(self, folder: str = "") -> Iterator[ObjectInfo]:
@@ -301,6 +343,29 @@ class Store(ABC):
             What worked and, in words, what did not. Nothing is raised for a store that refuses.
         """
         return probe_access(self)
+
+
+def require_equal(info: ObjectInfo, sha256: str) -> ObjectInfo:
+    """Return what a store says of an object, whose content must be as expected.
+
+    Parameters
+    ----------
+    info : ObjectInfo
+        Of the object, verified.
+    sha256 : str
+        What the content must hash to.
+
+    Raises
+    ------
+    labdata.errors.IntegrityError
+        If it is other content.
+    """
+    if info.sha256 != sha256:
+        raise IntegrityError(
+            f"The object {info.path!r} has the SHA-256 {info.sha256}, expected was {sha256}.",
+            hint="It was changed or damaged in the store; restore it from a copy.",
+        )
+    return info
 
 
 def validate_range(

@@ -15,11 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from labdata.errors import MissingObjectError, StoreError
+from labdata.errors import IntegrityError, MissingObjectError, StoreError
 from labdata.progress import Progress, ignore_progress
-from labdata.stores.base import ObjectInfo, Store, validate_range
+from labdata.stores.base import ObjectInfo, Store, require_equal, validate_range
 from labdata.stores.checksums import Checksums, copy_hashed, hash_file
-from labdata.stores.durable import STALE_PARTIAL_S, flush_folder, remove_stale_partials
+from labdata.stores.durable import (
+    STALE_PARTIAL_S,
+    flush_folder,
+    make_folder,
+    remove_stale_partials,
+)
 from labdata.stores.os_errors import explain_os_errors
 from labdata.stores.paths import is_partial, resolve_inside, validate_object_path
 
@@ -99,6 +104,32 @@ class LocalStore(Store):
         found = hash_file(target, from_disk=True, progress=progress)
         with explain_os_errors("look at", target):
             return _info(object_path, target.stat(), found.sha256)
+
+    def copy(
+        self,
+        source_path: str,
+        target_path: str,
+        *,
+        sha256: str | None = None,
+        progress: Progress = ignore_progress,
+    ) -> ObjectInfo:
+        """Give a file a second name, without room for a second copy; see :meth:`Store.copy`.
+
+        Objects never change, so two names of one file serve as two objects; on disks without
+        such links the file is copied.
+        """
+        source, target = self._locate(source_path), self._locate(target_path)
+        self.stat(source_path)  # raises if it is not there
+        made = _link(source, target)
+        if not made:
+            copy_hashed(source, target, sha256=sha256)
+        info = self.stat(target_path, verify=True, progress=progress)
+        try:
+            return info if sha256 is None else require_equal(info, sha256)
+        except IntegrityError:
+            if made:
+                target.unlink()
+            raise
 
     def list(self, folder: str = "") -> Iterator[ObjectInfo]:
         """Yield the files below a folder; see :meth:`Store.list`."""
@@ -214,6 +245,19 @@ class _Range(io.RawIOBase):
     def close(self) -> None:
         self._reader.close()
         super().close()
+
+
+def _link(source: Path, target: Path) -> bool:
+    """Make a second name of a file, forced to the disk; False where that is not to be had."""
+    with explain_os_errors("store", target):
+        make_folder(target.parent)
+    try:
+        os.link(source, target)
+    except OSError:
+        return False  # the name is taken, or the disk has no links: copying tells which
+    with explain_os_errors("store", target):
+        flush_folder(target.parent)
+    return True
 
 
 def _sort_name(entry: os.DirEntry[str]) -> str:

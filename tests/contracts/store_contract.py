@@ -361,6 +361,46 @@ class StoreContract:
         assert store.remove_partials(older_than_s=-1.0) == 0
         assert store.exists("a/b")
 
+    # --- copy --------------------------------------------------------------------------------
+
+    def test_a_copy_is_whole_and_stays_when_the_first_is_deleted(self, store, tmp_path):
+        content = random.Random(5).randbytes(LARGE_BYTES)
+        (tmp_path / "source").write_bytes(content)
+        store.put(tmp_path / "source", "a/first")
+        done = []
+        info = store.copy("a/first", "b/c/second", sha256=sha256_of(content), progress=done.append)
+        assert (info.path, info.sha256, info.size_bytes) == (
+            "b/c/second",
+            sha256_of(content),
+            len(content),
+        )
+        assert sum(done) == len(content)
+        store.delete("a/first")
+        assert [found.path for found in store.list()] == ["b/c/second"]
+        size = len(content)
+        assert store.read_range("b/c/second", start_byte=0, size_bytes=size) == content
+
+    def test_a_copy_overwrites_nothing_and_can_be_repeated(self, store, tmp_path):
+        for name in ("one", "two"):
+            (tmp_path / name).write_bytes(name.encode())
+            store.put(tmp_path / name, name)
+        with pytest.raises(IntegrityError):
+            store.copy("one", "two")
+        assert store.read_range("two", start_byte=0, size_bytes=3) == b"two"
+        for _ in range(2):
+            assert store.copy("one", "three").sha256 == sha256_of(b"one")
+        with pytest.raises(MissingObjectError):
+            store.copy("none", "four")
+        assert [found.path for found in store.list()] == ["one", "three", "two"]
+
+    def test_a_damaged_object_is_not_copied(self, store, tmp_path, tamper):
+        (tmp_path / "source").write_bytes(b"right")
+        store.put(tmp_path / "source", "a")
+        tamper("a", b"wrong")
+        with pytest.raises(IntegrityError):
+            store.copy("a", "b", sha256=sha256_of(b"right"))
+        assert [found.path for found in store.list()] == ["a"]
+
 
 def _run_all(target, count):
     threads = [threading.Thread(target=target, args=(index,)) for index in range(count)]

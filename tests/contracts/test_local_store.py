@@ -6,7 +6,7 @@ import os
 import pytest
 from store_contract import StoreContract
 
-from labdata.stores import LocalStore
+from labdata.stores import LocalStore, Store
 
 
 class TestLocalStore(StoreContract):
@@ -22,6 +22,20 @@ class TestLocalStore(StoreContract):
             (store.root / store.folder / object_path).write_bytes(content)
 
         return write
+
+
+class _Fetching(LocalStore):
+    """A store that cannot copy in place: what the base class does for all kinds."""
+
+    copy = Store.copy
+
+
+class TestStoreThatFetchesToCopy(TestLocalStore):
+    @pytest.fixture
+    def store(self, tmp_path):
+        root = tmp_path / "store root"
+        root.mkdir()
+        return _Fetching(root)
 
 
 class TestLocalStoreInAFolder(TestLocalStore):

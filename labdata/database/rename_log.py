@@ -1,0 +1,158 @@
+"""Which names were corrected, when and by whom: kept in the database beside the data.
+
+A hidden table of the shared schema has a row a rename, written before the first file is copied and
+finished in the transaction that changes the rows. So a rename that was killed is seen, and one
+that is finished is finished in every table.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from typing import Any
+
+from ..errors import DatabaseError
+from .datajoint_compat import dj
+from .raw_tables import quote
+
+_TABLE = "~labdata_rename"
+_COLUMNS = (
+    "rename_id int NOT NULL AUTO_INCREMENT PRIMARY KEY, project varchar(32) NOT NULL, "
+    "who varchar(255) NOT NULL, started datetime NOT NULL, ended datetime NULL, "
+    "level varchar(16) NOT NULL, subject_name varchar(64) NOT NULL, "
+    "session_name varchar(64) NULL, dataset_name varchar(128) NULL, "
+    "new_name varchar(128) NOT NULL, n_rows bigint NULL, n_files bigint NULL"
+)
+_NAMES = ("subject_name", "session_name", "dataset_name")
+
+
+def begin_rename(
+    connection: Any, project: str | None, level: str, key: dict[str, str], new_name: str
+) -> int:
+    """Write that a rename begins; one that was begun with the same names goes on.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    project : str or None
+        Whose data.
+    level : str
+        ``subject``, ``session`` or ``dataset``.
+    key : dict
+        The names before.
+    new_name : str
+        The name after.
+
+    Returns
+    -------
+    int
+        Its number.
+
+    Raises
+    ------
+    DatabaseError
+        If the account may not write there.
+    """
+    table = _table(connection)
+    names = tuple(key.get(name) for name in _NAMES)
+    row = (project or "", level, *names, new_name)
+    try:
+        if not _is_there(connection):
+            connection.query(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS})")
+        begun = connection.query(
+            f"SELECT rename_id FROM {table} WHERE ended IS NULL AND (project, level) = (%s, %s) "
+            "AND subject_name <=> %s AND session_name <=> %s AND dataset_name <=> %s "
+            "AND BINARY new_name = %s",
+            row,
+        ).fetchone()
+        if begun:
+            return int(begun[0])
+        connection.query(
+            f"INSERT INTO {table} (project, level, subject_name, session_name, dataset_name, "
+            "new_name, who, started) VALUES (%s, %s, %s, %s, %s, %s, %s, UTC_TIMESTAMP())",
+            (*row, whoami(connection)),
+        )
+        return int(connection.query("SELECT LAST_INSERT_ID()").fetchone()[0])
+    except dj.errors.AccessError as error:
+        raise DatabaseError(
+            f"Your account may not write the log of renames: {error.args[0]}",
+            hint="Nothing was changed. Ask the lab's administrator to rename.",
+        ) from error
+
+
+def finish_rename(connection: Any, rename_id: int, *, n_rows: int, n_files: int) -> None:
+    """Write that a rename is done, in the transaction that changes its rows.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    rename_id : int
+        Of :func:`begin_rename`.
+    n_rows, n_files : int
+        Rows changed, files that got another path.
+    """
+    connection.query(
+        f"UPDATE {_table(connection)} SET ended = UTC_TIMESTAMP(), n_rows = %s, n_files = %s "
+        "WHERE rename_id = %s",
+        (n_rows, n_files, rename_id),
+    )
+
+
+def read_renames(connection: Any, project: str | None) -> list[dict[str, Any]]:
+    """Return the renames of a project, newest first.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    project : str or None
+        The project.
+
+    Returns
+    -------
+    list of dict
+        ``rename_id``, ``who``, ``started`` and ``ended`` (UTC; ``ended`` is None if it was not
+        finished), ``level``, ``key`` (the names before), ``old_name``, ``new_name``, ``n_rows``,
+        ``n_files``.
+    """
+    if not _is_there(connection):
+        return []
+    columns = ["rename_id", "who", "started", "ended", "level", *_NAMES, "new_name"]
+    columns += ["n_rows", "n_files"]
+    rows = connection.query(
+        f"SELECT {', '.join(columns)} FROM {_table(connection)} WHERE project = %s "
+        "ORDER BY rename_id DESC",
+        (project or "",),
+    )
+    found = []
+    for values in rows:
+        row = dict(zip(columns, values, strict=True))
+        names = {name: row.pop(name) for name in _NAMES}
+        row["key"] = {name: value for name, value in names.items() if value is not None}
+        row["old_name"] = names[f"{row['level']}_name"]
+        found.append(row)
+    return found
+
+
+def whoami(connection: Any) -> str:
+    """Return who uses a connection: the account, or on an embedded database the computer's user.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    """
+    user = connection._preferences.user if connection._preferences.host else None
+    return f"{user or getpass.getuser()}@{socket.gethostname()}"
+
+
+def _table(connection: Any) -> str:
+    return f"{quote(connection._preferences.name)}.{quote(_TABLE)}"
+
+
+def _is_there(connection: Any) -> bool:
+    query = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
+    found = connection.query(query, (connection._preferences.name, _TABLE)).fetchone()
+    return found is not None

@@ -1,0 +1,331 @@
+"""Delete rows with all that depends on them: planned first, shown, then done whole or not at all.
+
+The plan names what DataJoint's own question before a delete leaves out: whose rows they are, and
+which files nobody refers to afterwards. Rows of these files go too; their objects stay in the
+stores until ``labdata garbage`` is told to remove them, so a delete that was a mistake loses no
+recording.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DatabaseError, QueryError
+from ..progress import Progress, ignore_progress
+from .datajoint_compat import dj
+from .key_change import find_holders, holding, read_reachable
+from .projects import Lab, schema_names
+from .raw_tables import Key, RawTable, fetch_rows, in_pieces, quote
+from .row_copy import table_names
+from .row_owners import find_owners
+from .row_selection import Place, Selection, find_dependents
+
+_PIECE = 500
+_FILE = ("file_path", "storage")
+_NAMES = ("subject_name", "session_name", "dataset_name")
+_UNCHANGED = "Nothing was deleted."
+
+
+@dataclass(frozen=True)
+class TableDelete:
+    """What a delete does to one table.
+
+    Attributes
+    ----------
+    name : str
+        As users know it: ``SpikeSorting.Unit``.
+    table : RawTable
+        Where the rows are.
+    keys : frozenset of tuple
+        Primary keys of the rows.
+    others : dict
+        Rows that are of other people, by their user names.
+    """
+
+    name: str
+    table: RawTable
+    keys: frozenset[Key]
+    others: dict[str, int]
+
+
+@dataclass(frozen=True)
+class DeletePlan:
+    """What a delete will do; nothing is done before :meth:`apply`.
+
+    Attributes
+    ----------
+    lab : Lab
+        The tables.
+    name : str
+        The table to begin with.
+    chosen : frozenset of tuple
+        Primary keys of the rows to begin with.
+    tables : tuple of TableDelete
+        Tables with rows to delete, parents first.
+    n_files : int
+        Files that no row refers to afterwards; their rows are among the tables'.
+    size_bytes : int
+        Their bytes, which stay in the stores until ``labdata garbage --remove``.
+    """
+
+    lab: Lab
+    name: str
+    chosen: frozenset[Key]
+    tables: tuple[TableDelete, ...]
+    n_files: int
+    size_bytes: int
+
+    @property
+    def n_rows(self) -> int:
+        """Rows to delete."""
+        return sum(len(table.keys) for table in self.tables)
+
+    @property
+    def others(self) -> dict[str, int]:
+        """Rows of other people, by their user names."""
+        total: Counter[str] = Counter()
+        for table in self.tables:
+            total.update(table.others)
+        return dict(sorted(total.items()))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row a table: ``table``, ``rows``, ``of_others``, ``whose``."""
+        return [
+            {
+                "table": t.name,
+                "rows": len(t.keys),
+                "of_others": sum(t.others.values()),
+                "whose": ", ".join(f"{who} {n}" for who, n in sorted(t.others.items())),
+            }
+            for t in self.tables
+        ]
+
+    def __repr__(self) -> str:
+        return (
+            f"DeletePlan({self.n_rows} rows in {len(self.tables)} tables, "
+            f"{sum(self.others.values())} of others, {self.n_files} files)"
+        )
+
+    def _repr_html_(self) -> str:
+        from ..markup import card, facts_table, rows_table
+
+        heads = ["table", "rows", "of others", "whose"]
+        cells = [list(row.values()) for row in self.rows()]
+        facts = {"files": self.n_files, "bytes": self.size_bytes}
+        return card(
+            rows_table("Rows to delete", heads, cells),
+            facts_table("No row refers to these files then; their objects stay stored", facts),
+        )
+
+    def apply(self, *, progress: Progress | None = None) -> int:
+        """Delete the rows, in one transaction; no object of a store is touched.
+
+        Parameters
+        ----------
+        progress : Progress, optional
+            Called with the number of rows as they are deleted.
+
+        Returns
+        -------
+        int
+            Rows deleted.
+
+        Raises
+        ------
+        DatabaseError
+            If rows came or went since the plan, a job works on the data, or rows that the account
+            cannot see depend on them; then nothing is deleted.
+        """
+        report = progress or ignore_progress
+        connection = self.lab.connection
+        planned = {table.table.place: table.keys for table in self.tables}
+        with connection.transaction:
+            found = _select(self.lab, _read_all(self.lab), self.name, self.chosen, lock=True)
+            if {place: frozenset(keys) for place, keys in found.items()} != planned:
+                raise DatabaseError(
+                    "Rows were added, changed or deleted since the plan.",
+                    hint=f"{_UNCHANGED} Plan again.",
+                )
+            try:
+                for table in reversed(self.tables):
+                    for keys in in_pieces(table.keys, _PIECE):
+                        _delete(connection, table.table, keys)
+                        report(len(keys))
+            except dj.errors.DataJointError as error:
+                raise DatabaseError(
+                    f"The database refused: {error.args[0] if error.args else error}",
+                    hint=f"{_UNCHANGED} Rows that you cannot see may depend on these: ask the "
+                    "lab's administrator. If somebody works on them, repeat when they have ended.",
+                ) from error
+        return self.n_rows
+
+
+def plan_delete(lab: Lab, name: str, chosen: Collection[Key]) -> DeletePlan:
+    """Plan to delete rows and all that depends on them.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    name : str
+        Table to begin with: ``"Session"``, ``"SpikeSorting.Unit"``.
+    chosen : collection of tuple
+        Primary keys of its rows.
+
+    Raises
+    ------
+    QueryError
+        If no row is chosen.
+    DatabaseError
+        If an upload or task works on the data, or waits to.
+    """
+    if not chosen:
+        raise QueryError("No row is selected to delete.", hint="Check the names and the table.")
+    tables = _read_all(lab)
+    names = table_names(lab)
+    selected = _select(lab, tables, name, chosen)
+    owners = find_owners(lab, tables, selected)
+    deletes = tuple(
+        TableDelete(
+            names.get(place, ".".join(place)),
+            tables[place],
+            frozenset(keys),
+            owners.get(place, {}),
+        )
+        for place, keys in selected.items()
+    )
+    n_files, size_bytes = _measure(lab, tables, selected)
+    return DeletePlan(lab, name, frozenset(chosen), deletes, n_files, size_bytes)
+
+
+def _read_all(lab: Lab) -> dict[Place, RawTable]:
+    levels = schema_names(lab.connection._preferences.name, lab.project)
+    return read_reachable(lab.connection, {*levels.values(), f"{levels['data']}_user"})
+
+
+def _place(table: Any) -> Place:
+    schema, name = table.full_table_name.strip("`").split("`.`")
+    return schema, name
+
+
+def _select(
+    lab: Lab,
+    tables: Mapping[Place, RawTable],
+    name: str,
+    chosen: Collection[Key],
+    *,
+    lock: bool = False,
+) -> Selection:
+    """Return all rows to delete: what depends, finished uploads, and files left without a row."""
+    start = tables[_place(lab.tables_and_parts()[name])]
+    # as the server has them: its letters may be of another case than those given
+    keys = set(fetch_rows(lab.connection, start, start.key, start.key, chosen))
+    found = find_dependents(lab.connection, tables, {start.place: keys})
+    _refuse_tasks(lab, tables, found, lock)
+    found |= _uploads_of(lab, tables, found, lock)
+    for root in (_place(lab.File), _place(lab.AnalysisFile)):
+        if root not in found:
+            found[root] = _files_left(lab.connection, tables, root, found)
+    return {place: found[place] for place in tables if found.get(place)}
+
+
+def _files_left(
+    connection: Any, tables: Mapping[Place, RawTable], root: Place, found: Selection
+) -> set[Key]:
+    """Return the files that rows to delete refer to, and no other row does."""
+    ways = find_holders(tables, root, _FILE)
+    files: set[Key] = set()
+    for place, held in ways.items():
+        for columns in held if place != root and found.get(place) else ():
+            table = tables[place]
+            rows = fetch_rows(connection, table, columns, table.key, found[place])
+            files |= {row for row in rows if None not in row}
+    kept: set[Key] = set()
+    for place, held in ways.items():
+        for columns in held if place != root else ():
+            table = tables[place]
+            shown = (*columns, *table.key)
+            for row in fetch_rows(connection, table, shown, columns, files):
+                if row[len(columns) :] not in found.get(place, ()):
+                    kept.add(row[: len(columns)])
+    gone = tables[root].key
+    stored = fetch_rows(connection, tables[root], gone, _FILE, files)
+    folded = {_fold(key) for key in kept}
+    return {key for key in stored if _fold(key) not in folded}
+
+
+def _fold(key: Key) -> Key:
+    return tuple(str(part).casefold() for part in key)
+
+
+def _uploads_of(
+    lab: Lab, tables: Mapping[Place, RawTable], found: Selection, lock: bool
+) -> Selection:
+    """Return the finished uploads of datasets, so that their folders may be put again."""
+    connection, jobs = lab.connection, lab.UploadJob.full_table_name
+    numbers: set[Key] = set()
+    for n, table in enumerate((lab.Subject, lab.Session, lab.Dataset), start=1):
+        for piece in in_pieces(found.get(_place(table), ()), _PIECE):
+            where, values = holding([_NAMES[:n]], piece)
+            query = (
+                f"SELECT job_id, job_status, subject_name FROM {jobs} "
+                f"WHERE project_name <=> %s AND ({where})"
+            )
+            query += " FOR UPDATE" * lock
+            for number, status, subject in connection.query(query, (lab.project, *values)):
+                if status in ("ON SERVER", "WAITING", "WORKING"):
+                    raise DatabaseError(
+                        f"Upload job {number} of {subject} is {status}.",
+                        hint=f"{_UNCHANGED} `labdata upload {number}` finishes it; then delete.",
+                    )
+                if status == "COMPLETED" and n == len(_NAMES):
+                    numbers.add((number,))
+    files = _place(lab.UploadJob.AssignedFiles)
+    assigned = set(fetch_rows(connection, tables[files], tables[files].key, ("job_id",), numbers))
+    paths = {(key[tables[files].key.index("src_path")],) for key in assigned}
+    place = _place(lab.ProcessedFile)
+    processed = set(fetch_rows(connection, tables[place], ("file_path",), ("file_path",), paths))
+    return {_place(lab.UploadJob): numbers, files: assigned, place: processed}
+
+
+def _refuse_tasks(
+    lab: Lab, tables: Mapping[Place, RawTable], found: Selection, lock: bool
+) -> None:
+    """Raise if a task works on rows to delete."""
+    place = _place(lab.ComputeTask)
+    for piece in in_pieces(found.get(place, ()), _PIECE):
+        where, values = holding([("job_id",)], piece)
+        query = f"SELECT job_id, task_status FROM {tables[place].sql} WHERE {where}"
+        for number, status in lab.connection.query(query + " FOR UPDATE" * lock, values):
+            if status == "WORKING":
+                raise DatabaseError(
+                    f"Task {number} works on these data.",
+                    hint=f"{_UNCHANGED} Repeat when it has ended. If its worker died, "
+                    f"`labdata task {number}` takes it over.",
+                )
+
+
+def _measure(lab: Lab, tables: Mapping[Place, RawTable], selected: Selection) -> tuple[int, int]:
+    n_files, size_bytes = 0, 0
+    for cls in (lab.File, lab.AnalysisFile):
+        place = _place(cls)
+        keys = selected.get(place, set())
+        sizes = fetch_rows(lab.connection, tables[place], ("file_size",), tables[place].key, keys)
+        n_files += len(keys)
+        size_bytes += sum(int(size) for (size,) in sizes)
+    return n_files, size_bytes
+
+
+def _delete(connection: Any, table: RawTable, keys: list[Key]) -> None:
+    columns = ", ".join(map(quote, table.key))
+    one = f"({', '.join(['%s'] * len(table.key))})"
+    query = f"DELETE FROM {table.sql} WHERE ({columns}) IN ({', '.join([one] * len(keys))})"
+    cursor = connection.query(query, tuple(value for key in keys for value in key))
+    if cursor.rowcount != len(keys):
+        raise DatabaseError(
+            f"{cursor.rowcount} of {len(keys)} rows of {table.name} could be deleted.",
+            hint=f"{_UNCHANGED} Plan again.",
+        )

@@ -1,0 +1,380 @@
+"""Objects in the stores that no file of the database refers to: found, and removed much later.
+
+Deleting rows and renaming leave objects behind on purpose. A first command lists them and notes in
+a hidden table of the shared schema when each was seen first; a second one, days later, removes
+those that were garbage all the time. What is in doubt is kept: an object counts as referred to if
+any lab on the server has a file of its path (whatever the case of its letters) in that store or in
+one that the preference file does not know, and as in use if an unfinished upload has its folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..database.datajoint_compat import dj
+from ..database.locks import server_lock, worker_lock
+from ..database.raw_tables import in_pieces, quote
+from ..errors import DatabaseError, MissingObjectError, PreferenceError
+from ..preferences import Preferences, load_preferences
+from ..progress import Progress, ignore_progress
+from ..stores import LocalStore, Store
+from .files import open_store
+
+logger = logging.getLogger(__name__)
+
+#: Days that an object is kept after it was first seen to be garbage.
+GRACE_DAYS = 14
+_TABLE = "~labdata_garbage"
+_COLUMNS = (
+    "object_id char(64) NOT NULL PRIMARY KEY, storage varchar(64) NOT NULL, "
+    "object_path text NOT NULL, size_bytes bigint NOT NULL, modified varchar(40) NOT NULL, "
+    "first_seen datetime NOT NULL"
+)
+_PIECE = 100
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """An object that no file refers to.
+
+    Attributes
+    ----------
+    storage : str
+        Name of its store.
+    object_path : str
+    size_bytes : int
+    modified : datetime
+        When the content last changed, UTC.
+    first_seen : datetime or None
+        When it was first noted, UTC; None if that could not be written down.
+    age_days : float
+        Days since then.
+    in_use : str
+        Why it is kept all the same; empty if it is not.
+    """
+
+    storage: str
+    object_path: str
+    size_bytes: int
+    modified: datetime
+    first_seen: datetime | None = None
+    age_days: float = 0.0
+    in_use: str = ""
+
+    @property
+    def object_id(self) -> str:
+        """What it is noted under: the same for the same object, unchanged."""
+        content = (self.storage, self.object_path, self.size_bytes, self.modified.isoformat())
+        return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class GarbageReport:
+    """What was found in the stores.
+
+    Attributes
+    ----------
+    objects : tuple of Garbage
+        Objects that no file refers to, by store and path.
+    n_objects : int
+        Objects looked at.
+    unread : dict
+        Stores that could not be read: name to reason.
+    """
+
+    objects: tuple[Garbage, ...]
+    n_objects: int
+    unread: dict[str, str]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the garbage."""
+        return sum(found.size_bytes for found in self.objects)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row an object: ``storage``, ``object_path``, ``size_bytes``, ``state``."""
+        return [
+            {
+                "storage": found.storage,
+                "object_path": found.object_path,
+                "size_bytes": found.size_bytes,
+                "state": found.in_use or f"garbage for {found.age_days:.0f} days",
+            }
+            for found in self.objects
+        ]
+
+    def _repr_html_(self) -> str:
+        from ..markup import card, rows_table
+
+        cells = [list(row.values()) for row in self.rows()]
+        return card(rows_table("Garbage", ["store", "path", "bytes", "state"], cells))
+
+
+def find_garbage(lab: Any, *, preferences: Preferences | None = None) -> GarbageReport:
+    """Find the objects that no file refers to, and note those that are new; nothing is removed.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project of the database.
+    preferences : Preferences, optional
+        By default the user's; their stores are looked at.
+
+    Raises
+    ------
+    DatabaseError
+        If the account does not see all files of the lab.
+    """
+    preferences = preferences or load_preferences()
+    connection = lab.connection
+    found: list[Garbage] = []
+    unread, n_objects = {}, 0
+    for name in preferences.storage:
+        try:
+            store = open_store(name, preferences)
+        except PreferenceError as error:
+            unread[name] = error.message
+            continue
+        # objects first: a file that is registered meanwhile is then seen to be one
+        objects = list(store.list())
+        n_objects += len(objects)
+        referred = _referred(connection, store, preferences)
+        uploads = _unfinished(connection)
+        for info in objects:
+            if _fold(info.path) not in referred:
+                reason = _in_use(info.path, uploads)
+                one = Garbage(name, info.path, info.size_bytes, info.modified, in_use=reason)
+                found.append(one)
+    return GarbageReport(tuple(_note(connection, found, set(unread))), n_objects, unread)
+
+
+def remove_garbage(
+    lab: Any,
+    *,
+    grace_days: float = GRACE_DAYS,
+    preferences: Preferences | None = None,
+    progress: Progress | None = None,
+) -> tuple[Garbage, ...]:
+    """Remove the objects that were noted as garbage long enough ago and still are.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project of the database.
+    grace_days : float, optional
+        Days since they were first noted, at least 1.
+    preferences : Preferences, optional
+        By default the user's.
+    progress : Progress, optional
+        Called with the number of objects as they are removed.
+
+    Returns
+    -------
+    tuple of Garbage
+        What was removed.
+
+    Raises
+    ------
+    DatabaseError
+        If the grace is under a day, the account does not see all files, or a rename is under way.
+    StoreError
+        If an object cannot be removed; those before it are.
+    """
+    if not grace_days >= 1:
+        raise DatabaseError(
+            f"{grace_days} days of grace are too few: a mistake would be final at once.",
+            hint="Give --grace-days 1 or more.",
+        )
+    preferences = preferences or load_preferences()
+    report = progress or ignore_progress
+    removed: list[Garbage] = []
+    due = [
+        found
+        for found in find_garbage(lab, preferences=preferences).objects
+        if found.first_seen and found.age_days >= grace_days and not found.in_use
+    ]
+    for piece in in_pieces(due, _PIECE):
+        with _nobody_registers(lab):
+            for found in _still_garbage(lab.connection, piece, preferences):
+                open_store(found.storage, preferences).delete(found.object_path)
+                logger.info("Removed %s from store %s", found.object_path, found.storage)
+                removed.append(found)
+                report(1)
+    return tuple(removed)
+
+
+@contextmanager
+def _nobody_registers(lab: Any) -> Iterator[None]:
+    """While the block runs, no folder is put and no name is changed."""
+    connection = lab.connection
+    again = "Repeat the command when they have ended."
+    busy = DatabaseError("Somebody is putting a folder.", hint=again)
+    with worker_lock(connection, f"objects.{connection._preferences.name}") as alone:
+        if not alone:
+            raise DatabaseError("Somebody is renaming or removes garbage.", hint=again)
+        with server_lock(connection, f"put.{lab.UploadJob.database}", timeout_s=60, refused=busy):
+            yield
+
+
+def _still_garbage(
+    connection: Any, found: Iterable[Garbage], preferences: Preferences
+) -> Iterator[Garbage]:
+    """Yield what is garbage now, too: neither referred to, nor in use, nor changed."""
+    found = list(found)
+    uploads = _unfinished(connection)
+    for name in dict.fromkeys(one.storage for one in found):
+        store = open_store(name, preferences)
+        referred = _referred(connection, store, preferences)
+        for one in found:
+            if one.storage != name or _fold(one.object_path) in referred:
+                continue
+            try:
+                info = store.stat(one.object_path)
+            except MissingObjectError:
+                continue
+            same = (info.size_bytes, info.modified) == (one.size_bytes, one.modified)
+            if same and not _in_use(one.object_path, uploads):
+                yield one
+
+
+def _referred(connection: Any, store: Store, preferences: Preferences) -> set[str]:
+    """Return the folded paths in a store that files of any lab on the server may mean."""
+    base = connection._preferences.name
+    referred: set[str] = set()
+    for schema, table, kind in _tables_like(connection, ("file", "analysis_file")):
+        if schema == base and kind != "BASE TABLE":
+            raise DatabaseError(
+                f"Your account sees only some of the files: {schema}.{table} is a view.",
+                hint="The lab's administrator can look for garbage.",
+            )
+        ways: dict[str, tuple[str, str] | None] = {}
+        for storage, path in connection.query(
+            f"SELECT storage, file_path FROM {quote(schema)}.{quote(table)}"
+        ):
+            if schema != base:
+                referred.add(_fold(path))  # what they call by a name of ours may be this store
+            if storage not in ways:
+                ways[storage] = _way(storage, store, preferences)
+            way = ways[storage]
+            if way is not None and path.startswith(way[0]):
+                referred.add(_fold(way[1] + path[len(way[0]) :]))
+    return referred
+
+
+def _way(storage: str, store: Store, preferences: Preferences) -> tuple[str, str] | None:
+    """Return how paths in the store of a name begin there, and in a store; None if never in it.
+
+    Stores may lie in each other, and names that the preference file does not have may be any.
+    """
+    try:
+        other = open_store(storage, preferences)
+    except PreferenceError:
+        return "", ""
+    if not (isinstance(store, LocalStore) and isinstance(other, LocalStore)):
+        return ("", "") if store.describe() == other.describe() else None
+    here, there = (os.path.realpath(one.root / one.folder) + "/" for one in (store, other))
+    if there.startswith(here):
+        return "", there[len(here) :]
+    return (here[len(there) :], "") if here.startswith(there) else None
+
+
+def _tables_like(connection: Any, names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Return schema, name and kind of the tables of files of all labs that one may see."""
+    marks = ", ".join(["%s"] * len(names))
+    rows = connection.query(
+        "SELECT t.table_schema, t.table_name, t.table_type FROM information_schema.tables t "
+        "JOIN information_schema.columns c USING (table_schema, table_name) "
+        f"WHERE t.table_name IN ({marks}) AND c.column_name IN ('file_path', 'storage') "
+        "GROUP BY t.table_schema, t.table_name, t.table_type HAVING COUNT(*) = 2",
+        names,
+    ).fetchall()
+    schemas = {(row[0], row[1]) for row in rows}
+    base = connection._preferences.name
+    for name in names:
+        if (base, name) not in schemas:
+            raise DatabaseError(
+                f"Your account does not see the table {base}.{name}.",
+                hint="The lab's administrator can look for garbage.",
+            )
+    return [(str(schema), str(name), str(kind)) for schema, name, kind in rows]
+
+
+def _unfinished(connection: Any) -> dict[str, str]:
+    """Return the folders of uploads that are not finished, and what to say of each."""
+    base = quote(connection._preferences.name)
+    paths: dict[tuple[int, str], list[str]] = {}
+    for number, status, path in connection.query(
+        f"SELECT job_id, job_status, src_path FROM {base}.upload_job "
+        f"JOIN {base}.upload_job__assigned_files USING (job_id) "
+        "WHERE job_status IS NULL OR job_status <> 'COMPLETED'"
+    ):
+        paths.setdefault((number, status), []).append(path)
+    return {
+        _fold(os.path.commonpath([os.path.dirname(path) for path in found])): (  # noqa: PTH120
+            f"upload job {number} is {status}"
+        )
+        for (number, status), found in paths.items()
+    }
+
+
+def _in_use(path: str, uploads: dict[str, str]) -> str:
+    folded = _fold(path)
+    while folded:
+        folded = folded.rpartition("/")[0]
+        if folded in uploads:
+            return uploads[folded]
+    return ""
+
+
+def _fold(path: str) -> str:
+    """Return a path as those disks and servers see it that do not tell cases apart."""
+    return path.casefold()
+
+
+def _note(connection: Any, found: list[Garbage], unread: set[str]) -> Iterator[Garbage]:
+    """Note what is garbage now, and yield it with the time it was first noted."""
+    table = f"{quote(connection._preferences.name)}.{quote(_TABLE)}"
+    known: dict[str, tuple[datetime, float]] = {}
+    try:
+        _make_table(connection, table)
+        rows = connection.query(f"SELECT object_id, storage FROM {table}").fetchall()
+        now = {one.object_id for one in found}
+        gone = [key for key, storage in rows if key not in now and storage not in unread]
+        for keys in in_pieces(gone, _PIECE):
+            marks = ", ".join(["%s"] * len(keys))
+            connection.query(f"DELETE FROM {table} WHERE object_id IN ({marks})", tuple(keys))
+        have = {key for key, _ in rows}
+        for new in in_pieces((one for one in found if one.object_id not in have), _PIECE):
+            one = "(%s, %s, %s, %s, %s, UTC_TIMESTAMP())"
+            values = [
+                (g.object_id, g.storage, g.object_path, g.size_bytes, g.modified.isoformat())
+                for g in new
+            ]
+            connection.query(
+                f"INSERT IGNORE INTO {table} VALUES {', '.join([one] * len(new))}",
+                tuple(value for row in values for value in row),
+            )
+        for key, seen, age_s in connection.query(
+            f"SELECT object_id, first_seen, TIMESTAMPDIFF(SECOND, first_seen, UTC_TIMESTAMP()) "
+            f"FROM {table}"
+        ):
+            known[key] = (seen, age_s / 86400)
+    except dj.errors.AccessError:
+        pass  # one who may only read sees the garbage, and cannot remove it
+    for item in found:
+        seen, age = known.get(item.object_id, (None, 0.0))
+        facts = (item.storage, item.object_path, item.size_bytes, item.modified)
+        yield Garbage(*facts, seen, age, item.in_use)
+
+
+def _make_table(connection: Any, table: str) -> None:
+    query = "SELECT 1 FROM information_schema.tables WHERE table_schema=%s AND table_name=%s"
+    if not connection.query(query, (connection._preferences.name, _TABLE)).fetchone():
+        connection.query(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS})")
