@@ -87,6 +87,13 @@ def _is_like_new(connection: Any, name: str) -> bool:
     ).fetchall()
     if {tuple(row) for row in rows} != set(_declared(name)):
         return False
+    hidden = connection.query(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s "
+        "AND table_name LIKE '~labdata\\_%%' AND table_name <> '~labdata_version'",
+        (name,),
+    ).fetchall()
+    for (table,) in hidden:
+        connection.query(f"DROP TABLE `{name}`.`{table}`")
     version = f"SELECT project FROM `{name}`.`~labdata_version`"
     if read_version(connection, name, None) != CURRENT:
         return False
@@ -109,7 +116,8 @@ def _empty(connection: Any, name: str) -> None:
     connection.query("SET FOREIGN_KEY_CHECKS = 0")
     for schema, table in filled:
         connection.query(f"DELETE FROM `{schema}`.`{table}`")
-        if table in ("upload_job", "compute_task"):
+    for schema, table in tables:
+        if table in ("upload_job", "compute_task"):  # also where rows were rolled back
             connection.query(f"ALTER TABLE `{schema}`.`{table}` AUTO_INCREMENT = 1")
     for (schema, table), cls in tables.items():
         if issubclass(cls, Lookup):
