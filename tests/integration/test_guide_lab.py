@@ -100,7 +100,9 @@ def test_the_log_is_as_long_as_the_rises_and_safe_in_the_store(
     content = path.read_bytes()
     assert row["file_sha256"] == hashlib.sha256(content).hexdigest()
     path.rename(path.with_suffix(".away"))
-    (fetched,) = (lab.File & files).get([truth.folder / "elsewhere"])
+    elsewhere = truth.folder / "elsewhere"
+    elsewhere.mkdir()
+    (fetched,) = (lab.File & files).get([elsewhere])
     assert fetched.read_bytes() == content
     path.with_suffix(".away").rename(path)
 

@@ -178,7 +178,8 @@ def test_a_failed_dump_leaves_no_file(embedded_lab, tmp_path, monkeypatch) -> No
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(DatabaseError, match="no lab yet"):
+    with monkeypatch.context() as now, pytest.raises(DatabaseError, match="no lab yet"):
+        now.setattr(lab_dump, "_places", lambda *_: [])
         dump_lab(connect(), tmp_path / "d.sqlite")
     insert_dataset(default_lab)
     monkeypatch.setattr(lab_dump, "_write_contents", full)
