@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from .sorted_units import quiet_third_party
 logger = logging.getLogger(__name__)
 
 DEFAULT_SORTER = "spykingcircus2"
+
+#: One sorting at a time in a process: two that end in another order than they began would leave
+#: the generators of whatever comes after seeded.
+_seeding = threading.Lock()
 
 #: How a sorter is run, which does not change what it finds: not a part of its parameters.
 _EXECUTION = (
@@ -139,17 +144,21 @@ def repeatable_random(seed: int) -> Iterator[None]:
     """
     import numpy as np
 
-    make = np.random.default_rng
+    with _seeding:
+        make = np.random.default_rng
+        try:
+            np.random.default_rng = _seeded(make, seed)
+            yield
+        finally:
+            np.random.default_rng = make
 
+
+def _seeded(make: Any, seed: int) -> Any:
     def seeded(given: Any = None, **options: Any) -> Any:
         given = options.get("seed", given)
         return make(seed if given is None else given)
 
-    np.random.default_rng = seeded  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        np.random.default_rng = make
+    return seeded
 
 
 def _choose_cache(recording: Any, folder: Path) -> dict[str, Any]:
