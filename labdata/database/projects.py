@@ -27,6 +27,7 @@ from .schema_version import (
     STEPS,
     UNMARKED,
     read_version,
+    refuse_old_package,
     refuse_other,
     write_version,
 )
@@ -281,7 +282,10 @@ class Lab:
         found = None
         if present.get(names["global"]):
             found = read_version(connection, names["global"], self._project)
-        return UNMARKED if found is None and own else found
+        if found is None and own:
+            refuse_old_package(names["data"], present[names["data"]])
+            return UNMARKED
+        return found
 
     def _is_complete(self, names: dict[Level, str], present: dict[str, set[str]]) -> bool:
         return all(

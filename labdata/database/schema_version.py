@@ -8,7 +8,7 @@ labdata's is not opened: a wrong guess about a column would be a wrong number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ..errors import DatabaseError
@@ -22,6 +22,8 @@ CURRENT = 2
 UNMARKED = 1
 MAKING = 0
 _TABLE = "~labdata_version"
+#: DataJoint 2 keeps it beside the tables that it makes; that of labdata 0.1 did not.
+_LINEAGE = "~lineage"
 
 #: Version before -> what the step does, in words. The tables that a version brings are made by
 #: their declarations; a step that has to change what is there has a function in ``CHANGES``.
@@ -73,6 +75,33 @@ def write_version(connection: Any, name: str, project: str | None, version: int)
     connection.query(
         f"REPLACE INTO {table} VALUES (%s, %s, %s, UTC_TIMESTAMP())",
         (project or "", version, __version__),
+    )
+
+
+def refuse_old_package(schema: str, tables: Collection[str]) -> None:
+    """Raise if a schema's tables were made by labdata 0.1, whose names are the same.
+
+    Its values are kept in other types. An upgrade in place would mix the two; it is copied.
+
+    Parameters
+    ----------
+    schema : str
+        Where the data are.
+    tables : collection of str
+        All tables of the schema, those of DataJoint's housekeeping too.
+
+    Raises
+    ------
+    DatabaseError
+        Which says what to do.
+    """
+    if _LINEAGE in tables:
+        return
+    raise DatabaseError(
+        f"The database {schema!r} was made by labdata 0.1, whose tables this labdata does not "
+        "write to.",
+        hint="Give database.name another name, a new lab; `labdata migrate --from OLD_PREFERENCES`"
+        " copies the old one into it.",
     )
 
 

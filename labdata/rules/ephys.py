@@ -8,17 +8,16 @@ edges; which lines belong together is for StreamSync and its user to say.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 
 from ..errors import IntegrityError, RuleError
 from ..formats import spikeglx
 from ..formats.zarr_band import SUFFIX, compress_band, verify_band
+from ..schema.ephys import hash_configuration
 from ..schema.ephys_events import first_samples, insert_stream
 from .base import PutFile, RuleOutput, UploadContext, UploadRule
 
@@ -136,10 +135,10 @@ def insert_configuration(lab: Any, probe: spikeglx.ProbeGeometry) -> dict[str, A
         skip_duplicates=True,
     )
     gain = float(probe.uv_per_bit["ap"][0])
-    identity = hashlib.sha256()
-    for array in (probe.channel_idx, probe.shank, probe.positions_um, probe.uv_per_bit["ap"]):
-        identity.update(np.ascontiguousarray(array).tobytes())
-    found = {"probe_id": probe.probe_id, "configuration_hash": identity.hexdigest()}
+    identity = hash_configuration(
+        probe.channel_idx, probe.shank, probe.positions_um, probe.uv_per_bit["ap"]
+    )
+    found = {"probe_id": probe.probe_id, "configuration_hash": identity}
     if not lab.ProbeConfiguration & found:
         taken = (lab.ProbeConfiguration & {"probe_id": probe.probe_id}).fetch("configuration_id")
         lab.ProbeConfiguration.insert1(

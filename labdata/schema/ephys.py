@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
+import numpy as np
+
 from ..database.projects import Computed, Imported, Manual, Part, table
 from .general import Dataset, File  # noqa: F401  (named by foreign keys)
 
@@ -35,6 +40,30 @@ class ProbeConfiguration(Manual):
     configuration_hash : char(64)        # identity of the four columns above
     unique index (probe_id, configuration_hash)
     """
+
+
+def hash_configuration(
+    channel_idx: Any, channel_shank: Any, channel_coords: Any, gain: Any
+) -> str:
+    """Return the identity of a probe's configuration: equal content has an equal hash.
+
+    Parameters
+    ----------
+    channel_idx, channel_shank : array_like
+        Integers (n,): acquisition channel and shank of each saved channel.
+    channel_coords : array_like
+        (n, 2), um.
+    gain : array_like
+        uV per bit of the AP band, of each channel or of all.
+    """
+    channels = np.asarray(channel_idx, "int64")
+    shanks = np.asarray(channel_shank, "int64")
+    positions_um = np.asarray(channel_coords, "float64")
+    gains = np.broadcast_to(np.asarray(gain, "float64"), channels.shape)
+    identity = hashlib.sha256()
+    for array in (channels, shanks, positions_um, gains):
+        identity.update(np.ascontiguousarray(array).tobytes())
+    return identity.hexdigest()
 
 
 @table("data")

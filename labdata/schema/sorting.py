@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from ..database.projects import Computed, Manual, Part, table
@@ -23,6 +26,20 @@ class SpikeSortingParams(Manual):
     parameters_hash : char(64)           # identity of algorithm and parameters
     unique index (parameters_hash)
     """
+
+
+def hash_parameters(algorithm: str, parameters: Mapping[str, Any]) -> str:
+    """Return the identity of a parameter set: equal content has an equal hash.
+
+    Parameters
+    ----------
+    algorithm : str
+        Its name.
+    parameters : mapping
+        All of its parameters, as JSON has them.
+    """
+    text = json.dumps({"algorithm": algorithm, "parameters": parameters}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @table("computed")

@@ -112,3 +112,15 @@ def test_tables_that_are_there_are_opened_without_a_change(lab, monkeypatch) -> 
     assert len(lab.Subject()) == 1
     verbs = {query.split(None, 1)[0].upper() for query in said}
     assert verbs <= {"SELECT", "SHOW", "SET"}, verbs
+
+
+def test_a_database_of_labdata_0_1_is_neither_opened_nor_upgraded(lab, capsys) -> None:
+    make_old(lab)
+    connection, base = connect(), connect()._preferences.name
+    connection.query(f"DROP TABLE `{base}`.`~lineage`")  # which DataJoint 0.14 did not make
+    tables = connection.query(f"SHOW TABLES IN `{base}`").fetchall()
+    for command in (["subjects"], ["db", "upgrade"]):
+        assert main(command) == 1
+        said = capsys.readouterr().err
+        assert "made by labdata 0.1" in said and "labdata migrate --from" in said
+    assert connection.query(f"SHOW TABLES IN `{base}`").fetchall() == tables

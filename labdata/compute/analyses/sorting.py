@@ -9,8 +9,6 @@ at all.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -18,6 +16,7 @@ from typing import Any, ClassVar
 
 from ...database.claims import utc_now
 from ...errors import TaskError
+from ...schema.sorting import hash_parameters
 from ..analysis import Analysis, TaskContext, package_versions
 from .sorted_units import SortedProbe, extract_units, insert_sorting
 from .sorter import DEFAULT_SORTER, complete_parameters, count_jobs, sort_recording
@@ -180,8 +179,7 @@ def find_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> 
     """
     import datajoint as dj
 
-    text = json.dumps({"algorithm": sorter, "parameters": parameters}, sort_keys=True)
-    found = {"parameters_hash": hashlib.sha256(text.encode()).hexdigest()}
+    found = {"parameters_hash": hash_parameters(sorter, parameters)}
     for _ in range(20):
         rows = (lab.SpikeSortingParams & found).fetch("parameter_set_num")
         if len(rows):
