@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-
 from ..errors import IntegrityError, RuleError
 from ..formats import spikeglx
 from ..formats.zarr_band import SUFFIX, compress_band, verify_band
