@@ -48,5 +48,5 @@ class DecisionTask(Imported):
         correct_values=null : <array>    # 1 correct, 0 wrong, NaN without a choice
         intensity_values=null : <array>  # of the stimulus
         reaction_times=null : <array>    # s
-        block_values=null : <array>
+        block_values=null : <array>      # number of the block of each trial
         """

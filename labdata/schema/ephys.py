@@ -121,9 +121,9 @@ class EphysRecordingNoiseStats(Computed):
     definition = """
     -> EphysRecording.ProbeSetting
     ---
-    channel_median=null : <array>
-    channel_max=null : <array>
-    channel_min=null : <array>
-    channel_peak_to_peak=null : <array>
+    channel_median=null : <array>        # (channel,)
+    channel_max=null : <array>           # (channel,)
+    channel_min=null : <array>           # (channel,)
+    channel_peak_to_peak=null : <array>  # (channel,), largest less smallest
     channel_mad=null : <array>           # median absolute deviation
     """

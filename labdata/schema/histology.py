@@ -49,7 +49,7 @@ class ProbeBrainRegion(Manual):
     ---
     min_depth=null : float64             # um from the tip
     max_depth=null : float64             # um from the tip
-    shanks=null : <array>
+    shanks=null : <array>                # numbers of the shanks in the region
     electrodes=null : <array>            # saved channels
     """
 

@@ -21,12 +21,12 @@ class TwoPhoton(Imported):
     height : int32                       # pixels
     frame_rate : float64                 # Hz, of each plane
     -> File
-    magnification=null : float64
+    magnification=null : float64         # times
     objective_angle=null : float64       # degrees
     objective=null : varchar(32)
     um_per_pixel=null : <array>          # um, x and y
     scanning_mode=null : varchar(32)
-    pmt_gain=null : <array>
+    pmt_gain=null : <array>              # (channel,), as the microscope states it
     imaging_software : varchar(32)
     -> [nullable] Atlas.Region
     """
@@ -55,7 +55,7 @@ class Widefield(Imported):
     height : int32                       # pixels
     frame_rate : float64                 # Hz, of each channel
     -> [nullable] File
-    magnification=null : float64
+    magnification=null : float64         # times
     objective_angle=null : float64       # degrees
     objective=null : varchar(32)
     um_per_pixel=null : <array>          # um, x and y

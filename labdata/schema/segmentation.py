@@ -119,7 +119,7 @@ class CellSegmentation(Imported):
         selection_method='auto' : varchar(32)  # auto, or who judged
         ---
         selection : int16                # 1 cell, 0 not
-        likelihood=null : float64
+        likelihood=null : float64        # of being a cell, 0 to 1
         """
 
     class LinkedDatasets(Part):
@@ -144,16 +144,16 @@ class CellSegmentationMetrics(Computed):
     y_pos=null : float64                 # pixels
     npix=null : int32
     diameter=null : float64              # pixels, of the circle of equal area
-    roi_skewness=null : float64
-    compactness=null : float64
-    aspect_ratio=null : float64
-    snr=null : float64
-    noise_level=null : float64
-    std=null : float64
-    trace_skewness=null : float64
+    roi_skewness=null : float64          # of the pixels' weights
+    compactness=null : float64           # mean distance of pixels over a disk's, 1 or more
+    aspect_ratio=null : float64          # longer over shorter axis, 1 or more
+    snr=null : float64                   # 90th percentile of dF/F over noise_level
+    noise_level=null : float64           # of dF/F from frame to frame, fraction of the baseline
+    std=null : float64                   # of dF/F, fraction of the baseline
+    trace_skewness=null : float64        # of dF/F
     max_dff=null : float64               # fraction of the baseline
-    activity_fraction=null : float64
+    activity_fraction=null : float64     # fraction of frames above twice noise_level
     event_rate=null : float64            # Hz
-    neuropil_coeff=null : float64
-    correlation_neuropil=null : float64
+    neuropil_coeff=null : float64        # of the surround that was taken off
+    correlation_neuropil=null : float64  # of ROI and surround, -1 to 1
     """

@@ -165,7 +165,7 @@ class SpikeSorting(Manual):
         spike_positions=null : <array>   # float32 (n, 2), um: x and depth
         spike_amplitudes=null : <array>  # float32 (n,), uV
         waveform_median=null : <array>   # float32 (n_samples, n_channels), uV
-        waveform_channels=null : <array>
+        waveform_channels=null : <array>  # their columns of channel_idx; null: all
         waveform_ptp=null : <array>      # uV
         waveform_noise=null : float64    # uV
         merge_datetime : datetime(6)     # UTC
@@ -215,7 +215,7 @@ class UnitMetrics(Computed):
     shank=null : int32
     channel_index=null : int32           # channel of the largest waveform
     n_electrodes_spanned=null : int32
-    span_um=null : float64
+    span_um=null : float64               # um, from the peak to the farthest such channel
     firing_rate=null : float64           # Hz
     isi_contamination=null : float64     # fraction, Llobet et al. 2022
     isi_contamination_hill=null : float64  # fraction, Hill et al. 2011
@@ -226,19 +226,19 @@ class UnitMetrics(Computed):
     depth_drift_fluctuation=null : float64   # um
     depth_drift_start_to_end=null : float64  # um
     firing_range=null : float64          # Hz
-    amplitude_drift=null : float64
+    amplitude_drift=null : float64       # median amplitude, last over first fifth
     spike_amplitude=null : float64       # uV, median
-    snr=null : float64
+    snr=null : float64                   # largest height of the waveform over its noise
     spike_duration=null : float64        # ms, trough to peak
     trough_time=null : float64           # ms
     trough_amplitude=null : float64      # uV
     fw3m=null : float64                  # ms, full width at a third of the trough
-    trough_gradient=null : float64
-    peak_gradient=null : float64
+    trough_gradient=null : float64       # slope after the trough
+    peak_gradient=null : float64         # slope after the peak
     peak_time=null : float64             # ms
     peak_amplitude=null : float64        # uV
     polarity=null : int8                 # -1 trough first, 1 peak first
-    active_electrodes=null : <array>
+    active_electrodes=null : <array>     # int64, saved channels that it spans
     """
 
     def make(self, key: dict[str, Any]) -> None:

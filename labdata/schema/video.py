@@ -71,7 +71,7 @@ class PoseEstimationLabelSet(Manual):
         ---
         x : float64                      # pixels
         y : float64                      # pixels
-        z=null : float64
+        z=null : float64                 # depth, of several cameras
         """
 
 
@@ -103,6 +103,6 @@ class PoseEstimation(Manual):
     ---
     x : <array>                          # pixels, (frame,)
     y : <array>                          # pixels, (frame,)
-    z=null : <array>
+    z=null : <array>                     # depth, (frame,), of several cameras
     likelihood=null : <array>            # (frame,), 0 to 1
     """
