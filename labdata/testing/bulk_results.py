@@ -15,6 +15,7 @@ from ..progress import Progress
 from .bulk_rows import insert_rows
 
 _PROBE = "19011110001"
+_DATASET = ("subject_name", "session_name", "dataset_name")
 #: (subject_name, session_name, dataset_name)
 DatasetKey = tuple[str, str, str]
 
@@ -64,18 +65,18 @@ def insert_events(lab: Any, datasets: Sequence[DatasetKey], progress: Progress) 
         Called with the number of rows inserted.
     """
     streams = [*_streams(datasets, ("imec0", 30_000.0), ("nidq", 30_000.0))]
-    columns = ("subject_name", "session_name", "dataset_name", "stream_name", "sampling_rate")
-    insert_rows(lab.DatasetEvents, streams, progress, columns)
-    times = _stored(np.array([1.0, 1.5, 2.0, 2.5]))
-    values = _stored(np.array([1, 0, 1, 0], dtype="int8"))
-    samples = _stored(np.array([30_000, 45_000, 60_000, 75_000]), differences=True)
+    described = (*_DATASET, "stream_name", "sampling_rate")
+    insert_rows(lab.DatasetEvents, streams, progress, described)
+    edges = _edges()
+    times, samples = _stored(edges / 30_000.0), _stored(edges, differences=True)
+    values = _stored(np.tile(np.array([1, 0], dtype="int8"), len(edges) // 2))
     lines = _streams(datasets, ("imec0", "6"), ("nidq", "7"))
     digital = ((*line, times, values, samples) for line in lines)
     insert_rows(lab.DatasetEvents.Digital, digital, progress)
-    names = ("subject_name", "session_name", "dataset_name", "stream_name", "event_name")
-    names += ("clock_stream", "clock_stream_event", "clock_dataset")
+    line = ("stream_name", "event_name")
+    clock = ("clock_stream", "clock_stream_event", "clock_dataset")
     pairs = ((*key, "imec0", "6", "nidq", "7", key[2]) for key in datasets)
-    insert_rows(lab.StreamSync, pairs, progress, names)
+    insert_rows(lab.StreamSync, pairs, progress, (*_DATASET, *line, *clock))
 
 
 def insert_sortings(
@@ -109,7 +110,7 @@ def insert_sortings(
     each, more = divmod(n_units, max(len(datasets), 1))
     counts = [each + (n < more) for n in range(len(datasets))]
     sortings = [(*key, 0, parameters) for key in datasets]
-    key_names = ("subject_name", "session_name", "dataset_name", "probe_num", "parameter_set_num")
+    key_names = (*_DATASET, "probe_num", "parameter_set_num")
     described = ((*s, n) for s, n in zip(sortings, counts, strict=True))
     insert_rows(lab.SpikeSorting, described, progress, (*key_names, "n_sorted_units"))
     units = [(*s, unit) for s, n in zip(sortings, counts, strict=True) for unit in range(n)]
@@ -141,19 +142,24 @@ def insert_tasks(lab: Any, datasets: Sequence[DatasetKey], progress: Progress) -
     progress : Progress
         Called with the number of rows inserted.
     """
-    names = ("subject_name", "session_name", "dataset_name")
     performed = [80 + n % 200 for n in range(len(datasets))]
     tasks = ((*key, 300, n) for key, n in zip(datasets, performed, strict=True))
-    columns = (*names, "n_total_trials", "n_total_performed")
-    insert_rows(lab.DecisionTask, tasks, progress, columns)
+    counted = (*_DATASET, "n_total_trials", "n_total_performed")
+    insert_rows(lab.DecisionTask, tasks, progress, counted)
     numbers = _stored(np.arange(4))
     sets = (
         (*key, "visual", 300, n, n, n // 2, 0.5 + n % 50 / 100, numbers)
         for key, n in zip(datasets, performed, strict=True)
     )
-    columns = (*names, "trialset_description", "n_trials", "n_performed", "n_with_choice")
-    columns += ("n_correct", "performance_easy", "trial_num")
+    counts = ("n_trials", "n_performed", "n_with_choice", "n_correct")
+    columns = (*_DATASET, "trialset_description", *counts, "performance_easy", "trial_num")
     insert_rows(lab.DecisionTask.TrialSet, sets, progress, columns)
+
+
+def _edges() -> np.ndarray:
+    """Return rises and falls of twenty pulses at uneven intervals, samples."""
+    rises = 30_000 * np.arange(1, 21) + 3_000 * (np.arange(20) ** 2 % 7)
+    return np.column_stack([rises, rises + 6_000]).ravel()
 
 
 def _streams(datasets: Sequence[DatasetKey], *streams: tuple[str, Any]) -> Any:
