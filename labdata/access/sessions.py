@@ -250,7 +250,7 @@ def _choose(
     )
     if after is not None:
         # with a limit the server computes each session's value once, and not once a comparison
-        once = f" LIMIT {_NO_LIMIT}" if order.endswith(")") else ""
+        once = f" LIMIT {_NO_LIMIT}" if "SELECT" in order else ""
         marks = ", ".join(["%s"] * len(after.values))
         chosen = (
             f"SELECT * FROM ({chosen}{once}) q WHERE (ordering, {', '.join(_TIES)}) "

@@ -122,8 +122,9 @@ def _estimate(expression: Any) -> int | None:
     """Return the rows that the server believes a whole table to have; None for anything else."""
     from .datajoint_compat import dj
 
-    whole = isinstance(expression, dj.Table) and not expression.restriction
-    if not whole or getattr(expression, "_seen_as", None):
+    e = expression
+    cut = e.restriction or e._top or e._distinct or e._joins or getattr(e, "_seen_as", None)
+    if cut or not isinstance(e, dj.Table):
         return None
     query = f"EXPLAIN SELECT COUNT(*) FROM {expression.full_table_name}"
     plan = expression.connection.query(query, as_dict=True).fetchall()

@@ -32,7 +32,7 @@ def insert_recordings(lab: Any, datasets: Sequence[DatasetKey], progress: Progre
     progress : Progress
         Called with the number of rows inserted.
     """
-    lab.Probe.insert1((_PROBE, "24", 4, 384))
+    insert_rows(lab.Probe, [(_PROBE, "24", 4, 384)], progress)
     sites = np.arange(4)
     lab.ProbeConfiguration.insert1(
         {
@@ -106,7 +106,7 @@ def insert_sortings(
             "parameters_hash": "0" * 64,
         }
     )
-    lab.UnitCountCriteria.insert1((criteria, "spike_amplitude > 50", None))
+    insert_rows(lab.UnitCountCriteria, [(criteria, "spike_amplitude > 50", None)], progress)
     each, more = divmod(n_units, max(len(datasets), 1))
     counts = [each + (n < more) for n in range(len(datasets))]
     sortings = [(*key, 0, parameters) for key in datasets]

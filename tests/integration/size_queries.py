@@ -200,4 +200,4 @@ def plan_of(connection: Any, said: list[tuple[str, Any]]) -> list[dict[str, Any]
     for query, values in said:
         if query.lstrip().upper().startswith("SELECT"):
             plan += connection.query(f"EXPLAIN {query}", values, as_dict=True).fetchall()
-    return plan
+    return [{**step, "rows": int(step["rows"] or 0)} for step in plan]
