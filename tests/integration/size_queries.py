@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from datetime import date
 from typing import Any, get_args
 
+from labdata_widgets.dashboard.records import list_sortings
+
 from labdata.access.sessions import SessionOrder, count_sessions, find_sessions_page
 from labdata.cli.sessions import find_sessions, list_sessions
 from labdata.cli.subjects import find_subjects
@@ -45,6 +47,7 @@ COMMANDS: Queries = {
     "count of sessions": lambda: [count_sessions(default_lab)],
     "subjects -u": lambda: find_subjects(default_lab, user="member3", part=None),
     "subjects": lambda: find_subjects(default_lab, user=None, part=None),
+    "sortings of the dashboard": lambda: list_sortings(default_lab),
 }
 
 #: What ends a cell: the first rows, and how many there are.

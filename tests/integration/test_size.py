@@ -142,6 +142,23 @@ def test_a_large_table_is_counted_about_and_a_small_one_exactly(large_lab) -> No
     assert f"<p>Total: {said}</p>" in File()._repr_html_()
 
 
+def test_the_dashboard_lists_every_probe_with_its_sorting(large_lab) -> None:
+    found = QUERIES["sortings of the dashboard"]()
+    probes = EphysRecording.ProbeSetting.proj().fetch(as_dict=True)
+    sortings = (SpikeSorting & {"subject_name": SUBJECT}).fetch("session_name", "n_sorted_units")
+    assert {(s.subject, s.session, s.dataset, s.probe) for s in found} == {
+        tuple(row.values()) for row in probes
+    }
+    assert len(found) == len(probes)
+    own = [s for s in found if s.subject == SUBJECT and s.parameters is not None]
+    assert {(s.session, s.n_units, s.parameters) for s in own} == {
+        (session, n, 5) for session, n in zip(*sortings, strict=True)
+    }
+    assert sum(s.parameters is None for s in found) == N_SESSIONS / 2 - N_SORTINGS
+    sessions = [s.session for s in found]
+    assert sessions == sorted(sessions, reverse=True)
+
+
 def test_a_screen_gets_the_latest_sessions_and_is_told_of_the_rest(
     large_lab, monkeypatch, capsys
 ) -> None:
