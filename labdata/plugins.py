@@ -99,6 +99,11 @@ def plugin_table(cls: _T) -> _T:
     cls : type
         Of :class:`Manual`, :class:`Lookup`, :class:`Imported` or :class:`Computed`.
 
+    Returns
+    -------
+    type
+        The same class.
+
     Examples
     --------
     >>> @plugin_table  # doctest: +SKIP

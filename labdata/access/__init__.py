@@ -5,7 +5,8 @@ with where it came from in its attributes; where the key means several sortings 
 error names them, as a choice made silently would be a wrong number some day.
 """
 
+from .sessions import count_sessions, find_sessions_page
 from .sorting import spikes
 from .streams import events
 
-__all__ = ["events", "spikes"]
+__all__ = ["count_sessions", "events", "find_sessions_page", "spikes"]

@@ -178,6 +178,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ----------
     arguments : sequence of str, optional
         By default those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, 1 an error that was said, 130 interrupted.
     """
     line = list(sys.argv[1:] if arguments is None else arguments)
     from ..errors import LabdataError

@@ -55,6 +55,11 @@ def check_all(preferences: Preferences, open_lab: Callable[[], Any]) -> list[Che
         The user's.
     open_lab : callable
         Returns the tables of the project to check.
+
+    Returns
+    -------
+    list of Check
+        What was tried, and how it went.
     """
     return [
         _check_file(preferences),

@@ -59,6 +59,11 @@ def build_lab(folder: Path, *, seconds: float) -> DemoLab:
         The demo's folder.
     seconds : float
         Length of the recording that is sorted.
+
+    Returns
+    -------
+    DemoLab
+        What the steps made.
     """
     write(f"labdata demo in {folder}\n")
     with show_progress("write recordings") as (progress, _):

@@ -38,6 +38,11 @@ def parse(parser: Any, arguments: list[str]) -> argparse.Namespace:
         Of this command.
     arguments : list of str
         The line.
+
+    Returns
+    -------
+    argparse.Namespace
+        The options, those of the analysis among them.
     """
     from ..compute import find_analysis
 

@@ -116,6 +116,11 @@ def run_task(
     report : callable, optional
         Told a short sentence at each step.
 
+    Returns
+    -------
+    TaskResult
+        Number of the task, and what it made in a sentence.
+
     Raises
     ------
     TaskError

@@ -64,6 +64,11 @@ def plan_create(lab: Any, name: str, password: SecretStr) -> list[Statement]:
     password : SecretStr
         A new one.
 
+    Returns
+    -------
+    list of Statement
+        What is to be run, in order.
+
     Raises
     ------
     DatabaseError
@@ -122,6 +127,11 @@ def plan_grant(lab: Any, name: str, role: Role, *, is_new: bool = False) -> list
     is_new : bool, optional
         The account is made by the same plan.
 
+    Returns
+    -------
+    list of Statement
+        What is to be run, in order.
+
     Raises
     ------
     DatabaseError
@@ -149,6 +159,11 @@ def plan_revoke(lab: Any, name: str) -> list[Statement]:
         Tables of the project.
     name : str
         The lab member.
+
+    Returns
+    -------
+    list of Statement
+        What is to be run, in order.
 
     Raises
     ------
@@ -180,6 +195,11 @@ def plan_reset(lab: Any, name: str, password: SecretStr) -> list[Statement]:
     password : SecretStr
         A new one.
 
+    Returns
+    -------
+    list of Statement
+        What is to be run, in order.
+
     Raises
     ------
     DatabaseError
@@ -199,6 +219,11 @@ def plan_delete(lab: Any, name: str) -> list[Statement]:
         Tables of any project.
     name : str
         The lab member.
+
+    Returns
+    -------
+    list of Statement
+        What is to be run, in order.
 
     Raises
     ------

@@ -38,6 +38,8 @@ __all__ = ["dj", "fetch_rows", "install_mends", "quiet_notices"]
 _QueryExpression = datajoint.expression.QueryExpression
 _original_fetch = _QueryExpression.fetch
 _original_aggr = _QueryExpression.aggr
+_original_preview = datajoint.expression.preview
+_original_html = datajoint.expression.repr_html
 _original_condition = datajoint.condition.make_condition
 _lock = threading.Lock()
 
@@ -54,6 +56,8 @@ def install_mends() -> None:
             return
         _QueryExpression.fetch = _fetch
         _QueryExpression.aggr = _QueryExpression.aggregate = _aggr
+        datajoint.expression.preview = _preview
+        datajoint.expression.repr_html = _repr_html
         for module in (datajoint.condition, datajoint.expression, datajoint.table):
             module.make_condition = _make_condition
 
@@ -213,6 +217,25 @@ def _structured(expression: Any, rows: list[dict[str, Any]]) -> np.ndarray:
     for name, column in columns.items():
         table[name] = column
     return table
+
+
+# --- what is shown -------------------------------------------------------------------------------
+
+
+def _preview(query_expression: Any, limit: int | None, width: int | None) -> str:
+    if not _is_ours(query_expression):
+        return str(_original_preview(query_expression, limit, width))
+    from .previews import preview_text
+
+    return preview_text(query_expression, limit, width, _original_preview)
+
+
+def _repr_html(query_expression: Any) -> str:
+    if not _is_ours(query_expression):
+        return str(_original_html(query_expression))
+    from .previews import preview_html
+
+    return preview_html(query_expression, _original_html)
 
 
 # --- aggregation ---------------------------------------------------------------------------------

@@ -79,6 +79,11 @@ def find_program(*, fetch: bool = True) -> MariaDBProgram:
     fetch : bool, optional
         Whether the distribution's packages may be downloaded.
 
+    Returns
+    -------
+    MariaDBProgram
+        Where it is.
+
     Raises
     ------
     DatabaseError
@@ -101,6 +106,11 @@ def fetch_program(folder: Path) -> MariaDBProgram:
     ----------
     folder : Path
         Where ``root`` is made; nothing outside it changes.
+
+    Returns
+    -------
+    MariaDBProgram
+        Where it is.
 
     Raises
     ------

@@ -160,6 +160,11 @@ def plan_copy(
     leave_out : collection of str, optional
         Tables whose rows are not followed when looking for what depends on the chosen ones.
 
+    Returns
+    -------
+    CopyPlan
+        Rows by table; its ``apply`` copies them.
+
     Raises
     ------
     DatabaseError

@@ -175,6 +175,11 @@ def plan_delete(lab: Lab, name: str, chosen: Collection[Key]) -> DeletePlan:
     chosen : collection of tuple
         Primary keys of its rows.
 
+    Returns
+    -------
+    DeletePlan
+        Rows by table, files and bytes; its ``apply`` deletes them.
+
     Raises
     ------
     QueryError

@@ -80,8 +80,15 @@ class LabTable:
         ----------
         transaction : bool, optional
             Delete all or nothing.
-        prompt : bool, optional
+        prompt, safemode : bool, optional
             Ask before; ``safemode`` is its old name.
+        **kwargs
+            As in DataJoint.
+
+        Returns
+        -------
+        int
+            Rows deleted, of this table.
         """
         prompt = safemode if prompt is None else prompt
         rows = self

@@ -85,6 +85,11 @@ class Band(Protocol):
             Half-open range of samples.
         channels : sequence of int, optional
             Columns; by default all that are voltages.
+
+        Returns
+        -------
+        ndarray of float32, shape (stop - start, n)
+            Microvolts.
         """
         ...
 
@@ -95,6 +100,11 @@ class Band(Protocol):
         ----------
         start, stop : int
             Half-open range of samples.
+
+        Returns
+        -------
+        ndarray of uint16, shape (stop - start, n_words)
+            One bit a line.
         """
         ...
 

@@ -39,6 +39,8 @@ class LabdataMagics(Magics):  # type: ignore[misc]
 
         Raises
         ------
+        MagicUsageError
+            If the line is no command of labdata.
         LabdataError
             If the command refuses or fails.
         """

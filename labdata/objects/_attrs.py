@@ -60,6 +60,11 @@ def base_attrs(
     Returns
     -------
     dict
+
+    Raises
+    ------
+    ObjectError
+        If a synchronisation does not name its clock.
     """
     attrs: Attrs = {"labdata_kind": kind, "labdata_schema": SCHEMA}
     if sync is None:

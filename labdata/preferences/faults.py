@@ -21,6 +21,11 @@ def explain(error: ValidationError, path: Path) -> PreferenceError:
         Of the model.
     path : Path
         The file.
+
+    Returns
+    -------
+    PreferenceError
+        Not raised.
     """
     sentences, hints = [], []
     for fault in error.errors():

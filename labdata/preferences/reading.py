@@ -43,6 +43,11 @@ def load_preferences(path: Path | None = None) -> Preferences:
     path : Path, optional
         The file; by default the user's, made if missing.
 
+    Returns
+    -------
+    Preferences
+        With where each value came from.
+
     Raises
     ------
     PreferenceError

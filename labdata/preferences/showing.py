@@ -32,6 +32,11 @@ def masked(value: Any) -> Any:
     ----------
     value : object
         A setting, or a section of them.
+
+    Returns
+    -------
+    object
+        The same, with ten asterisks for each secret.
     """
     if isinstance(value, Mapping):
         return {

@@ -153,6 +153,11 @@ class UploadRule(ABC):
         context : UploadContext
             The files and where to write.
 
+        Returns
+        -------
+        RuleOutput
+            The files written, and the rows to insert with them.
+
         Raises
         ------
         LabdataError

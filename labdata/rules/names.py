@@ -61,6 +61,11 @@ def read_path(
     date_rule : tuple of str
         The preference ``path_rules_session_date``: a field and its strptime format.
 
+    Returns
+    -------
+    PathNames
+        What was found; None for what was not.
+
     Raises
     ------
     PreferenceError

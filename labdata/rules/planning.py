@@ -95,6 +95,11 @@ def plan_put(
     preferences : Preferences, optional
         By default the user's.
 
+    Returns
+    -------
+    PutPlan
+        Files, names and rule.
+
     Raises
     ------
     UploadError

@@ -148,14 +148,15 @@ def find_processed(lab: Any, reach: Reach, to: str, path_rules: str) -> Iterator
 
     Parameters
     ----------
-    lab : Lab
-        The tables.
-    reach : Reach
-        Of the name.
-    to : str
-        The new name.
-    path_rules : str
-        The preference of that name.
+    lab, reach, to, path_rules
+        As in :func:`plan_files`.
+
+    Yields
+    ------
+    key : tuple of str
+        Primary key of the original in ProcessedFile.
+    file_path : str
+        Its path under the new name.
     """
     condition, values = job_condition(lab.project, reach.key)
     rows = lab.connection.query(

@@ -134,6 +134,8 @@ class StreamSync(Manual):
             As in DataJoint.
         replace : bool, optional
             Has no effect, as a row is nothing but its key.
+        **kwargs
+            As in DataJoint.
 
         Raises
         ------

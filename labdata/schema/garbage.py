@@ -127,6 +127,11 @@ def find_garbage(lab: Any, *, preferences: Preferences | None = None) -> Garbage
     preferences : Preferences, optional
         By default the user's; their stores are looked at.
 
+    Returns
+    -------
+    GarbageReport
+        The objects, and the stores that could not be read.
+
     Raises
     ------
     DatabaseError

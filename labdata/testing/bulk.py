@@ -7,8 +7,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from ..progress import Progress, ignore_progress
-
-_PIECE = 2000
+from .bulk_results import insert_events, insert_recordings, insert_sortings, insert_tasks
+from .bulk_rows import insert_rows
 
 
 def insert_many(
@@ -17,9 +17,12 @@ def insert_many(
     n_subjects: int = 500,
     n_sessions: int = 100_000,
     n_files: int = 1_000_000,
+    n_sortings: int = 20_000,
+    n_units: int = 200_000,
+    n_tasks: int = 20_000,
     progress: Progress = ignore_progress,
 ) -> None:
-    """Insert subjects, sessions with a dataset each, and files, spread evenly.
+    """Insert subjects, sessions with a dataset each, files and results, spread evenly.
 
     Parameters
     ----------
@@ -31,6 +34,12 @@ def insert_many(
         In all; every second one is an ephys recording.
     n_files : int, optional
         In all.
+    n_sortings : int, optional
+        The first so many recordings are sorted and synchronised.
+    n_units : int, optional
+        In all, each with its metrics, judged by one criterion.
+    n_tasks : int, optional
+        The first so many sessions that are not recordings have a decision task.
     progress : Progress, optional
         Called with the number of rows inserted.
     """
@@ -47,24 +56,33 @@ def insert_many(
         for n in range(n_subjects)
     )
     keys = list(_session_keys(n_subjects, n_sessions))
-    _insert(lab.Session, (_session(key, members) for key in keys), progress)
-    datasets = ((*key, "ephys_g0" if n % 2 else "task") for n, key in enumerate(keys))
+    insert_rows(lab.Session, (_session(key, members) for key in keys), progress)
+    datasets = [(*key, "ephys_g0" if n % 2 else "task") for n, key in enumerate(keys)]
     kinds = ("task-training", "ephys")
-    _insert(
+    insert_rows(
         lab.Dataset,
         ((*key, kinds[n % 2], None, None, None) for n, key in enumerate(datasets)),
         progress,
     )
-    recordings = ((*key, "ephys_g0", 1, 3600.0, "SpikeGLX") for key in keys[1::2])
-    _insert(lab.EphysRecording, recordings, progress)
-    paths = list(_files(keys, n_files))
+    _insert_files(lab, datasets, n_files, progress)
+    recordings = datasets[1::2]
+    insert_recordings(lab, recordings, progress)
+    insert_events(lab, recordings[:n_sortings], progress)
+    insert_sortings(lab, recordings[:n_sortings], n_units, progress)
+    insert_tasks(lab, datasets[::2][:n_tasks], progress)
+
+
+def _insert_files(
+    lab: Any, datasets: list[tuple[str, str, str]], n_files: int, progress: Progress
+) -> None:
+    paths = list(_files(datasets, n_files))
     when = datetime(2026, 1, 1)
-    _insert(
+    insert_rows(
         lab.File,
         ((path, "data", when, 1000 + n, None, f"{n:064x}") for n, (_, path) in enumerate(paths)),
         progress,
     )
-    _insert(lab.Dataset.DataFiles, ((*key, path, "data") for key, path in paths), progress)
+    insert_rows(lab.Dataset.DataFiles, ((*key, path, "data") for key, path in paths), progress)
 
 
 def _session_keys(n_subjects: int, n_sessions: int) -> Iterator[tuple[str, str]]:
@@ -79,25 +97,10 @@ def _session(key: tuple[str, str], members: list[str]) -> tuple[Any, ...]:
 
 
 def _files(
-    keys: list[tuple[str, str]], n_files: int
+    datasets: list[tuple[str, str, str]], n_files: int
 ) -> Iterator[tuple[tuple[str, str, str], str]]:
-    """Yield the key of a dataset and the path of a file, in the order of the paths."""
-    each, more = divmod(n_files, len(keys))
-    for n, (subject, session) in enumerate(keys):
-        dataset = "ephys_g0" if n % 2 else "task"
+    """Yield the key of a dataset and the path of a file, dataset by dataset."""
+    each, more = divmod(n_files, len(datasets))
+    for n, key in enumerate(datasets):
         for number in range(each + (n < more)):
-            path = f"{subject}/{session}/{dataset}/file_{number:03d}.bin"
-            yield (subject, session, dataset), path
-
-
-def _insert(table: Any, rows: Iterator[tuple[Any, ...]], progress: Progress) -> None:
-    from ..database.raw_tables import in_pieces
-
-    columns = ", ".join(f"`{name}`" for name in table.heading.names)
-    one = f"({', '.join(['%s'] * len(table.heading.names))})"
-    connection = table.connection
-    for piece in in_pieces(rows, _PIECE):
-        marks = ", ".join([one] * len(piece))
-        query = f"INSERT INTO {table.full_table_name} ({columns}) VALUES {marks}"
-        connection.query(query, tuple(value for row in piece for value in row))
-        progress(len(piece))
+            yield key, f"{'/'.join(key)}/file_{number:03d}.bin"

@@ -93,6 +93,11 @@ def insert_mice(lab: Any, *, seed: int, owner: dict[str, Any]) -> tuple[MouseTru
         Of the order of trials and the water given.
     owner : dict
         Columns that all subjects have: date of birth, sex, strain and user.
+
+    Returns
+    -------
+    tuple of MouseTruth
+        What each mouse did.
     """
     rows: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("Session", "Dataset", "Watering", "DecisionTask", "TrialSet")

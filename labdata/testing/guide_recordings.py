@@ -23,6 +23,11 @@ def insert_probe(lab: Any, probe: ProbeTruth) -> dict[str, Any]:
         The tables.
     probe : ProbeTruth
         The probe.
+
+    Returns
+    -------
+    dict
+        Key of the configuration.
     """
     n_channels = len(probe.channels)
     lab.Probe.insert1(

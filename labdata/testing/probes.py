@@ -111,7 +111,13 @@ class ProbeSpec:
 
     @property
     def model(self) -> ProbeModel:
-        """The probe's data sheet."""
+        """The probe's data sheet.
+
+        Raises
+        ------
+        FormatError
+            If no such probe can be simulated.
+        """
         if self.part_number not in PROBE_MODELS:
             raise FormatError(
                 f"The probe {self.part_number!r} cannot be simulated.",

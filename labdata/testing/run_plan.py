@@ -41,6 +41,16 @@ def number_probes(probes: Sequence[ProbeSpec]) -> list[ProbeSpec]:
     ----------
     probes : sequence of ProbeSpec
         As the caller gave them.
+
+    Returns
+    -------
+    list of ProbeSpec
+        The same probes, each with a number.
+
+    Raises
+    ------
+    FormatError
+        If two probes have the same number.
     """
     numbered = [
         replace(spec, probe_num=i if spec.probe_num is None else spec.probe_num)

@@ -96,6 +96,16 @@ def sync_line(
     jitter_s : float, optional
         Each pulse is displaced by up to this; 0 gives the square wave of a SpikeGLX rig, which
         looks the same after any whole number of periods.
+
+    Returns
+    -------
+    Line
+        Rises and falls, true seconds.
+
+    Raises
+    ------
+    FormatError
+        If the jitter is a quarter of the interval or more, or negative.
     """
     if not 0 <= jitter_s < period_s / 4:
         raise FormatError(
@@ -130,6 +140,11 @@ def damage(
         Indices of the lost pulses.
     spurious_s : ndarray of float64
         True times of the added pulses.
+
+    Raises
+    ------
+    FormatError
+        If a pulse that is to be lost is not there.
     """
     n = line.on_s.size
     if isinstance(drop, int):
@@ -161,6 +176,11 @@ def stimuli(
         Stimuli begin after 1 s and end before this.
     period_s, width_s : float
         Mean interval between onsets, and how long each lasts.
+
+    Returns
+    -------
+    Stimuli
+        Their line, kinds, orientations and trials, in order of time.
     """
     room_s = duration_s - 1.0 - period_s
     n = max(0, int(room_s / period_s))
@@ -185,6 +205,11 @@ def camera_line(duration_s: float) -> Line:
     ----------
     duration_s : float
         Length of the session.
+
+    Returns
+    -------
+    Line
+        Rises and falls, true seconds.
     """
     on = np.arange(0.4, duration_s - 0.1, 1 / CAMERA_RATE_HZ)
     return Line(on, on + CAMERA_WIDTH_S)

@@ -274,6 +274,11 @@ camera_rise_samples, camera_fall_samples : ndarray of int64
         ----------
         path : str or Path
             File to write; an old one is replaced.
+
+        Returns
+        -------
+        Path
+            The file.
         """
         path = Path(path)
         scalars: dict[str, Any] = {}
@@ -291,6 +296,11 @@ camera_rise_samples, camera_fall_samples : ndarray of int64
         ----------
         path : path
             The file.
+
+        Returns
+        -------
+        GroundTruth
+            Equal to the one saved.
 
         Raises
         ------

@@ -43,6 +43,11 @@ def chunks(
         ``make(start, stop)`` gives the frames of a range.
     threads : int
         How many are made at once; at most twice that many are held.
+
+    Yields
+    ------
+    Frames
+        The pieces, each of ``step`` samples but the last.
     """
     bounds = iter([(a, min(n_samples, a + step)) for a in range(0, n_samples, step)])
     with ThreadPoolExecutor(threads) as pool:

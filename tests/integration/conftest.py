@@ -184,6 +184,16 @@ def server_lab(make_server_lab: LabMaker, tmp_path: Path) -> Iterator[Path]:
         yield root
 
 
+@pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
+def two_projects(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+    """The empty projects vision and attention, on either kind of database."""
+    from labdata.schema import default_lab
+    from labdata.schema.project_admin import create_project
+
+    request.getfixturevalue(request.param)
+    return create_project(default_lab, "vision"), create_project(default_lab, "attention")
+
+
 @pytest.fixture(scope="session")
 def mariadb_server(
     mariadb_program: MariaDBProgram, tmp_path_factory: pytest.TempPathFactory

@@ -7,36 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lab_rows import dataset_of, insert_file, insert_sorted_dataset, read_rows
 
 from labdata.cli import main
 from labdata.database import row_delete
-from labdata.database.row_copy import table_names
 from labdata.errors import DatabaseError, QueryError
 from labdata.schema import default_lab
-from labdata.schema.project_admin import create_project
-from labdata.testing import insert_dataset, insert_streams, insert_unit
+from labdata.testing import insert_dataset
 
 pytestmark = pytest.mark.database
 
 SESSION = {"subject_name": "JC1", "session_name": "20250601_100000"}
 
 
-def add_file(lab: Any, key: dict, path: str, size: int = 7) -> dict:
-    file = {"file_path": path, "storage": "data"}
-    lab.File.insert1({**file, "file_datetime": "2025-06-01", "file_size": size})
-    lab.Dataset.DataFiles.insert1({**key, **file})
-    return file
-
-
 def fill(lab: Any) -> dict:
     """JC1 with a sorted session and a finished upload, a second session, and JC2."""
-    key = insert_dataset(lab)
-    insert_streams(lab, key)
-    insert_unit(lab, key, spike_times=np.arange(5))
+    key = dataset_of(insert_sorted_dataset(lab, np.arange(5)))
     other = insert_dataset(lab, session="20250602_100000")
     insert_dataset(lab, "JC2")
-    add_file(lab, key, "JC1/a.bin", 7)
-    shared = add_file(lab, key, "JC1/shared.bin", 100)
+    insert_file(lab, key, "JC1/a.bin", 7)
+    shared = insert_file(lab, key, "JC1/shared.bin", 100)
     lab.Dataset.DataFiles.insert1({**other, **shared})
     job = {"job_status": "COMPLETED", "project_name": lab.project}
     lab.UploadJob.insert1({**key, **job})
@@ -51,16 +41,12 @@ def fill(lab: Any) -> dict:
 
 
 def rows_of(lab: Any) -> dict[str, set[tuple]]:
-    return {
-        name: set(lab.connection.query(f"SELECT * FROM `{schema}`.`{table}`").fetchall())
-        for (schema, table), name in table_names(lab).items()
-    }
+    return {name: {tuple(r.values()) for r in rows} for name, rows in read_rows(lab).items()}
 
 
-@pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
-def labs(request: pytest.FixtureRequest) -> tuple[Any, Any]:
-    request.getfixturevalue(request.param)
-    vision, attention = create_project(default_lab, "vision"), create_project(default_lab, "att")
+@pytest.fixture
+def labs(two_projects) -> tuple[Any, Any]:
+    vision, attention = two_projects
     fill(vision)
     insert_dataset(attention)
     return vision, attention

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lab_rows import dataset_of, insert_sorted_dataset, read_rows
 
 from labdata.cli import main
 from labdata.database.backups import choose_kept, list_backups, make_backup
 from labdata.database.connection import connect
 from labdata.database.lab_dump import dump_lab, load_lab, read_contents
-from labdata.database.row_copy import table_names
 from labdata.errors import DatabaseError
 from labdata.schema import default_lab, load_project_schema
 from labdata.schema.project_admin import create_project
-from labdata.testing import insert_dataset, insert_streams, insert_unit
+from labdata.testing import insert_dataset
 
 pytestmark = pytest.mark.database
 
@@ -28,9 +28,7 @@ TIMES = np.cumsum(np.random.default_rng(0).integers(0, 5000, 20_000))
 
 def fill_lab() -> None:
     """Rows of every kind of column, without a project and in one."""
-    key = insert_dataset(default_lab)
-    insert_streams(default_lab, key)
-    insert_unit(default_lab, key, spike_times=TIMES)
+    key = dataset_of(insert_sorted_dataset(default_lab, TIMES))
     default_lab.ComputeTask.insert1({**key, "task_name": "a", "task_parameters": {"x": [1, None]}})
     note = {"notetaker": "couto", "note_datetime": "2025-06-01 12:00:00.25"}
     default_lab.Note.insert1({**note, "notes": "naïve 'quotes' \\ and 日本"})
@@ -43,16 +41,15 @@ def all_rows() -> dict[str, list[tuple[Any, ...]]]:
     """Every row of both projects by the names that users know, JSON decoded."""
     found = {}
     for lab in (default_lab, load_project_schema("vision")):
-        for (schema, table), name in table_names(lab).items():
-            cursor = connect().query(f"SELECT * FROM `{schema}`.`{table}`", as_dict=True)
-            rows = [
+        for name, rows in read_rows(lab).items():
+            decoded = [
                 tuple(
                     json.loads(v) if k in ("task_parameters", "parameters_dict") and v else v
                     for k, v in row.items()
                 )
-                for row in cursor.fetchall()
+                for row in rows
             ]
-            found[f"{lab.project}.{name}"] = sorted(rows, key=repr)
+            found[f"{lab.project}.{name}"] = sorted(decoded, key=repr)
     return found
 
 

@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lab_rows import dataset_of, insert_sorted_dataset, read_rows
 
 from labdata.cli import main
 from labdata.database import key_change
 from labdata.database.rename_log import read_renames
-from labdata.database.row_copy import table_names
 from labdata.errors import DatabaseError, QueryError, UploadError
 from labdata.rules import renaming
 from labdata.rules.renaming import plan_rename
 from labdata.schema import default_lab
-from labdata.schema.project_admin import create_project
-from labdata.testing import insert_dataset, insert_streams, insert_unit
+from labdata.testing import insert_dataset, insert_streams
 
 pytestmark = pytest.mark.database
 
@@ -31,13 +30,12 @@ TIMES = np.array([0, 5, 299_999, 2**40])
 
 def fill(lab: Any) -> None:
     """JC1 with two sessions, a dataset on the clock of another, a sorting with links; JC2."""
-    key = insert_dataset(lab)
+    unit = insert_sorted_dataset(lab, TIMES)
+    key = dataset_of(unit)
     task = insert_dataset(lab, dataset="task")
     insert_dataset(lab, session="20250602_100000")
     insert_dataset(lab, "JC2")
-    insert_streams(lab, key)
     insert_streams(lab, task)
-    unit = insert_unit(lab, key, spike_times=TIMES)
     clock = {"clock_dataset": "task", "clock_stream": "nidq", "clock_stream_event": "7"}
     lab.StreamSync.insert1({**key, "stream_name": "imec0", "event_name": "6", **clock})
     sorting = {k: unit[k] for k in (*key, "probe_num", "parameter_set_num")}
@@ -55,11 +53,10 @@ def fill(lab: Any) -> None:
     )
 
 
-@pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
-def labs(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+@pytest.fixture
+def labs(two_projects) -> tuple[Any, Any]:
     """Two projects with equal subjects."""
-    request.getfixturevalue(request.param)
-    vision, attention = create_project(default_lab, "vision"), create_project(default_lab, "att")
+    vision, attention = two_projects
     fill(vision)
     fill(attention)
     return vision, attention
@@ -75,23 +72,10 @@ def lab(embedded_lab) -> Any:
 def rows_of(lab: Any, substitute: Any = None) -> dict[str, list[tuple]]:
     """Every row of a project's tables as the server keeps it; of shared ones those of its own."""
     found = {}
-    for (schema, table), name in table_names(lab).items():
-        rows = lab.connection.query(f"SELECT * FROM `{schema}`.`{table}`").fetchall()
-        columns = [
-            c[0]
-            for c in lab.connection.query(
-                "SELECT column_name FROM information_schema.columns WHERE table_schema=%s AND "
-                "table_name=%s ORDER BY ordinal_position",
-                (schema, table),
-            )
-        ]
-        if name == "UploadJob":
-            rows = [r for r in rows if r[columns.index("project_name")] == lab.project]
-        if substitute:
-            rows = [
-                tuple(substitute(dict(zip(columns, row, strict=True))).values()) for row in rows
-            ]
-        found[name] = sorted(rows, key=repr)
+    for name, rows in read_rows(lab).items():
+        own = [r for r in rows if name != "UploadJob" or r["project_name"] == lab.project]
+        kept = [tuple((substitute(row) if substitute else row).values()) for row in own]
+        found[name] = sorted(kept, key=repr)
     return found
 
 
@@ -147,7 +131,7 @@ def test_the_log_tells_who_when_from_and_to(labs, capsys) -> None:
     vision, attention = labs
     plan_rename(vision, {"subject_name": "JC1"}, "JC11").apply()
     plan_rename(vision, {**KEY, "subject_name": "JC11"}, "ephys_g7").apply()
-    assert read_renames(attention.connection, "att") == []
+    assert read_renames(attention.connection, "attention") == []
     second, first = read_renames(vision.connection, "vision")
     assert (first["level"], first["old_name"], first["new_name"]) == ("subject", "JC1", "JC11")
     assert (second["key"], second["new_name"]) == ({**KEY, "subject_name": "JC11"}, "ephys_g7")

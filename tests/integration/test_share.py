@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lab_rows import dataset_of, insert_file, insert_sorted_dataset, read_rows
 
 from labdata.cli import main
-from labdata.database.row_copy import plan_copy, table_names
+from labdata.database.row_copy import plan_copy
 from labdata.errors import DatabaseError
 from labdata.schema import default_lab, load_project_schema
-from labdata.schema.project_admin import archive_project, create_project, plan_share
-from labdata.testing import insert_dataset, insert_streams, insert_unit
+from labdata.schema.project_admin import archive_project, plan_share
+from labdata.testing import insert_dataset, insert_unit
 
 pytestmark = pytest.mark.database
 
@@ -22,18 +23,11 @@ TIMES = np.array([0, 5, 299_999, 2**40])
 SESSION = ("JC1", "20250601_100000")
 
 
-@pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
-def labs(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+@pytest.fixture
+def labs(two_projects) -> tuple[Any, Any]:
     """Two projects: in the first JC1 with a sorted session, and JC2."""
-    request.getfixturevalue(request.param)
-    vision = create_project(default_lab, "vision")
-    attention = create_project(default_lab, "attention")
-    key = insert_dataset(vision)
-    insert_streams(vision, key)
-    insert_unit(vision, key, spike_times=TIMES)
-    file = {"file_path": "JC1/a.bin", "storage": "data"}
-    vision.File.insert1({**file, "file_datetime": "2025-06-01", "file_size": 7})
-    vision.Dataset.DataFiles.insert1({**key, **file})
+    vision, attention = two_projects
+    insert_file(vision, dataset_of(insert_sorted_dataset(vision, TIMES)), "JC1/a.bin")
     other = insert_dataset(vision, "JC2")
     vision.ComputeTask.insert1({**other, "task_name": "spikeinterface"})
     return vision, attention
@@ -41,13 +35,10 @@ def labs(request: pytest.FixtureRequest) -> tuple[Any, Any]:
 
 def rows_of(lab: Any) -> dict[str, list[tuple]]:
     """Every row of a project's own tables, as the server keeps it."""
-    found = {}
-    for (schema, table), name in table_names(lab).items():
-        if schema != lab.connection._preferences.name:
-            found[name] = sorted(
-                lab.connection.query(f"SELECT * FROM `{schema}`.`{table}`").fetchall(), key=repr
-            )
-    return found
+    own = read_rows(lab, with_shared=False)
+    return {
+        name: sorted((tuple(r.values()) for r in rows), key=repr) for name, rows in own.items()
+    }
 
 
 def test_a_session_comes_with_all_below_and_all_it_refers_to(labs) -> None:

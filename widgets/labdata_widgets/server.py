@@ -143,7 +143,13 @@ class DashboardServer:
         raise self._failed(f"Voilà did not answer on port {self.port} within {timeout_s:g} s.")
 
     def wait(self) -> int:
-        """Wait until Voilà ends, and return its exit code."""
+        """Wait until Voilà ends, and return its exit code.
+
+        Returns
+        -------
+        int
+            Exit code of the process.
+        """
         return self._process.wait()
 
     def stop(self, timeout_s: float = 10.0) -> None:

@@ -176,6 +176,11 @@ def find_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> 
         Its name.
     parameters : mapping
         All of its parameters.
+
+    Raises
+    ------
+    TaskError
+        If other workers took every number that was tried.
     """
     import datajoint as dj
 

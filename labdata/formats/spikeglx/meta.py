@@ -138,6 +138,11 @@ class SpikeGLXMeta:
         ----------
         *kinds : str
             For instance ``AP`` or ``SY``.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            In the order of the file.
         """
         return np.array([i for i, k in enumerate(self.channel_kinds) if k in kinds], np.int64)
 

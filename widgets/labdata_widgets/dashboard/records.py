@@ -94,17 +94,12 @@ def list_sortings(lab: Any) -> list[ProbeSorting]:
     list of ProbeSorting
         A probe without a sorting is there once, so that the dashboard can say what is missing.
     """
-    sorted_: dict[tuple[Any, ...], list[tuple[int, int | None]]] = {}
-    for row in lab.SpikeSorting.fetch(
-        *_PROBE, "parameter_set_num", "n_sorted_units", as_dict=True
-    ):
-        place = tuple(row[n] for n in _PROBE)
-        sorted_.setdefault(place, []).append((row["parameter_set_num"], row["n_sorted_units"]))
-    found = []
-    for row in lab.EphysRecording.ProbeSetting.proj().fetch(*_PROBE, as_dict=True):
-        place = tuple(row[n] for n in _PROBE)
-        for parameters, n_units in sorted(sorted_.get(place, [(None, None)]), key=str):
-            found.append(ProbeSorting(*place, parameters, n_units))
+    columns = f"{', '.join(_PROBE)}, parameter_set_num, n_sorted_units"
+    rows = lab.connection.query(
+        f"SELECT {columns} FROM {lab.EphysRecording.ProbeSetting.full_table_name} "
+        f"LEFT JOIN {lab.SpikeSorting.full_table_name} USING ({', '.join(_PROBE)})"
+    ).fetchall()
+    found = [ProbeSorting(*row) for row in rows]
     found.sort(key=lambda s: (s.subject, s.dataset, s.probe, s.name))
     return sorted(found, key=lambda s: s.session, reverse=True)
 

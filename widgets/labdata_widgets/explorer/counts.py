@@ -22,6 +22,11 @@ def add_image(fig: Any) -> ColumnDataSource:
     Parameters
     ----------
     fig : bokeh.plotting.figure
+
+    Returns
+    -------
+    bokeh.models.ColumnDataSource
+        Its source.
     """
     source = ColumnDataSource(no_image())
     mapper = LinearColorMapper(palette=COUNTS["light"], nan_color="rgba(0, 0, 0, 0)", low=0)

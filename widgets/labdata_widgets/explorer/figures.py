@@ -82,6 +82,11 @@ class UnitFigures:
             Named on the axes.
         course : str
             ``amplitude`` or ``depth``.
+
+        Returns
+        -------
+        str
+            What was aggregated; empty if nothing was.
         """
         aligned = view.aligned if view else None
         for fig in (self.raster, self.psth):
