@@ -36,6 +36,13 @@ CLEAR_MARGIN = 0.45
 START_S = 0.5
 #: Shifts that match fewer than this share of the best one's pulses are not considered.
 WORTH_CONSIDERING = 0.8
+#: A shift that agrees best with the recordings' spans is only left for one that explains this many
+#: times more pulses than chance does.
+CONTRADICTED = 2.0
+#: Coincident drops, of those expected at one shift, that are left out of account.
+RARE = 1e-3
+#: Second differences of the jitter from which a difference by a factor of 0.3 is no accident.
+ENOUGH_JITTER = 40
 #: Generator jitter below this (s, in second differences) could be sampling error.
 JITTER_FLOOR_S = 1.5e-4
 #: Periods a train may span, bounding the memory of the correlation.
@@ -136,10 +143,11 @@ def choose_shift(stream: Train, clock: Train, *, offset_hint_s: float | None) ->
     shifts, matched = shifts[enough], matched[enough]
     unmatched, ends = _unmatched(stream, clock, shifts, matched)
     far, evidence = _distance(stream, clock, shifts, offset_hint_s)
+    chance = _chance(stream, clock, float(unmatched.min()))
+    alone = unmatched + ends
     if evidence != "spans":
         far = far + 0.5 * ends
-    chance = _chance(stream, clock, float(unmatched.min()))
-    cost = unmatched / chance + far
+    cost = (alone if evidence == "spans" else unmatched) / chance + far
     offsets = _offsets(stream, clock, shifts)
     period = clock.numbering.period_s
     order = np.argsort(cost + 1e-3 * np.minimum(np.abs(offsets) / period, 100), kind="stable")
@@ -148,33 +156,47 @@ def choose_shift(stream: Train, clock: Train, *, offset_hint_s: float | None) ->
         rival = other if shifts[best] == by_jitter else best
         return Shift(by_jitter, "jitter", False, int(shifts[rival]))
     # A rival stands if neither the missing pulses nor what is known outside them rules it out.
-    rivals = (unmatched <= unmatched[best] + chance) & (far < far[best] + CLEAR_MARGIN)
+    # What falls outside the overlap may have been lost or not recorded: it is counted both ways.
+    close = (unmatched <= unmatched[best] + chance) | (alone <= alone[best] + chance)
+    rivals = close & (far < far[best] + CLEAR_MARGIN)
     rivals[best] = False
-    ambiguous = bool(rivals.any())
-    if len(order) > 1 and np.delete(unmatched, best).min() - unmatched[best] > chance:
+    # Single pulses that both streams happen to lack at a wrong shift are not evidence enough
+    # against what is known of the recordings' starts and stops.
+    nearest = int(np.argmin(far))
+    contradicted = far[nearest] < far[best] and (
+        alone[nearest] <= alone[best] + CONTRADICTED * (chance + 2.0)
+    )
+    ambiguous = bool(rivals.any()) or bool(contradicted)
+    if not np.delete(close, best).any() and len(order) > 1:
         evidence = "pattern"
     elif evidence == "overlap":
         # One pulse more at one end and one less at the other, with clocks that start together.
         near = (far <= far[best] + 1) & (np.abs(offsets) <= max(0.5 * period, START_S))
-        near &= unmatched <= unmatched[best] + chance
+        near &= close
         near[best] = False
         ambiguous = ambiguous or bool(near.any()) or abs(float(offsets[best])) > period / 2
     if rivals.any():
         other = int(np.flatnonzero(rivals)[np.argmin(cost[rivals])])
+    elif contradicted:
+        other = nearest
     return Shift(int(shifts[best]), evidence, ambiguous, int(shifts[other]))
 
 
 def _chance(stream: Train, clock: Train, least_unmatched: float) -> float:
     """Return by how many unmatched pulses two shifts may differ by chance.
 
-    One, for a pulse dropped where a train begins or ends; another where drops are common; and four
-    standard deviations of the coincidences of independent drops.
+    One, for a pulse dropped where a train begins or ends; another where drops are common; and two
+    for each drop that the trains share by coincidence, as many as two standard deviations of the
+    difference of two such counts, and one at least unless coincidences are very rare.
     """
     n = max(len(stream.times_s), len(clock.times_s))
     # A pause counts once, however long.
     gaps = [int((np.diff(t.numbering.number) > 1).sum()) for t in (stream, clock)]
     coincidences = gaps[0] * gaps[1] / n
-    return 1.0 + float(least_unmatched > 0.01 * n) + 4.0 * float(np.sqrt(coincidences))
+    shared = 0.0
+    if coincidences > RARE:
+        shared = max(1.0, 2.0 * float(np.sqrt(2.0 * coincidences)))
+    return 1.0 + float(least_unmatched > 0.01 * n) + 2.0 * shared
 
 
 def _correlate(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -248,7 +270,8 @@ def _by_jitter(stream: Train, clock: Train) -> int | None:
     total = _correlate(a * a, mask_b) + _correlate(mask_a, b * b) - 2 * _correlate(a, b)
     variance = np.where(usable, total / np.maximum(count, 1), np.inf)
     best = int(np.argmin(variance))
-    if usable.sum() < 2 or variance[best] >= 0.3 * np.delete(variance, best).min():
+    clearly = 0.3 * min(float(count[best]) / ENOUGH_JITTER, 1.0)
+    if usable.sum() < 2 or variance[best] >= clearly * np.delete(variance, best).min():
         return None
     return best - (len(a) - 1)
 

@@ -27,6 +27,9 @@ IntArray = NDArray[np.int64]
 TOLERANCE_S = 1e-3
 #: Fewest pulses that can relate two clocks.
 FEWEST_PULSES = 3
+#: A pair this many times further off than is usual is none, from so many pairs on and not below
+#: this error in seconds, which is that of sampling.
+STRANGE, FEWEST_TO_JUDGE, STRANGE_S = 8.0, 20, 8e-5
 #: Largest difference of two nominal rates, as a fraction (a guessed 25 kHz for 30 kHz is 0.2).
 MOST_RATE_ERROR = 0.3
 
@@ -267,7 +270,24 @@ def _check(
             hint="Check that both events are the same sync line; a jittery one needs a larger "
             "tolerance_s.",
         )
-    return i, j
+    return _without_strangers(stream, clock, i, j)
+
+
+def _without_strangers(
+    stream: FloatArray, clock: FloatArray, i: IntArray, j: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Leave out pairs that are far off for these pulses, though within the tolerance.
+
+    A spurious pulse that came within the tolerance of one that was lost would bend the map.
+    """
+    if len(i) < FEWEST_TO_JUDGE:
+        return i, j
+    level, slope = straight_line(stream[i], clock[j])
+    error = clock[j] - level - slope * stream[i]
+    error = error - running_median(error, 11)
+    usual_s = 1.4826 * float(np.median(np.abs(error)))
+    kept = np.abs(error) <= max(STRANGE * usual_s, STRANGE_S)
+    return i[kept], j[kept]
 
 
 def _smooth_pairs(x: FloatArray, y: FloatArray, tolerance_s: float) -> NDArray[np.bool_]:

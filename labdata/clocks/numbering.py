@@ -66,13 +66,16 @@ def number_pulses(times_s: FloatArray) -> Numbering | None:
     tolerance = min(max(0.02 * period, 6 * spread), 0.1 * period)
     first, last = _longest_run(np.abs(intervals - period) < tolerance)
     times = times_s.tolist()
-    ahead = _walk(times[first:], period, tolerance)
-    behind = _walk([-t for t in times[last::-1]], period, tolerance)
-    numbers = {first + k: number for k, number in ahead}
-    base = numbers.get(last)
-    if base is None:
+    numbers = {first + k: number for k, number in _walk(times[first:], period, tolerance)}
+    behind = {last - k: -n for k, n in _walk([-t for t in times[last::-1]], period, tolerance)}
+    both = numbers.keys() & behind.keys()
+    if not both:
         return None
-    numbers |= {last - k: base - number for k, number in behind if last - k < first}
+    # where the two meet they are made one, so that no number is given twice
+    meet = min(both)
+    base = numbers[meet] - behind[meet]
+    numbers = {k: n for k, n in numbers.items() if k >= meet}
+    numbers |= {k: base + n for k, n in behind.items() if k < meet}
     if len(numbers) < REGULAR_SHARE * len(times):
         return None
     index = np.array(sorted(numbers), dtype=np.int64)
@@ -104,9 +107,13 @@ def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int
             continue
         run = run + 1 if abs(times[k] - times[k - 1] - period) <= tolerance else 0
         if run >= RESTART_AFTER:
-            # The generator came back with another phase: the rounded gap keeps the numbers.
+            # The generator came back with another phase, or the last pulse was a spurious one just
+            # before its neighbour: the rounded gap keeps the numbers, and none is given twice.
             start = k - run
-            number += max(1, round((times[start] - last) / period))
+            gap = round((times[start] - last) / period)
+            if gap == 0:
+                numbered.pop()
+            number += gap
             numbered += [(start + m, number + m) for m in range(run + 1)]
             number, last, run = number + run, times[k], 0
     return numbered

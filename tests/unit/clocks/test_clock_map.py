@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from labdata.clocks import ClockMap, estimate_quantum, fit_clock, synchronise
@@ -180,9 +180,58 @@ def damaged(draw):
     }
 
 
+def found(period, phase, lead, lag, seed, losses, extras, spans, **others):
+    """A case that was once silently wrong."""
+    case = {"stream_ppm": 0.0, "thermal_ppm": 0.0, "source_jitter_s": 0.0, "duration_s": 300.0}
+    case |= {"period_s": period, "phase_s": phase, "lead_s": lead, "lag_s": lag, "seed": seed}
+    case |= {"losses": losses, "extras": extras, "spans": spans, "random_intervals": False}
+    return case | others
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+# pulses that both streams happen to lack at a wrong offset, against the recordings' spans
+@example(case=found(0.5, 0.0, 0.25, 0.0, 0, (0.1, 0.01), (0, 0), True))
+@example(case=found(0.5, 0.25, 0.0, 0.45, 5441, (0.01, 0.01), (3, 3), True, thermal_ppm=2.0))
+# the same without spans
+@example(
+    case=found(0.5, 0.4081210519458141, 0.45, 0.1220708705673662, 6242, (0.1, 0.1), (0, 1), False)
+)
+# a spurious pulse just before its neighbour took a number of its own
+@example(case=found(1.0, 1.0, 0.45, 0.45, 3039, (0.01, 0.0), (3, 1), False, duration_s=60.0))
+# jitter of few pulses that agreed by accident, 32 s off
+@example(
+    case=found(
+        2.0,
+        0.0,
+        0.1360842987835866,
+        0.9,
+        7852,
+        (0.01, 0.1),
+        (3, 1),
+        True,
+        duration_s=60.0,
+        thermal_ppm=2.0,
+        source_jitter_s=1e-4,
+    )
+)
+# a spurious pulse within the tolerance of a lost one
+@example(
+    case=found(
+        2.0,
+        0.0,
+        0.9,
+        0.0,
+        2508,
+        (0.1, 0.0),
+        (3, 2),
+        True,
+        duration_s=60.0,
+        stream_ppm=462.80086066910144,
+    )
+)
 @given(case=damaged())
 def test_whatever_is_lost_or_added_no_map_is_silently_wrong(world, case):
+    case = dict(case)
     losses, extras, spans = case.pop("losses"), case.pop("extras"), case.pop("spans")
     w = world(**case)
     trains = []
