@@ -37,9 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do what the verb says."""
     from . import UsageError
+    from .selection import say_place
 
     if options.verb in ("dump", "load") and options.file is None:
         raise UsageError(f"Which file? `labdata db {options.verb} FILE`")
+    if not options.json and options.verb != "load":
+        say_place(whole=True)
     {
         "status": _show_status,
         "upgrade": _upgrade,

@@ -6,11 +6,13 @@ A table knows its lab and opens it when it is first used; nothing touches the da
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import QueryError
 from .connection import LabConnection
 from .datajoint_compat import dj
+from .place import place_of
 
 if TYPE_CHECKING:
     from .projects import Lab
@@ -65,6 +67,19 @@ class LabTable:
     def full_table_name(self) -> str:
         """Schema and name, quoted, of the table or of the project's view of it."""
         return self._seen_as or str(super().full_table_name)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"{self._headline()}\n{super().__repr__()}"
+
+    def _repr_html_(self) -> str:
+        return self._headed(super()._repr_html_())  # type: ignore[misc]
+
+    def _headed(self, html: str) -> str:
+        """Return HTML below the line that says whose rows it shows."""
+        return f'<p class="labdata-place">{escape(self._headline())}</p>{html}'
+
+    def _headline(self) -> str:
+        return f"{label_of(type(self))} · {place_of(self.lab)}"
 
     def delete(
         self,
@@ -187,6 +202,18 @@ def set_lab(cls: Any, lab: Lab) -> None:
     for part in parts_of(cls):
         part.lab = lab
         part._master = cls
+
+
+def label_of(cls: Any) -> str:
+    """Return what users call a table: ``Session``, ``SpikeSorting.Unit``.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    """
+    master = getattr(cls, "_master", None) if issubclass(cls, dj.Part) else None
+    return f"{master.__name__}.{cls.__name__}" if master else str(cls.__name__)
 
 
 def parts_of(cls: type) -> list[Any]:
