@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.claims import claim_row
 from ..errors import TaskError
 from ..preferences import load_preferences
@@ -78,6 +79,7 @@ def create_tasks(
     TaskError
         If a restriction has no dataset to work on; no task is made then.
     """
+    refuse_archived(lab)
     recorded = analysis.check(parameters)
     wanted = [restriction] if isinstance(restriction, Mapping) else restriction
     datasets = [key for one in wanted for key in _datasets(analysis, lab, one)]
@@ -125,6 +127,7 @@ def run_task(
     """
     if lab is None:
         from ..schema import default_lab as lab
+    refuse_archived(lab)
     table = lab.ComputeTask
     host = socket.gethostname()
     with claim_row(table, "task", job_id, states=_CLAIMABLE, task_host=host) as claim:

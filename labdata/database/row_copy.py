@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import DatabaseError
 from ..progress import Progress, ignore_progress
+from .archived import refuse_archived
 from .projects import Lab
 from .raw_tables import Key, RawTable, Row, fetch_rows, in_pieces, insert_rows, read_tables
 from .row_selection import Place, find_dependents, find_referred
@@ -106,6 +107,7 @@ class CopyPlan:
             If rows with other content are in the way, or the target changed since the plan; then
             nothing is changed.
         """
+        refuse_archived(self.target)
         self._refuse_different()
         report = progress or ignore_progress
         with self.target.connection.transaction:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import DatabaseError, QueryError
 from ..progress import Progress, ignore_progress
+from .archived import refuse_archived
 from .datajoint_compat import dj
 from .key_change import find_holders, holding, read_reachable
 from .projects import Lab, schema_names
@@ -139,6 +140,7 @@ class DeletePlan:
             If rows came or went since the plan, a job works on the data, or rows that the account
             cannot see depend on them; then nothing is deleted.
         """
+        refuse_archived(self.lab)
         report = progress or ignore_progress
         connection = self.lab.connection
         planned = {table.table.place: table.keys for table in self.tables}
@@ -182,6 +184,7 @@ def plan_delete(lab: Lab, name: str, chosen: Collection[Key]) -> DeletePlan:
     DatabaseError
         If an upload or task works on the data, or waits to.
     """
+    refuse_archived(lab)
     if not chosen:
         raise QueryError("No row is selected to delete.", hint="Check the names and the table.")
     tables = _read_all(lab)

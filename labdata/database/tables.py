@@ -13,6 +13,7 @@ from ..errors import QueryError
 from .connection import LabConnection
 from .datajoint_compat import dj
 from .place import place_of
+from .table_writes import CheckedPopulate, CheckedWrites
 
 if TYPE_CHECKING:
     from .projects import Lab
@@ -45,7 +46,7 @@ class _LazyPartMeta(_LazyMeta, type(dj.Part)):  # type: ignore[misc]
     pass
 
 
-class LabTable:
+class LabTable(CheckedWrites):
     """What all tables of labdata share.
 
     Attributes
@@ -99,14 +100,11 @@ class LabTable:
             Ask before; ``safemode`` is its old name.
         """
         prompt = safemode if prompt is None else prompt
-        rows = self
+        rows: Any = self
         if self.restriction or self._top:
             # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
             rows = type(self)() & self.keys()
-        deleted: int = super(LabTable, rows).delete(  # type: ignore[misc]
-            transaction=transaction, prompt=prompt, **kwargs
-        )
-        return deleted
+        return rows._delete_cascading(transaction=transaction, prompt=prompt, **kwargs)
 
     def delete_plan(self, key: Any = None) -> DeletePlan:
         """Return what deleting these rows would delete; its ``apply`` deletes it.
@@ -156,14 +154,14 @@ class Lookup(LabTable, dj.Lookup, metaclass=_LazyMeta):  # type: ignore[misc]
     initial_rows: ClassVar[Sequence[Any]] = ()
 
 
-class Imported(LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]
+class Imported(CheckedPopulate, LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]
     """A table that an upload rule fills from raw files."""
 
     # rules insert rows themselves, in the transaction that registers the files
     _allow_insert = True
 
 
-class Computed(LabTable, dj.Computed, metaclass=_LazyMeta):  # type: ignore[misc]
+class Computed(CheckedPopulate, LabTable, dj.Computed, metaclass=_LazyMeta):  # type: ignore[misc]
     """A table that ``populate`` fills from other tables."""
 
 

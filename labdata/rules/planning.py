@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..preferences import Preferences, absolute_folder, load_preferences
 from .base import UploadRule, find_rule
 from .checks import (
@@ -104,6 +105,7 @@ def plan_put(
         If the rule refuses the files.
     """
     lab = lab or default_lab()
+    refuse_archived(lab)
     preferences = preferences or load_preferences()
     folder = Path(folder).expanduser().absolute().resolve()
     root = containing_folder(folder, preferences)

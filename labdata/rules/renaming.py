@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.key_change import Holders, KeyChange, change_keys, count_rows
 from ..database.locks import worker_lock
 from ..database.raw_tables import Key
@@ -27,7 +28,6 @@ from ..errors import DatabaseError, QueryError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
-from ..schema.project_admin import refuse_archived
 from .names import check_name
 from .rename_files import FileMove, FileStay, find_processed, plan_files
 from .rename_reach import NAMES, Reach, find_reach
@@ -152,6 +152,7 @@ class RenamePlan:
             that the account cannot see refer to the name; then no row is changed.
         """
         connection = self.lab.connection
+        refuse_archived(self.lab)
         with worker_lock(connection, rename_lock(connection)) as alone:
             if not alone:
                 raise DatabaseError(

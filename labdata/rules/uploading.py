@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.claims import Claim, claim_row, release_failed
 from ..database.datajoint_compat import dj
 from ..database.locks import server_lock
@@ -132,6 +133,7 @@ def upload_job(
         from ..schema import default_lab as lab
     preferences = preferences or load_preferences()
     _check_job(lab, job_id)
+    refuse_archived(lab)  # before it is claimed: the job waits, its folder stays in the inbox
     with claim_row(
         lab.UploadJob, "job", job_id, states=_CLAIMABLE, only={"project_name": lab.project}
     ) as claim:
@@ -155,6 +157,7 @@ def reset_failed(lab: Any, job_ids: list[int]) -> int:
     int
         How many were reset.
     """
+    refuse_archived(lab)
     return sum(
         release_failed(lab.UploadJob, "job", job_id, only={"project_name": lab.project})
         for job_id in job_ids

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
+from ..database.archived import has_ended, note_archived, refuse_archived
 from ..database.datajoint_compat import dj
 from ..database.projects import Lab, schema_names
 from ..database.row_copy import CopyPlan, plan_copy
@@ -90,7 +91,7 @@ def list_projects(lab: Lab) -> list[dict[str, Any]]:
     for row in rows:
         schema = schema_names(base, row["project_name"])["data"]
         row |= _count(lab.connection, schema)
-        row["state"] = "archived" if _has_ended(row["project_enddate"]) else "open"
+        row["state"] = "archived" if has_ended(row["project_enddate"]) else "open"
     return rows
 
 
@@ -134,30 +135,8 @@ def archive_project(lab: Lab, name: str, *, reopen: bool = False) -> None:
     """
     _check_known(name, lab.Project.fetch("project_name"))
     end = None if reopen else date.today()
+    note_archived(lab.connection, name, reopened=reopen)
     lab.Project.update1({"project_name": name, "project_enddate": end})
-
-
-def refuse_archived(lab: Lab) -> None:
-    """Raise if the project of these tables is archived.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables that are to be written to.
-
-    Raises
-    ------
-    DatabaseError
-        If it is.
-    """
-    if lab.project is None:
-        return
-    ends = (lab.Project & {"project_name": lab.project}).fetch("project_enddate")
-    if len(ends) and _has_ended(ends[0]):
-        raise DatabaseError(
-            f"The project {lab.project!r} is archived since {ends[0]}.",
-            hint=f"`labdata project reopen {lab.project}` takes it up again.",
-        )
 
 
 def plan_share(
@@ -198,10 +177,6 @@ def _count(connection: Any, schema: str) -> dict[str, int | None]:
         except dj.errors.DataJointError:  # no right to look
             numbers[f"{table}s"] = None
     return numbers
-
-
-def _has_ended(end: date | None) -> bool:
-    return end is not None and end <= date.today()
 
 
 def _check_known(name: str, known: Collection[str]) -> None:
