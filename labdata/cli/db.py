@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", nargs="?", type=Path, help="of a dump")
     parser.add_argument(
-        "--without-jobs", action="store_true", help="load no uploads and tasks that were"
+        "--without-jobs", action="store_true", help="load no uploads, tasks, renames that were"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -8,7 +8,7 @@ declarations: plugins' tables and those of other labs are seen too.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
@@ -120,7 +120,9 @@ def quote(name: str) -> str:
     return f"`{name}`"
 
 
-def read_tables(connection: Any, schemas: Iterable[str]) -> dict[tuple[str, str], RawTable]:
+def read_tables(
+    connection: Any, schemas: Iterable[str], *, hidden: Collection[str] = ()
+) -> dict[tuple[str, str], RawTable]:
     """Return the tables of schemas, those referred to before those that refer.
 
     Parameters
@@ -128,8 +130,9 @@ def read_tables(connection: Any, schemas: Iterable[str]) -> dict[tuple[str, str]
     connection : LabConnection
         Where they are.
     schemas : iterable of str
-        Names of the schemas; DataJoint's own housekeeping tables (``~log`` and the like) are left
-        out.
+        Names of the schemas; hidden tables (``~log`` and the like) are left out.
+    hidden : collection of str, optional
+        Names of hidden tables to read all the same.
     """
     names = tuple(sorted(set(schemas)))
     marks = ", ".join(["%s"] * len(names))
@@ -140,7 +143,7 @@ def read_tables(connection: Any, schemas: Iterable[str]) -> dict[tuple[str, str]
         "ORDER BY table_schema, table_name, ordinal_position",
         names,
     ):
-        if not table.startswith("~"):
+        if not table.startswith("~") or table in hidden:
             is_json = kind == "json" or str(comment).startswith(":json:")
             columns.setdefault((schema, table), []).append((column, key == "PRI", is_json))
     references = _read_references(connection, names, marks)
