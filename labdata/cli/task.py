@@ -19,11 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the tasks."""
-    from ..database.archived import refuse_archived
+    from ..compute import check_may_run
     from .selection import chosen_lab
 
     lab = chosen_lab(options)
-    refuse_archived(lab)  # once, and not for each task
+    check_may_run(lab)  # once, and not for each task
     return run_tasks(lab, options.job, as_json=options.json)
 
 

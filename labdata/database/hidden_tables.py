@@ -14,6 +14,7 @@ from .statements import Statement
 RENAMES = "~labdata_rename"
 GARBAGE = "~labdata_garbage"
 ARCHIVED = "~labdata_archived"
+RELEASED = "~labdata_released"
 
 #: Name -> columns.
 HIDDEN_TABLES = {
@@ -33,6 +34,10 @@ HIDDEN_TABLES = {
         "project varchar(32) NOT NULL PRIMARY KEY, who varchar(255) NOT NULL, "
         "archived datetime NOT NULL"
     ),
+    RELEASED: (
+        "project varchar(32) NOT NULL, file_path varchar(400) NOT NULL, "
+        "storage varchar(32) NOT NULL, PRIMARY KEY (project, file_path, storage)"
+    ),
 }
 
 
@@ -44,9 +49,22 @@ def hidden_table(connection: Any, name: str) -> str:
     connection : LabConnection
         To the database.
     name : str
-        A key of :data:`HIDDEN_TABLES`.
+        A key of :data:`HIDDEN_TABLES`, or the name of a view of one.
     """
     return f"{quote(connection._preferences.name)}.{quote(name)}"
+
+
+def hidden_view(name: str, project: str | None) -> str:
+    """Return the name of the view of a hidden table that holds one project's rows.
+
+    Parameters
+    ----------
+    name : str
+        A key of :data:`HIDDEN_TABLES`.
+    project : str or None
+        The project.
+    """
+    return f"{name}~{project or ''}"
 
 
 def is_there(connection: Any, name: str) -> bool:
@@ -57,7 +75,7 @@ def is_there(connection: Any, name: str) -> bool:
     connection : LabConnection
         To the database.
     name : str
-        A key of :data:`HIDDEN_TABLES`.
+        Of the table, or of a view of it.
     """
     query = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
     return connection.query(query, (connection._preferences.name, name)).fetchone() is not None

@@ -112,6 +112,11 @@ def dump_lab(
             version = read_version(connection, base, connection._preferences.project)
             _write_contents(out, dumped, projects, UNMARKED if version is None else version)
         part.replace(file)
+    except pymysql.MySQLError as error:
+        raise DatabaseError(
+            f"Your account may not read all of the lab: {error.args[-1]}",
+            hint="A dump is the whole lab. Ask the lab's administrator for it.",
+        ) from None
     except (OSError, sqlite3.Error) as error:
         raise DatabaseError(
             f"{file} could not be written: {error}", hint="Is there room on the disk?"

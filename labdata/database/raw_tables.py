@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -57,6 +57,8 @@ class RawTable:
         Columns of JSON, whose text a server may write in its own way.
     references : tuple of Reference
         Foreign keys.
+    seen_as : str or None
+        Quoted name of the view that stands for it; see :func:`through_views`.
     """
 
     schema: str
@@ -65,6 +67,7 @@ class RawTable:
     key: tuple[str, ...]
     json_columns: frozenset[str]
     references: tuple[Reference, ...]
+    seen_as: str | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -73,8 +76,8 @@ class RawTable:
 
     @property
     def sql(self) -> str:
-        """The quoted name, for a statement."""
-        return f"{quote(self.schema)}.{quote(self.name)}"
+        """The quoted name, for a statement: of the table, or of the view that stands for it."""
+        return self.seen_as or f"{quote(self.schema)}.{quote(self.name)}"
 
     def key_of(self, row: Row) -> Key:
         """Return the primary key of a row.
@@ -118,6 +121,37 @@ def quote(name: str) -> str:
     if "`" in name:
         raise DatabaseError(f"{name!r} is no name of a schema, table or column.")
     return f"`{name}`"
+
+
+def raw_place(cls: Any) -> tuple[str, str]:
+    """Return schema and name of a lab's table itself, also where a view stands for it.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    """
+    cls.lab.activate()
+    return str(cls.database), str(cls.table_name)
+
+
+def through_views(
+    tables: dict[tuple[str, str], RawTable], lab: Any
+) -> dict[tuple[str, str], RawTable]:
+    """Return tables of which those that an account may not use stand for its project's views.
+
+    Parameters
+    ----------
+    tables : dict
+        Of :func:`read_tables`.
+    lab : Lab
+        Whose views they are.
+    """
+    views = {raw_place(cls): cls._seen_as for cls in lab.tables_and_parts().values()}
+    return {
+        place: replace(table, seen_as=views.get(place)) if views.get(place) else table
+        for place, table in tables.items()
+    }
 
 
 def read_tables(

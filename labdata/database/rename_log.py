@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import DatabaseError
 from .datajoint_compat import dj
-from .hidden_tables import RENAMES, hidden_table, is_there, make_hidden_table
+from .hidden_tables import RENAMES, hidden_table, hidden_view, is_there, make_hidden_table
 
 _NAMES = ("subject_name", "session_name", "dataset_name")
 
@@ -46,11 +46,12 @@ def begin_rename(
     DatabaseError
         If the account may not write there.
     """
-    table = hidden_table(connection, RENAMES)
+    table = _table(connection, project)
     names = tuple(key.get(name) for name in _NAMES)
     row = (project or "", level, *names, new_name)
     try:
-        make_hidden_table(connection, RENAMES)
+        if table == hidden_table(connection, RENAMES):
+            make_hidden_table(connection, RENAMES)
         begun = connection.query(
             f"SELECT rename_id FROM {table} WHERE ended IS NULL AND (project, level) = (%s, %s) "
             "AND subject_name <=> %s AND session_name <=> %s AND dataset_name <=> %s "
@@ -72,19 +73,23 @@ def begin_rename(
         ) from error
 
 
-def finish_rename(connection: Any, rename_id: int, *, n_rows: int, n_files: int) -> None:
+def finish_rename(
+    connection: Any, project: str | None, rename_id: int, *, n_rows: int, n_files: int
+) -> None:
     """Write that a rename is done, in the transaction that changes its rows.
 
     Parameters
     ----------
     connection : LabConnection
         To the database.
+    project : str or None
+        Whose data.
     rename_id : int
         Of :func:`begin_rename`.
     n_rows, n_files : int
         Rows changed, files that got another path.
     """
-    table = hidden_table(connection, RENAMES)
+    table = _table(connection, project)
     connection.query(
         f"UPDATE {table} SET ended = UTC_TIMESTAMP(), n_rows = %s, n_files = %s "
         "WHERE rename_id = %s",
@@ -109,11 +114,11 @@ def read_renames(connection: Any, project: str | None) -> list[dict[str, Any]]:
         finished), ``level``, ``key`` (the names before), ``old_name``, ``new_name``, ``n_rows``,
         ``n_files``.
     """
-    if not is_there(connection, RENAMES):
+    table = _table(connection, project)
+    if not is_there(connection, table.split("`")[-2]):
         return []
     columns = ["rename_id", "who", "started", "ended", "level", *_NAMES, "new_name"]
     columns += ["n_rows", "n_files"]
-    table = hidden_table(connection, RENAMES)
     rows = connection.query(
         f"SELECT {', '.join(columns)} FROM {table} WHERE project = %s ORDER BY rename_id DESC",
         (project or "",),
@@ -138,3 +143,10 @@ def whoami(connection: Any) -> str:
     """
     user = connection._preferences.user if connection._preferences.host else None
     return f"{user or getpass.getuser()}@{socket.gethostname()}"
+
+
+def _table(connection: Any, project: str | None) -> str:
+    """Return the log, or the view of the project's part for an account that sees no more."""
+    view = hidden_view(RENAMES, project)
+    sees_part = is_there(connection, view) and not is_there(connection, RENAMES)
+    return hidden_table(connection, view if sees_part else RENAMES)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import QueryError
-from .project_views import GUARDED, MEMBERS, view_name
+from .hidden_tables import ARCHIVED, RELEASED, RENAMES, hidden_view
+from .project_views import GUARDED, LETTING_GO, MEMBERS, view_name
 from .raw_tables import quote
 
 Role = Literal["reader", "experimenter", "analyst", "admin"]
@@ -164,6 +165,12 @@ def project_rights(lab: Any, role: Role) -> list[Right]:
     for name in GUARDED:
         view = view_name(tables[name].table_name, project)
         rights.append(Right(base, view, ("SELECT", *_VIEWS[role].get(name, ()), *more)))
+    log = ("SELECT", "INSERT", "UPDATE") if role == "admin" else ("SELECT",)
+    rights.append(Right(base, hidden_view(RENAMES, project), (*log, *more)))
+    if role == "admin":
+        going = view_name(LETTING_GO, project)
+        rights.append(Right(base, going, ("INSERT", *more)))
+        rights.append(Right(base, hidden_view(RELEASED, project), ("SELECT", "DELETE", *more)))
     if role == "analyst":
         rights = together([*rights, *(Right(*p, _WRITE) for p in _results_among_data(lab))])
     if role == "admin" and project:
@@ -188,7 +195,7 @@ def shared_rights(lab: Any, roles: Iterable[Role]) -> list[Right]:
     if not roles:
         return []
     admin = "admin" in roles
-    hidden = ("~lineage", "~labdata_version")
+    hidden = ("~lineage", "~labdata_version", ARCHIVED)
     rights = [Right(base, name, ("SELECT", *(GRANT_OPTION,) * admin)) for name in hidden]
     for name, table in _tables_of(lab, "global").items():
         privileges: tuple[str, ...] = ("REFERENCES",) if name in GUARDED else ("SELECT",)

@@ -15,7 +15,17 @@ from ..errors import DatabaseError
 from ..progress import Progress, ignore_progress
 from .archived import refuse_archived
 from .projects import Lab
-from .raw_tables import Key, RawTable, Row, fetch_rows, in_pieces, insert_rows, read_tables
+from .raw_tables import (
+    Key,
+    RawTable,
+    Row,
+    fetch_rows,
+    in_pieces,
+    insert_rows,
+    raw_place,
+    read_tables,
+    through_views,
+)
 from .row_selection import Place, find_dependents, find_referred
 
 #: Rows read, inserted and compared at a time.
@@ -170,6 +180,7 @@ def plan_copy(
     names = table_names(source)
     places = {name: place for place, name in names.items()}
     tables = read_tables(source.connection, {schema for schema, _ in names})
+    tables = through_views(tables, source)
     ways = dict(zip(names, table_names(target), strict=True))
     down = find_dependents(
         source.connection,
@@ -181,6 +192,7 @@ def plan_copy(
     shared = {place for place, way in ways.items() if same_server and place == way}
     selected = find_referred(source.connection, tables, down)
     theirs = read_tables(target.connection, {schema for schema, _ in ways.values()})
+    theirs = through_views(theirs, target)
     copies = [
         _compare(source, target, names[place], tables[place], theirs.get(ways[place]), keys)
         for place, keys in selected.items()
@@ -199,8 +211,7 @@ def table_names(lab: Lab) -> dict[Place, str]:
     """
     names = {}
     for name, cls in lab.tables_and_parts().items():
-        schema, table = cls.full_table_name.strip("`").split("`.`")
-        names[schema, table] = name
+        names[raw_place(cls)] = name
     return names
 
 

@@ -22,6 +22,7 @@ from ..database.archived import refuse_archived
 from ..database.datajoint_compat import dj
 from ..database.hidden_tables import GARBAGE, hidden_table, make_hidden_table
 from ..database.locks import server_lock, worker_lock
+from ..database.own_roles import check_role
 from ..database.raw_tables import in_pieces, quote
 from ..errors import DatabaseError, MissingObjectError, PreferenceError
 from ..preferences import Preferences, load_preferences
@@ -128,6 +129,7 @@ def find_garbage(lab: Any, *, preferences: Preferences | None = None) -> Garbage
     DatabaseError
         If the account does not see all files of the lab.
     """
+    check_role(lab, "look for garbage", ())  # it would take the files of others for garbage
     preferences = preferences or load_preferences()
     connection = lab.connection
     found: list[Garbage] = []

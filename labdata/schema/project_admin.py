@@ -12,6 +12,7 @@ from typing import Any
 
 from ..database.archived import has_ended, note_archived, refuse_archived
 from ..database.datajoint_compat import dj
+from ..database.own_roles import check_role
 from ..database.projects import Lab, schema_names
 from ..database.row_copy import CopyPlan, plan_copy
 from ..errors import DatabaseError, QueryError
@@ -50,6 +51,7 @@ def create_project(
     """
     from . import load_project_schema
 
+    check_role(lab, "make a project", ())
     # looked up by the server, to whom Vision is vision
     if lab.Project & {"project_name": name}:
         raise DatabaseError(
@@ -134,6 +136,7 @@ def archive_project(lab: Lab, name: str, *, reopen: bool = False) -> None:
         If there is none, with the nearest name.
     """
     _check_known(name, lab.Project.fetch("project_name"))
+    check_role(lab, "archive or reopen a project", ())
     end = None if reopen else date.today()
     note_archived(lab.connection, name, reopened=reopen)
     lab.Project.update1({"project_name": name, "project_enddate": end})
@@ -165,6 +168,7 @@ def plan_share(
     if source.project == target.project:
         raise DatabaseError(f"Both are the project {source.project!r}.", hint="Name another.")
     refuse_archived(target)
+    check_role(target, "share into it", ("admin",))
     return plan_copy(source, target, chosen, leave_out=NOT_SHARED)
 
 
