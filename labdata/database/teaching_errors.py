@@ -101,6 +101,11 @@ def _explain(error: Exception, table: Any, rows: list[Mapping[str, Any]], deed: 
             said = tell(text, table, rows, deed)
             if said:
                 return said
+    if deed == "DELETE":
+        return (
+            f"These rows of {_name(table)} were not deleted: {text}",
+            f"{_name(table)}.delete_plan() shows all that depends on them, and deletes it whole.",
+        )
     return f"{_name(table)} did not take this: {text}", _columns_hint(table)
 
 
