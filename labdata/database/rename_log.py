@@ -69,7 +69,8 @@ def begin_rename(
     except dj.errors.AccessError as error:
         raise DatabaseError(
             f"Your account may not write the log of renames: {error.args[0]}",
-            hint="Nothing was changed. Ask the lab's administrator to rename.",
+            hint="Nothing was changed. Ask the lab's administrator to rename, or to renew your "
+            "rights: `labdata account grant NAME -p PROJECT --role admin`.",
         ) from error
 
 

@@ -2,7 +2,14 @@
 
 Rights are given by schema where they hold for all tables of it, present and to come, and by table
 in the shared schema, where every project's rows are. Nobody but a project's admin deletes data or
-makes tables; the recorded checksums of files cannot be changed by any role.
+makes tables; the recorded checksums of files cannot be changed by any role. What touches all
+projects is no role's but the lab's administrator's: making and archiving projects, other paths for
+files, garbage, dumps.
+
+Names and addresses of lab members are seen by every member, in whichever project. They are one
+table that subjects, sessions and notes refer to, from which a form offers the experimenters; a
+laboratory's people know each other, and what is kept apart between projects are their data. Who
+must not know them gets no account.
 """
 
 from __future__ import annotations
