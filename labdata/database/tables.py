@@ -104,7 +104,7 @@ class LabTable(CheckedWrites):
         if self.restriction or self._top:
             # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
             rows = type(self)() & self.keys()
-        return rows._delete_cascading(transaction=transaction, prompt=prompt, **kwargs)
+        return int(rows._delete_cascading(transaction=transaction, prompt=prompt, **kwargs))
 
     def delete_plan(self, key: Any = None) -> DeletePlan:
         """Return what deleting these rows would delete; its ``apply`` deletes it.

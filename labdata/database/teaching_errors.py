@@ -9,7 +9,6 @@ catches that goes on working.
 from __future__ import annotations
 
 import difflib
-import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,7 +77,9 @@ def explained(table: Any, rows: Any = (), *, deed: str = "INSERT") -> Iterator[N
         raise refused_class(type(error))(message, hint=hint) from None
 
 
-@functools.cache
+_classes: dict[type[Exception], type[RefusedRow]] = {}
+
+
 def refused_class(kind: type[Exception]) -> type[RefusedRow]:
     """Return the class of errors that teach and are of another kind as well.
 
@@ -87,7 +88,10 @@ def refused_class(kind: type[Exception]) -> type[RefusedRow]:
     kind : type
         What DataJoint or the driver raised.
     """
-    return type(kind.__name__, (RefusedRow, kind), {"__doc__": kind.__doc__})
+    if kind not in _classes:
+        made = type(kind.__name__, (RefusedRow, kind), {"__doc__": kind.__doc__})
+        _classes.setdefault(kind, made)  # of two threads the first counts
+    return _classes[kind]
 
 
 def _rebuilt(kind: type[Exception], message: str, hint: str | None) -> RefusedRow:

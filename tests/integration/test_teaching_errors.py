@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -261,8 +262,12 @@ def test_a_server_that_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: Any, **__: Any) -> None:
         raise pymysql.OperationalError(2003, "Can't connect")
 
+    from labdata.database import connection
+
     kill_connection()
-    monkeypatch.setattr(pymysql, "connect", refuse)
+    # of labdata's own connections only: the embedded server is there, and would be asked
+    driver = SimpleNamespace(connect=refuse, MySQLError=pymysql.MySQLError)
+    monkeypatch.setattr(connection, "pymysql", driver)
     with pytest.raises(dj.errors.LostConnectionError) as refused:
         Subject.insert1(changed(subject_name="JC6"))
     monkeypatch.undo()
