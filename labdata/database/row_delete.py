@@ -18,7 +18,7 @@ from ..errors import DatabaseError, QueryError
 from ..progress import Progress, ignore_progress
 from .archived import refuse_archived
 from .datajoint_compat import dj
-from .hidden_tables import RELEASED, hidden_table, hidden_view
+from .hidden_tables import RELEASED, hidden_table, hidden_view, is_there
 from .key_change import find_holders, holding, read_reachable
 from .own_roles import check_role, is_limited, roles_that_may
 from .project_views import LETTING_GO, view_name
@@ -183,8 +183,15 @@ def _letting_go(lab: Lab, found: Selection) -> Iterator[None]:
     if not files or not is_limited(lab):
         yield
         return
-    project = lab.project or ""
-    going = hidden_table(lab.connection, view_name(LETTING_GO, lab.project))
+    project, view = lab.project or "", view_name(LETTING_GO, lab.project)
+    if not is_there(lab.connection, view):
+        chosen = f" -p {project}" * bool(project)
+        raise DatabaseError(
+            "Your role was given by an older labdata, and does not reach the rows of files.",
+            hint=f"{_UNCHANGED} The lab's administrator gives it once more: "
+            f"`labdata account grant {lab.connection.conn_info['user']}{chosen} --role admin`",
+        )
+    going = hidden_table(lab.connection, view)
     for keys in in_pieces(files, _PIECE):
         marks = ", ".join(["(%s, %s, %s)"] * len(keys))
         values = tuple(value for key in keys for value in (project, *key))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pymysql
@@ -262,3 +263,35 @@ def test_who_archived_it_is_told_to_members(accounts: Any, capsys: Any) -> None:
     finally:
         with accounts.used_by("chief"):
             assert main(["project", "reopen", OURS]) == 0
+
+
+@pytest.mark.parametrize("role", ["analyst", "admin"])
+def test_who_makes_results_makes_tasks(accounts: Any, role: str, capsys: Any) -> None:
+    with accounts.used_by(role, OURS):
+        assert main(["run", "spikeinterface", "-a", SUBJECT, "--submit-only", "--json"]) == 0
+        (task,) = json.loads(capsys.readouterr().out)
+        assert (task["subject_name"], task["task_status"]) == (SUBJECT, "WAITING")
+        (default_lab.ComputeTask & {"job_id": task["job_id"]}).delete(safemode=False)
+
+
+def test_a_role_of_an_older_labdata_is_given_once_more(
+    accounts: Any, extra: Any, capsys: Any
+) -> None:
+    with accounts.admin() as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP VIEW `{accounts.base}`.`~labdata_letting_go~{OURS}`")
+        cursor.execute(f"DROP VIEW `{accounts.base}`.`~labdata_rename~{OURS}`")
+    before = rows_of_all(accounts)
+    lines = (
+        ["delete", "-a", "extra", "--apply"],
+        ["rename", "-a", "extra", "--to", "other", "--keep-files", "--apply"],
+    )
+    for line in lines:
+        with accounts.used_by("admin", OURS):
+            assert main(line) == 1
+        said = capsys.readouterr().err
+        assert "labdata account grant" in said and "--role admin" in said
+        assert rows_of_all(accounts) == before
+    with accounts.used_by("chief"):
+        assert main(["account", "grant", "admin", "-p", OURS, "--role", "admin"]) == 0
+    with accounts.used_by("admin", OURS):
+        assert main(lines[0]) == 0, capsys.readouterr().err
