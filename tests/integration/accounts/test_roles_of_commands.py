@@ -292,6 +292,8 @@ def test_a_role_of_an_older_labdata_is_given_once_more(
         assert "labdata account grant" in said and "--role admin" in said
         assert rows_of_all(accounts) == before
     with accounts.used_by("chief"):
-        assert main(["account", "grant", "admin", "-p", OURS, "--role", "admin"]) == 0
+        for role in ("analyst", "admin"):
+            assert main(["account", "revoke", role, "-p", OURS]) == 0  # what is not there, too
+            assert main(["account", "grant", role, "-p", OURS, "--role", role]) == 0
     with accounts.used_by("admin", OURS):
         assert main(lines[0]) == 0, capsys.readouterr().err
