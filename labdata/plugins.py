@@ -22,7 +22,7 @@ import importlib.util
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -35,6 +35,7 @@ _T = TypeVar("_T", bound=type)
 
 #: Names that labdata itself has are not a plugin's to take.
 _CONTRIBUTIONS = ("UPLOAD_RULES", "ANALYSES", "DASHBOARDS")
+_NAMED_AGAIN = "The plugin %r names %r in %s again; that of %s counts."
 
 
 @dataclass
@@ -151,17 +152,38 @@ def contributions(kind: str, project: str | None = None) -> dict[str, Any]:
         Only of the plugins of this project; of all by default.
     """
     found: dict[str, Any] = {}
+    first: dict[str, Plugin] = {}
     for plugin in load_plugins():
         if plugin.module is None or (project is not None and not plugin.counts_in(project)):
             continue
         for name, value in getattr(plugin.module, kind, {}).items():
             if name in found:
                 logger.warning(
-                    "The plugin %r names %r again; the first counts.", plugin.name, name
+                    _NAMED_AGAIN, plugin.name, name, kind, f"plugin {first[name].name!r}"
                 )
             else:
-                found[name] = value
+                found[name], first[name] = value, plugin
     return found
+
+
+def doubled_names(taken: Mapping[str, Collection[str]]) -> dict[str, list[str]]:
+    """Return, by plugin, what it names that somebody else has named before, in words.
+
+    Parameters
+    ----------
+    taken : mapping
+        Names that are labdata's own, by kind: ``{"UPLOAD_RULES": ["ephys", "none"]}``.
+    """
+    doubled: dict[str, list[str]] = {}
+    for kind in _CONTRIBUTIONS:
+        owners = dict.fromkeys(taken.get(kind, ()), "labdata")
+        for plugin in load_plugins():
+            for name in getattr(plugin.module, kind, {}):
+                owner = owners.setdefault(name, f"plugin {plugin.name!r}")
+                if owner != f"plugin {plugin.name!r}":
+                    said = _NAMED_AGAIN % (plugin.name, name, kind, owner)
+                    doubled.setdefault(plugin.name, []).append(said)
+    return doubled
 
 
 def _load_all() -> Iterator[Plugin]:

@@ -111,7 +111,7 @@ def _sorted_spikes(
         t_stop_s=float(stop) if setting["n_samples"] else None,
         sampling_rate_hz=rate_hz,
         provenance=_provenance(lab, sorting),
-        attrs=_attrs(sorting, clock, outside),
+        attrs={"project": lab.project} | _attrs(sorting, clock, outside),
     )
 
 

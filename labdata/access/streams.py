@@ -72,6 +72,8 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
             f"Left out, as they are not synchronised to {clock.name}: {', '.join(left_out)}. "
             "Insert their common pulses into StreamSync."
         )
+    if lab.project:
+        merged.attrs["project"] = lab.project
     merged.attrs["provenance"] = as_json({"key": dataset_key, "labdata": __version__})
     return merged
 

@@ -82,8 +82,7 @@ def build_parser(command: str) -> Parser:
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    if getattr(module, "HAS_PROJECTS", True):
-        parser.add_argument("-p", "--project", help="tables of this project")
+    parser.add_argument("-p", "--project", help="tables of this project")
     module.add_arguments(parser)
     return parser
 

@@ -2,7 +2,9 @@
 admin.
 
 A reader sees a project's data and results. An experimenter also puts, uploads and corrects data;
-an analyst makes results; an admin may do all in the project, delete and give roles.
+an analyst makes results; an admin may do all in the project, delete and give roles. What touches
+all projects stays with the lab's administrator: making and archiving projects, other paths for
+files, garbage, dumps. Every member sees the names and addresses of all lab members.
 
 Examples:
   labdata account create kim -p vision --role reader     shows the password, once

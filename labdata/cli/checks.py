@@ -205,12 +205,18 @@ def _check_packages() -> Iterator[Check]:
 
 
 def _check_plugins() -> Iterator[Check]:
-    from ..plugins import load_plugins
+    from ..compute.analysis import own_analyses
+    from ..plugins import doubled_names, load_plugins
+    from ..rules.base import own_rules
 
+    doubled = doubled_names({"UPLOAD_RULES": own_rules(), "ANALYSES": own_analyses()})
     for plugin in load_plugins():
         name = f"plugin {plugin.name}"
         if plugin.error:
-            hint = "Mend it, or take it out of plugins in the preference file."
+            hint = "Mend it, uninstall it, or take it out of plugins in the preference file."
             yield Check(name, "failed", f"{plugin.source}: {plugin.error}", hint)
+        elif plugin.name in doubled:
+            hint = "Rename it in one of the two plugins."
+            yield Check(name, "failed", " ".join(doubled[plugin.name]), hint)
         else:
             yield Check(name, "ok", f"{plugin.source}, {len(plugin.tables)} tables")

@@ -31,11 +31,11 @@ def run(options: argparse.Namespace) -> None:
     from .serve import show_dashboard
     from .subjects import find_subjects
 
-    subject = options.subject
+    lab, subject = chosen_lab(options), options.subject
     if subject:
-        check_subjects(chosen_lab(options), [subject])
+        check_subjects(lab, [subject])
     if options.filter_name and not subject:
-        rows = find_subjects(chosen_lab(options), user=None, part=options.filter_name)
+        rows = find_subjects(lab, user=None, part=options.filter_name)
         if not rows:
             raise QueryError(
                 f"No subject has {options.filter_name!r} in its name.",
@@ -43,8 +43,11 @@ def run(options: argparse.Namespace) -> None:
             )
         subject = rows[0]["subject_name"]
     if options.session:
-        check_session(chosen_lab(options), options.session, subject=subject)
+        check_session(lab, options.session, subject=subject)
     query = {"subject": subject, "session": options.session}
     show_dashboard(
-        {k: v for k, v in query.items() if v}, browser=not options.no_browser, port=options.port
+        {k: v for k, v in query.items() if v},
+        browser=not options.no_browser,
+        port=options.port,
+        project=options.project,
     )

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", nargs="?", type=Path, help="of a dump")
     parser.add_argument(
-        "--without-jobs", action="store_true", help="load no uploads and tasks that were"
+        "--without-jobs", action="store_true", help="load no uploads, tasks, renames that were"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -37,9 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Do what the verb says."""
     from . import UsageError
+    from .selection import say_place
 
     if options.verb in ("dump", "load") and options.file is None:
         raise UsageError(f"Which file? `labdata db {options.verb} FILE`")
+    if not options.json and options.verb != "load":
+        say_place(whole=True)
     {
         "status": _show_status,
         "upgrade": _upgrade,

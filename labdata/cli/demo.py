@@ -13,14 +13,13 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .serve import port_number
 
-#: The demo's lab is one of its own, with one project.
-HAS_PROJECTS = False
 DEFAULT_FOLDER = "~/labdata-demo"
 #: Shorter ones have too few spikes to sort; a longer one is no demo, and fills the disk.
 SHORTEST_S, LONGEST_S = 20.0, 3600.0
@@ -75,6 +74,8 @@ def run(options: argparse.Namespace) -> None:
     from ..testing import use_lab_folder
 
     folder = use_lab_folder(options.folder)
+    if options.project:  # of the demo's own database, where it is made
+        os.environ["LABDATA_DATABASE_PROJECT"] = options.project
     from .demo_lab import build_lab
     from .demo_report import print_report
     from .serve import show_dashboard

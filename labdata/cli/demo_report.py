@@ -41,10 +41,10 @@ def print_report(demo: DemoLab) -> None:
     ):
         write(f"  {title:<12} {text}")
     _psth(data, found)
-    write(look_around(demo.folder, demo.truth.subjects))
+    write(look_around(demo.folder, demo.truth.subjects, project=demo.lab.project))
 
 
-def look_around(folder: Path, subjects: Sequence[str]) -> str:
+def look_around(folder: Path, subjects: Sequence[str], *, project: str | None = None) -> str:
     """Return the lines that a user copies into a shell to go on from here.
 
     Parameters
@@ -53,10 +53,13 @@ def look_around(folder: Path, subjects: Sequence[str]) -> str:
         Of the demo; its name may have spaces.
     subjects : sequence of str
         Its subjects.
+    project : str, optional
+        The project that it was made in.
     """
+    chosen = f" -p {project}" if project else ""
     return (
         f"\nLook around:  export LABDATA_PATH={shlex.quote(str(folder / 'labdata'))}\n"
-        f"              labdata sessions -a {shlex.join(subjects)} --include-size"
+        f"              labdata sessions -a {shlex.join(subjects)} --include-size{chosen}"
     )
 
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 
-HAS_PROJECTS = False  # files and stores are shared
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -34,15 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """List, or remove if told to."""
-    from ..schema import default_lab
     from ..schema.garbage import find_garbage, remove_garbage
     from . import write
     from .output import print_rows, show_count, show_size
+    from .selection import chosen_lab
 
+    lab = chosen_lab(options)
     columns = ("storage", "object_path", "size_bytes", "state")
     if options.remove:
         with show_count("remove", None) as progress:
-            removed = remove_garbage(default_lab, grace_days=options.grace_days, progress=progress)
+            removed = remove_garbage(lab, grace_days=options.grace_days, progress=progress)
         facts = ("storage", "object_path", "size_bytes")
         rows = [{name: getattr(one, name) for name in facts} for one in removed]
         empty = f"Nothing has been garbage for {options.grace_days:g} days."
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
         total = sum(one.size_bytes for one in removed)
         write(f"Removed {len(removed)} objects, {show_size(total)}.", error=True)
         return
-    report = find_garbage(default_lab)
+    report = find_garbage(lab)
     print_rows(report.rows(), columns, as_json=options.json, empty="There is no garbage.")
     write(
         f"{len(report.objects)} of {report.n_objects} objects, {show_size(report.size_bytes)}. "

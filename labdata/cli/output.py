@@ -74,6 +74,21 @@ def print_rows(
     write(text)
 
 
+def write_quietly(text: str) -> None:
+    """Write a line beside the output: to standard error, dimmed on a terminal.
+
+    In a notebook, which shows standard error as a fault, it goes with the output.
+
+    Parameters
+    ----------
+    text : str
+        The line.
+    """
+    if not in_notebook.get() and sys.stderr.isatty():
+        text = f"\x1b[2m{text}\x1b[0m"
+    write(text, error=not in_notebook.get())
+
+
 def _terminal_width() -> int:
     import shutil
 

@@ -27,7 +27,7 @@ def add_selection(parser: argparse.ArgumentParser, *, required: bool = False) ->
 
 
 def chosen_lab(options: argparse.Namespace) -> Any:
-    """Return the tables that ``-p`` chooses.
+    """Return the tables that ``-p`` chooses, after saying whose they are; see :func:`say_place`.
 
     Parameters
     ----------
@@ -41,7 +41,32 @@ def chosen_lab(options: argparse.Namespace) -> Any:
     """
     from ..schema import default_lab
 
-    return find_lab(options.project) if options.project else default_lab
+    lab = find_lab(options.project) if options.project else default_lab
+    if not getattr(options, "json", False):
+        say_place(options.project)
+    return lab
+
+
+def say_place(project: str | None = None, *, whole: bool = False) -> None:
+    """Say in one quiet line which project and database a command is about.
+
+    The line goes to standard error, so that what is piped is the rows alone; with ``--json``
+    nothing is said.
+
+    Parameters
+    ----------
+    project : str, optional
+        By default the one of the preferences.
+    whole : bool, optional
+        The command is about all projects of the database.
+    """
+    from ..database.place import describe_place, describe_server
+    from ..preferences import load_preferences
+    from .output import write_quietly
+
+    database = load_preferences().database
+    place = describe_place(database, None if whole else project or database.project)
+    write_quietly(f"{place} {describe_server(database)}")
 
 
 def find_lab(project: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping
 
 from ..errors import MissingPackageError
@@ -27,7 +28,9 @@ def port_number(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is no port; ports are 1 to 65535")
 
 
-def show_dashboard(query: Mapping[str, str], *, browser: bool, port: int | None) -> None:
+def show_dashboard(
+    query: Mapping[str, str], *, browser: bool, port: int | None, project: str | None = None
+) -> None:
     """Serve the spike-sorting dashboard until it is interrupted.
 
     Parameters
@@ -38,6 +41,8 @@ def show_dashboard(query: Mapping[str, str], *, browser: bool, port: int | None)
         Open the browser.
     port : int or None
         Port on loopback; a free one by default.
+    project : str, optional
+        Whose tables it shows; by default those of the project in use.
 
     Raises
     ------
@@ -48,6 +53,8 @@ def show_dashboard(query: Mapping[str, str], *, browser: bool, port: int | None)
         from labdata_widgets.server import serve_dashboard
     except ImportError:
         raise MissingPackageError("labdata_widgets with Voilà", "dashboards") from None
+    if project:  # the kernels that show it are processes of their own
+        os.environ["LABDATA_DATABASE_PROJECT"] = project
     server = serve_dashboard(query=dict(query), port=port, open_browser=browser)
     try:
         write(f"\nDashboard: {server.url}\nCtrl-C ends it.")

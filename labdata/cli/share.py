@@ -14,14 +14,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-HAS_PROJECTS = False  # it has two
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     from .selection import add_selection
 
-    parser.add_argument("--from", dest="source", metavar="PROJECT", help="default: the one in use")
+    parser.add_argument("--from", dest="source", metavar="PROJECT", help="the same as -p")
     parser.add_argument("--to", dest="target", required=True, metavar="PROJECT")
     add_selection(parser, required=True)
     parser.add_argument("--apply", action="store_true", help="copy; else only show the plan")
@@ -30,13 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, and copy if told to."""
-    from ..schema import default_lab
     from ..schema.project_admin import plan_share
-    from . import write
+    from . import UsageError, write
     from .output import print_rows, show_count
-    from .selection import check_subjects, find_lab
+    from .selection import check_subjects, chosen_lab, find_lab
 
-    source = find_lab(options.source) if options.source else default_lab
+    if options.source and options.project not in (None, options.source):
+        raise UsageError("-p and --from name the same project; give one of them.")
+    options.project = options.source or options.project
+    source = chosen_lab(options)
     target = find_lab(options.target)
     check_subjects(source, options.subject)
     plan = plan_share(source, target, _choose(source, options))

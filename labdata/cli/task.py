@@ -19,9 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the tasks."""
+    from ..compute import check_may_run
     from .selection import chosen_lab
 
-    return run_tasks(chosen_lab(options), options.job, as_json=options.json)
+    lab = chosen_lab(options)
+    check_may_run(lab)  # once, and not for each task
+    return run_tasks(lab, options.job, as_json=options.json)
 
 
 def run_tasks(lab: Any, numbers: list[int], *, as_json: bool = False) -> int:

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """List or upload jobs."""
     from ..errors import QueryError
-    from ..rules.uploading import claimable_jobs, failed_jobs, reset_failed
+    from ..rules.uploading import check_may_upload, claimable_jobs, failed_jobs, reset_failed
     from .output import print_rows
     from .selection import chosen_lab
 
@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         empty = "There are no upload jobs."
         print_rows(rows, QUEUE_COLUMNS, as_json=options.json, empty=empty)
         return 0
+    check_may_upload(lab)  # once, and not for each job
     if options.reset_failed:
         reset_failed(lab, options.job or failed_jobs(lab, all_hosts=options.all_hosts))
     jobs = options.job or claimable_jobs(lab, all_hosts=options.all_hosts)

@@ -28,6 +28,11 @@ _ANALYSES = Registry(
 )
 
 
+def own_analyses() -> list[str]:
+    """Return the names of the analyses that are labdata's own, which no plugin replaces."""
+    return list(_ANALYSES.built_in)
+
+
 @dataclass(frozen=True)
 class TaskContext:
     """What an analysis is given.

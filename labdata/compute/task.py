@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.claims import claim_row
+from ..database.own_roles import check_role
 from ..errors import TaskError
 from ..preferences import load_preferences
 from ..scratch import scratch_folder
@@ -78,6 +80,7 @@ def create_tasks(
     TaskError
         If a restriction has no dataset to work on; no task is made then.
     """
+    check_may_run(lab)
     recorded = analysis.check(parameters)
     wanted = [restriction] if isinstance(restriction, Mapping) else restriction
     datasets = [key for one in wanted for key in _datasets(analysis, lab, one)]
@@ -100,6 +103,23 @@ def create_tasks(
             )
             numbers.append(int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0]))
     return numbers
+
+
+def check_may_run(lab: Any) -> None:
+    """Raise if no results may be made in a project.
+
+    Parameters
+    ----------
+    lab : Lab
+        Its tables.
+
+    Raises
+    ------
+    DatabaseError
+        If the project is archived, or this account has not the role.
+    """
+    refuse_archived(lab)
+    check_role(lab, "run analyses", ("analyst", "admin"))
 
 
 def run_task(
@@ -130,6 +150,7 @@ def run_task(
     """
     if lab is None:
         from ..schema import default_lab as lab
+    check_may_run(lab)
     table = lab.ComputeTask
     host = socket.gethostname()
     with claim_row(table, "task", job_id, states=_CLAIMABLE, task_host=host) as claim:

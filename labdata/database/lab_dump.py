@@ -27,6 +27,7 @@ import pymysql
 from ..errors import DatabaseError
 from ..progress import Progress, ignore_progress
 from .datajoint_compat import dj
+from .hidden_tables import GARBAGE, HIDDEN_TABLES, RENAMES, make_hidden_table
 from .projects import Lab, make_lab, schema_names
 from .raw_tables import Key, RawTable, Row, fetch_rows, in_pieces, insert_rows, quote, read_tables
 from .schema_version import UNMARKED, read_version, refuse_other
@@ -36,6 +37,8 @@ _FORMAT = "labdata dump 1"
 JOB_TABLES = frozenset(
     {"upload_job", "upload_job__assigned_files", "compute_task", "compute_task__assigned_files"}
 )
+#: Numbered or dated by the one lab that they are of, as jobs are.
+_OF_ONE_LAB = JOB_TABLES | {RENAMES, GARBAGE}
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ def dump_lab(
     places = _places(connection, base, projects)
     if not places:
         raise DatabaseError("There is nothing to dump: the database has no lab yet.")
-    tables = read_tables(connection, {schema for schema, _, _ in places})
+    schemas = {schema for schema, _, _ in places}
+    tables = read_tables(connection, schemas, hidden=HIDDEN_TABLES)
     where = {schema: (project, level) for schema, project, level in places}
     try:
         with closing(_new_file(part)) as out, _snapshot(connection) as cursor:
@@ -108,6 +112,11 @@ def dump_lab(
             version = read_version(connection, base, connection._preferences.project)
             _write_contents(out, dumped, projects, UNMARKED if version is None else version)
         part.replace(file)
+    except pymysql.MySQLError as error:
+        raise DatabaseError(
+            f"Your account may not read all of the lab: {error.args[-1]}",
+            hint="A dump is the whole lab. Ask the lab's administrator for it.",
+        ) from None
     except (OSError, sqlite3.Error) as error:
         raise DatabaseError(
             f"{file} could not be written: {error}", hint="Is there room on the disk?"
@@ -159,8 +168,8 @@ def load_lab(
     file : Path
         The dump.
     without_jobs : bool, optional
-        Leave out the uploads and tasks that were: their numbers may be taken by others where the
-        lab grows into one that is there.
+        Leave out the uploads, tasks and renames that were, and what was noted as garbage: their
+        numbers may be taken by others where the lab grows into one that is there.
     progress : Progress, optional
         Called with the number of rows loaded or found.
 
@@ -181,11 +190,15 @@ def load_lab(
     base = lab.connection._preferences.name
     _make_projects(lab, about["projects"])
     places = _places(lab.connection, base, about["projects"])
-    tables = read_tables(lab.connection, {schema for schema, _, _ in places})
+    for entry in dumped:
+        if entry.n_rows and entry.table in HIDDEN_TABLES:
+            make_hidden_table(lab.connection, entry.table)
+    own = {schema for schema, _, _ in places}
+    tables = read_tables(lab.connection, own, hidden=HIDDEN_TABLES)
     schemas = {(project, level): schema for schema, project, level in places}
     ways = []
     for entry in dumped:
-        if entry.n_rows == 0 or (without_jobs and entry.table in JOB_TABLES):
+        if entry.n_rows == 0 or (without_jobs and entry.table in _OF_ONE_LAB):
             continue
         table = tables.get((schemas.get((entry.project, entry.level), ""), entry.table))
         if table is None:

@@ -47,8 +47,10 @@ def _bind(
     bound: dict[str, Any] = {}
     for cls in plugin.tables:
         if cls.__name__ in taken or cls.__name__ in bound:
+            owner = _owner(plugin, cls.__name__, lab)
             raise LabdataError(
-                f"There is a table {cls.__name__} already.", hint="Give the plugin's another name."
+                f"There is a table {cls.__name__} of {owner} already.",
+                hint="Give the plugin's another name.",
             )
         bound[cls.__name__] = cls if own else bound_class(cls)
         set_lab(bound[cls.__name__], lab)
@@ -57,6 +59,16 @@ def _bind(
         for cls in bound.values():
             place(cls, context={**taken, **bound})
     return bound
+
+
+def _owner(plugin: Plugin, name: str, lab: Any) -> str:
+    """Return whose table has a name, in words."""
+    if name in lab.tables:
+        return "labdata"
+    for other in load_plugins():
+        if other is not plugin and name in (cls.__name__ for cls in other.tables):
+            return f"the plugin {other.name!r}"
+    return "the same plugin"
 
 
 def _open_schema(connection: Any, schema: str) -> Any:

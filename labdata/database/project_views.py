@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .hidden_tables import RELEASED, RENAMES, hidden_table, plan_hidden_tables
 from .raw_tables import Reference, quote, read_tables
 from .statements import Statement
 
@@ -22,6 +23,8 @@ from .statements import Statement
 GUARDED = ("File", "AnalysisFile", "ProcessedFile", "UploadJob", "UploadJob.AssignedFiles")
 #: Read by everyone; its rows of one project are written through a view by the project's admins.
 MEMBERS = "Project.User"
+#: Through this view an admin notes files that the project lets go.
+LETTING_GO = "labdata_letting_go"
 
 
 def view_name(table_name: str, project: str | None) -> str:
@@ -88,24 +91,49 @@ def make_views(lab: Any) -> list[Statement]:
     )
     own = "r.project_name <=> %s"
     views = [
-        (lab.File.table_name, _referred(lab, lab.File.table_name), (), False),
-        (lab.AnalysisFile.table_name, _referred(lab, lab.AnalysisFile.table_name), (), False),
-        (processed, f"EXISTS ({of_source})", (project,), False),
-        (job, own, (project,), True),
-        (assigned, f"EXISTS ({of_job})", (project,), True),
+        *_views_of_files(lab),
+        (processed, processed, f"EXISTS ({of_source})", (project,), False),
+        (job, job, own, (project,), True),
+        (assigned, assigned, f"EXISTS ({of_job})", (project,), True),
     ]
     if project:
-        views.append((members, own, (project,), True))
+        views.append((members, members, own, (project,), True))
     return [
-        Statement(
-            f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW "
-            f"{quote(base)}.{quote(view_name(table, project))} AS "
-            f"SELECT r.* FROM {quote(base)}.{quote(table)} r WHERE {where}"
-            + " WITH CHECK OPTION"
-            * checked,
-            values,
-        )
-        for table, where, values, checked in views
+        *plan_hidden_tables(lab.connection),
+        *(
+            Statement(
+                f"CREATE OR REPLACE SQL SECURITY DEFINER VIEW "
+                f"{quote(base)}.{quote(view_name(view, project))} AS "
+                f"SELECT r.* FROM {quote(base)}.{quote(table)} r WHERE {where}"
+                + " WITH CHECK OPTION"
+                * checked,
+                values,
+            )
+            for view, table, where, values, checked in views
+        ),
+    ]
+
+
+def _views_of_files(lab: Any) -> list[tuple[str, str, str, tuple[str | None, ...], bool]]:
+    """Return the views of files, and those of labdata's notes on renames and on files let go.
+
+    A file that nothing refers to is no project's. So that the rows of files can be deleted with
+    those that referred to them, an admin first notes that the project lets them go; the view for
+    that takes files only that the project refers to.
+    """
+    names = (lab.File.table_name, lab.AnalysisFile.table_name)
+    referred = {name: _referred(lab, name) for name in names}
+    let_go = (
+        f"EXISTS (SELECT 1 FROM {hidden_table(lab.connection, RELEASED)} l WHERE l.project = %s "
+        "AND l.file_path = r.file_path AND l.storage = r.storage)"
+    )
+    noted, note = "r.project = %s", (lab.project or "",)
+    of_project = f"{noted} AND ({' OR '.join(referred.values())})"
+    return [
+        *((name, name, f"{where} OR {let_go}", note, False) for name, where in referred.items()),
+        (LETTING_GO, RELEASED, of_project, note, True),
+        (RELEASED[1:], RELEASED, noted, note, True),
+        (RENAMES[1:], RENAMES, noted, note, True),
     ]
 
 

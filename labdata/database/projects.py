@@ -217,8 +217,9 @@ class Lab:
         if new and not connection.embedded and not self._may_be_made:
             raise DatabaseError(
                 f"The database at {preferences.host} has no project {self._project!r}.",
-                hint="Check database.project and LABDATA_DATABASE_PROJECT, or ask the lab's "
-                f"administrator for `labdata project create {self._project}`.",
+                hint="Or your account has no role in it. Check database.project and "
+                "LABDATA_DATABASE_PROJECT, or ask the lab's administrator for a role, or for "
+                f"`labdata project create {self._project}`.",
             )
         self._make(connection, names)
 

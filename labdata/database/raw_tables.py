@@ -8,8 +8,8 @@ declarations: plugins' tables and those of other labs are seen too.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -57,6 +57,8 @@ class RawTable:
         Columns of JSON, whose text a server may write in its own way.
     references : tuple of Reference
         Foreign keys.
+    seen_as : str or None
+        Quoted name of the view that stands for it; see :func:`through_views`.
     """
 
     schema: str
@@ -65,6 +67,7 @@ class RawTable:
     key: tuple[str, ...]
     json_columns: frozenset[str]
     references: tuple[Reference, ...]
+    seen_as: str | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -73,8 +76,8 @@ class RawTable:
 
     @property
     def sql(self) -> str:
-        """The quoted name, for a statement."""
-        return f"{quote(self.schema)}.{quote(self.name)}"
+        """The quoted name, for a statement: of the table, or of the view that stands for it."""
+        return self.seen_as or f"{quote(self.schema)}.{quote(self.name)}"
 
     def key_of(self, row: Row) -> Key:
         """Return the primary key of a row.
@@ -120,7 +123,40 @@ def quote(name: str) -> str:
     return f"`{name}`"
 
 
-def read_tables(connection: Any, schemas: Iterable[str]) -> dict[tuple[str, str], RawTable]:
+def raw_place(cls: Any) -> tuple[str, str]:
+    """Return schema and name of a lab's table itself, also where a view stands for it.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    """
+    cls.lab.activate()
+    return str(cls.database), str(cls.table_name)
+
+
+def through_views(
+    tables: dict[tuple[str, str], RawTable], lab: Any
+) -> dict[tuple[str, str], RawTable]:
+    """Return tables of which those that an account may not use stand for its project's views.
+
+    Parameters
+    ----------
+    tables : dict
+        Of :func:`read_tables`.
+    lab : Lab
+        Whose views they are.
+    """
+    views = {raw_place(cls): cls._seen_as for cls in lab.tables_and_parts().values()}
+    return {
+        place: replace(table, seen_as=views.get(place)) if views.get(place) else table
+        for place, table in tables.items()
+    }
+
+
+def read_tables(
+    connection: Any, schemas: Iterable[str], *, hidden: Collection[str] = ()
+) -> dict[tuple[str, str], RawTable]:
     """Return the tables of schemas, those referred to before those that refer.
 
     Parameters
@@ -128,8 +164,9 @@ def read_tables(connection: Any, schemas: Iterable[str]) -> dict[tuple[str, str]
     connection : LabConnection
         Where they are.
     schemas : iterable of str
-        Names of the schemas; DataJoint's own housekeeping tables (``~log`` and the like) are left
-        out.
+        Names of the schemas; hidden tables (``~log`` and the like) are left out.
+    hidden : collection of str, optional
+        Names of hidden tables to read all the same.
     """
     names = tuple(sorted(set(schemas)))
     marks = ", ".join(["%s"] * len(names))
@@ -140,7 +177,7 @@ def read_tables(connection: Any, schemas: Iterable[str]) -> dict[tuple[str, str]
         "ORDER BY table_schema, table_name, ordinal_position",
         names,
     ):
-        if not table.startswith("~"):
+        if not table.startswith("~") or table in hidden:
             is_json = kind == "json" or str(comment).startswith(":json:")
             columns.setdefault((schema, table), []).append((column, key == "PRI", is_json))
     references = _read_references(connection, names, marks)

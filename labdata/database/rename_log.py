@@ -13,16 +13,8 @@ from typing import Any
 
 from ..errors import DatabaseError
 from .datajoint_compat import dj
-from .raw_tables import quote
+from .hidden_tables import RENAMES, hidden_table, hidden_view, is_there, make_hidden_table
 
-_TABLE = "~labdata_rename"
-_COLUMNS = (
-    "rename_id int NOT NULL AUTO_INCREMENT PRIMARY KEY, project varchar(32) NOT NULL, "
-    "who varchar(255) NOT NULL, started datetime NOT NULL, ended datetime NULL, "
-    "level varchar(16) NOT NULL, subject_name varchar(64) NOT NULL, "
-    "session_name varchar(64) NULL, dataset_name varchar(128) NULL, "
-    "new_name varchar(128) NOT NULL, n_rows bigint NULL, n_files bigint NULL"
-)
 _NAMES = ("subject_name", "session_name", "dataset_name")
 
 
@@ -54,12 +46,12 @@ def begin_rename(
     DatabaseError
         If the account may not write there.
     """
-    table = _table(connection)
+    table = _table(connection, project)
     names = tuple(key.get(name) for name in _NAMES)
     row = (project or "", level, *names, new_name)
     try:
-        if not _is_there(connection):
-            connection.query(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS})")
+        if table == hidden_table(connection, RENAMES):
+            make_hidden_table(connection, RENAMES)
         begun = connection.query(
             f"SELECT rename_id FROM {table} WHERE ended IS NULL AND (project, level) = (%s, %s) "
             "AND subject_name <=> %s AND session_name <=> %s AND dataset_name <=> %s "
@@ -77,24 +69,30 @@ def begin_rename(
     except dj.errors.AccessError as error:
         raise DatabaseError(
             f"Your account may not write the log of renames: {error.args[0]}",
-            hint="Nothing was changed. Ask the lab's administrator to rename.",
+            hint="Nothing was changed. Ask the lab's administrator to rename, or to renew your "
+            "rights: `labdata account grant NAME -p PROJECT --role admin`.",
         ) from error
 
 
-def finish_rename(connection: Any, rename_id: int, *, n_rows: int, n_files: int) -> None:
+def finish_rename(
+    connection: Any, project: str | None, rename_id: int, *, n_rows: int, n_files: int
+) -> None:
     """Write that a rename is done, in the transaction that changes its rows.
 
     Parameters
     ----------
     connection : LabConnection
         To the database.
+    project : str or None
+        Whose data.
     rename_id : int
         Of :func:`begin_rename`.
     n_rows, n_files : int
         Rows changed, files that got another path.
     """
+    table = _table(connection, project)
     connection.query(
-        f"UPDATE {_table(connection)} SET ended = UTC_TIMESTAMP(), n_rows = %s, n_files = %s "
+        f"UPDATE {table} SET ended = UTC_TIMESTAMP(), n_rows = %s, n_files = %s "
         "WHERE rename_id = %s",
         (n_rows, n_files, rename_id),
     )
@@ -117,13 +115,13 @@ def read_renames(connection: Any, project: str | None) -> list[dict[str, Any]]:
         finished), ``level``, ``key`` (the names before), ``old_name``, ``new_name``, ``n_rows``,
         ``n_files``.
     """
-    if not _is_there(connection):
+    table = _table(connection, project)
+    if not is_there(connection, table.split("`")[-2]):
         return []
     columns = ["rename_id", "who", "started", "ended", "level", *_NAMES, "new_name"]
     columns += ["n_rows", "n_files"]
     rows = connection.query(
-        f"SELECT {', '.join(columns)} FROM {_table(connection)} WHERE project = %s "
-        "ORDER BY rename_id DESC",
+        f"SELECT {', '.join(columns)} FROM {table} WHERE project = %s ORDER BY rename_id DESC",
         (project or "",),
     )
     found = []
@@ -148,11 +146,8 @@ def whoami(connection: Any) -> str:
     return f"{user or getpass.getuser()}@{socket.gethostname()}"
 
 
-def _table(connection: Any) -> str:
-    return f"{quote(connection._preferences.name)}.{quote(_TABLE)}"
-
-
-def _is_there(connection: Any) -> bool:
-    query = "SELECT 1 FROM information_schema.tables WHERE table_schema = %s AND table_name = %s"
-    found = connection.query(query, (connection._preferences.name, _TABLE)).fetchone()
-    return found is not None
+def _table(connection: Any, project: str | None) -> str:
+    """Return the log, or the view of the project's part for an account that sees no more."""
+    view = hidden_view(RENAMES, project)
+    sees_part = is_there(connection, view) and not is_there(connection, RENAMES)
+    return hidden_table(connection, view if sees_part else RENAMES)

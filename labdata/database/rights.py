@@ -2,7 +2,14 @@
 
 Rights are given by schema where they hold for all tables of it, present and to come, and by table
 in the shared schema, where every project's rows are. Nobody but a project's admin deletes data or
-makes tables; the recorded checksums of files cannot be changed by any role.
+makes tables; the recorded checksums of files cannot be changed by any role. What touches all
+projects is no role's but the lab's administrator's: making and archiving projects, other paths for
+files, garbage, dumps.
+
+Names and addresses of lab members are seen by every member, in whichever project. They are one
+table that subjects, sessions and notes refer to, from which a form offers the experimenters; a
+laboratory's people know each other, and what is kept apart between projects are their data. Who
+must not know them gets no account.
 """
 
 from __future__ import annotations
@@ -12,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ..errors import QueryError
-from .project_views import GUARDED, MEMBERS, view_name
+from .hidden_tables import ARCHIVED, RELEASED, RENAMES, hidden_view
+from .project_views import GUARDED, LETTING_GO, MEMBERS, view_name
 from .raw_tables import quote
 
 Role = Literal["reader", "experimenter", "analyst", "admin"]
@@ -164,6 +172,12 @@ def project_rights(lab: Any, role: Role) -> list[Right]:
     for name in GUARDED:
         view = view_name(tables[name].table_name, project)
         rights.append(Right(base, view, ("SELECT", *_VIEWS[role].get(name, ()), *more)))
+    log = ("SELECT", "INSERT", "UPDATE") if role == "admin" else ("SELECT",)
+    rights.append(Right(base, hidden_view(RENAMES, project), (*log, *more)))
+    if role == "admin":
+        going = view_name(LETTING_GO, project)
+        rights.append(Right(base, going, ("INSERT", *more)))
+        rights.append(Right(base, hidden_view(RELEASED, project), ("SELECT", "DELETE", *more)))
     if role == "analyst":
         rights = together([*rights, *(Right(*p, _WRITE) for p in _results_among_data(lab))])
     if role == "admin" and project:
@@ -188,7 +202,7 @@ def shared_rights(lab: Any, roles: Iterable[Role]) -> list[Right]:
     if not roles:
         return []
     admin = "admin" in roles
-    hidden = ("~lineage", "~labdata_version")
+    hidden = ("~lineage", "~labdata_version", ARCHIVED)
     rights = [Right(base, name, ("SELECT", *(GRANT_OPTION,) * admin)) for name in hidden]
     for name, table in _tables_of(lab, "global").items():
         privileges: tuple[str, ...] = ("REFERENCES",) if name in GUARDED else ("SELECT",)

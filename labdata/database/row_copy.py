@@ -13,8 +13,19 @@ from typing import Any
 
 from ..errors import DatabaseError
 from ..progress import Progress, ignore_progress
+from .archived import refuse_archived
 from .projects import Lab
-from .raw_tables import Key, RawTable, Row, fetch_rows, in_pieces, insert_rows, read_tables
+from .raw_tables import (
+    Key,
+    RawTable,
+    Row,
+    fetch_rows,
+    in_pieces,
+    insert_rows,
+    raw_place,
+    read_tables,
+    through_views,
+)
 from .row_selection import Place, find_dependents, find_referred
 
 #: Rows read, inserted and compared at a time.
@@ -106,6 +117,7 @@ class CopyPlan:
             If rows with other content are in the way, or the target changed since the plan; then
             nothing is changed.
         """
+        refuse_archived(self.target)
         self._refuse_different()
         report = progress or ignore_progress
         with self.target.connection.transaction:
@@ -173,6 +185,7 @@ def plan_copy(
     names = table_names(source)
     places = {name: place for place, name in names.items()}
     tables = read_tables(source.connection, {schema for schema, _ in names})
+    tables = through_views(tables, source)
     ways = dict(zip(names, table_names(target), strict=True))
     down = find_dependents(
         source.connection,
@@ -184,6 +197,7 @@ def plan_copy(
     shared = {place for place, way in ways.items() if same_server and place == way}
     selected = find_referred(source.connection, tables, down)
     theirs = read_tables(target.connection, {schema for schema, _ in ways.values()})
+    theirs = through_views(theirs, target)
     copies = [
         _compare(source, target, names[place], tables[place], theirs.get(ways[place]), keys)
         for place, keys in selected.items()
@@ -202,8 +216,7 @@ def table_names(lab: Lab) -> dict[Place, str]:
     """
     names = {}
     for name, cls in lab.tables_and_parts().items():
-        schema, table = cls.full_table_name.strip("`").split("`.`")
-        names[schema, table] = name
+        names[raw_place(cls)] = name
     return names
 
 

@@ -9,16 +9,22 @@ recording.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DatabaseError, QueryError
 from ..progress import Progress, ignore_progress
+from .archived import refuse_archived
 from .datajoint_compat import dj
+from .hidden_tables import RELEASED, hidden_table, hidden_view, is_there
 from .key_change import find_holders, holding, read_reachable
+from .own_roles import check_role, is_limited, roles_that_may
+from .project_views import LETTING_GO, view_name
 from .projects import Lab, schema_names
-from .raw_tables import Key, RawTable, fetch_rows, in_pieces, quote
+from .raw_tables import Key, RawTable, fetch_rows, in_pieces, quote, raw_place, through_views
+from .rights import ROLES
 from .row_copy import table_names
 from .row_owners import find_owners
 from .row_selection import Place, Selection, find_dependents
@@ -120,6 +126,11 @@ class DeletePlan:
             facts_table("No row refers to these files then; their objects stay stored", facts),
         )
 
+    def _children_first(self) -> list[TableDelete]:
+        """Return the tables in the order of deletion; originals are known by their uploads."""
+        ordered = list(reversed(self.tables))
+        return sorted(ordered, key=lambda one: one.name != "ProcessedFile")
+
     def apply(self, *, progress: Progress | None = None) -> int:
         """Delete the rows, in one transaction; no object of a store is touched.
 
@@ -139,6 +150,7 @@ class DeletePlan:
             If rows came or went since the plan, a job works on the data, or rows that the account
             cannot see depend on them; then nothing is deleted.
         """
+        refuse_archived(self.lab)
         report = progress or ignore_progress
         connection = self.lab.connection
         planned = {table.table.place: table.keys for table in self.tables}
@@ -150,10 +162,11 @@ class DeletePlan:
                     hint=f"{_UNCHANGED} Plan again.",
                 )
             try:
-                for table in reversed(self.tables):
-                    for keys in in_pieces(table.keys, _PIECE):
-                        _delete(connection, table.table, keys)
-                        report(len(keys))
+                with _letting_go(self.lab, found):
+                    for table in self._children_first():
+                        for keys in in_pieces(table.keys, _PIECE):
+                            _delete(connection, table.table, keys)
+                            report(len(keys))
             except dj.errors.DataJointError as error:
                 raise DatabaseError(
                     f"The database refused: {error.args[0] if error.args else error}",
@@ -161,6 +174,31 @@ class DeletePlan:
                     "lab's administrator. If somebody works on them, repeat when they have ended.",
                 ) from error
         return self.n_rows
+
+
+@contextmanager
+def _letting_go(lab: Lab, found: Selection) -> Iterator[None]:
+    """Let an account delete rows of files that it sees only while its project refers to them."""
+    files = {key for cls in (lab.File, lab.AnalysisFile) for key in found.get(raw_place(cls), ())}
+    if not files or not is_limited(lab):
+        yield
+        return
+    project, view = lab.project or "", view_name(LETTING_GO, lab.project)
+    if not is_there(lab.connection, view):
+        chosen = f" -p {project}" * bool(project)
+        raise DatabaseError(
+            "Your role was given by an older labdata, and does not reach the rows of files.",
+            hint=f"{_UNCHANGED} The lab's administrator gives it once more: "
+            f"`labdata account grant {lab.connection.conn_info['user']}{chosen} --role admin`",
+        )
+    going = hidden_table(lab.connection, view)
+    for keys in in_pieces(files, _PIECE):
+        marks = ", ".join(["(%s, %s, %s)"] * len(keys))
+        values = tuple(value for key in keys for value in (project, *key))
+        lab.connection.query(f"INSERT INTO {going} VALUES {marks}", values)
+    yield
+    gone = hidden_table(lab.connection, hidden_view(RELEASED, lab.project))
+    lab.connection.query(f"DELETE FROM {gone} WHERE project = %s", (project,))
 
 
 def plan_delete(lab: Lab, name: str, chosen: Collection[Key]) -> DeletePlan:
@@ -187,11 +225,13 @@ def plan_delete(lab: Lab, name: str, chosen: Collection[Key]) -> DeletePlan:
     DatabaseError
         If an upload or task works on the data, or waits to.
     """
+    refuse_archived(lab)
     if not chosen:
         raise QueryError("No row is selected to delete.", hint="Check the names and the table.")
     tables = _read_all(lab)
     names = table_names(lab)
     selected = _select(lab, tables, name, chosen)
+    _check_roles(lab, selected)
     owners = find_owners(lab, tables, selected)
     deletes = tuple(
         TableDelete(
@@ -206,14 +246,22 @@ def plan_delete(lab: Lab, name: str, chosen: Collection[Key]) -> DeletePlan:
     return DeletePlan(lab, name, frozenset(chosen), deletes, n_files, size_bytes)
 
 
+def _check_roles(lab: Lab, selected: Selection) -> None:
+    """Raise if this account may not delete from all tables that have rows to delete."""
+    if not is_limited(lab):
+        return
+    own = {raw_place(cls): cls for cls in lab.tables_and_parts().values()}
+    needed = list(ROLES)
+    for place in selected:
+        may = roles_that_may(lab, own[place], "DELETE") if place in own else ["admin"]
+        needed = [role for role in needed if role in may]
+    check_role(lab, "delete these rows", needed)
+
+
 def _read_all(lab: Lab) -> dict[Place, RawTable]:
     levels = schema_names(lab.connection._preferences.name, lab.project)
-    return read_reachable(lab.connection, {*levels.values(), f"{levels['data']}_user"})
-
-
-def _place(table: Any) -> Place:
-    schema, name = table.full_table_name.strip("`").split("`.`")
-    return schema, name
+    tables = read_reachable(lab.connection, {*levels.values(), f"{levels['data']}_user"})
+    return through_views(tables, lab)
 
 
 def _select(
@@ -225,13 +273,13 @@ def _select(
     lock: bool = False,
 ) -> Selection:
     """Return all rows to delete: what depends, finished uploads, and files left without a row."""
-    start = tables[_place(lab.tables_and_parts()[name])]
+    start = tables[raw_place(lab.tables_and_parts()[name])]
     # as the server has them: its letters may be of another case than those given
     keys = set(fetch_rows(lab.connection, start, start.key, start.key, chosen))
     found = find_dependents(lab.connection, tables, {start.place: keys})
     _refuse_tasks(lab, tables, found, lock)
     found |= _uploads_of(lab, tables, found, lock)
-    for root in (_place(lab.File), _place(lab.AnalysisFile)):
+    for root in (raw_place(lab.File), raw_place(lab.AnalysisFile)):
         if root not in found:
             found[root] = _files_left(lab.connection, tables, root, found)
     return {place: found[place] for place in tables if found.get(place)}
@@ -273,7 +321,7 @@ def _uploads_of(
     connection, jobs = lab.connection, lab.UploadJob.full_table_name
     numbers: set[Key] = set()
     for n, table in enumerate((lab.Subject, lab.Session, lab.Dataset), start=1):
-        for piece in in_pieces(found.get(_place(table), ()), _PIECE):
+        for piece in in_pieces(found.get(raw_place(table), ()), _PIECE):
             where, values = holding([_NAMES[:n]], piece)
             query = (
                 f"SELECT job_id, job_status, subject_name FROM {jobs} "
@@ -288,19 +336,19 @@ def _uploads_of(
                     )
                 if status == "COMPLETED" and n == len(_NAMES):
                     numbers.add((number,))
-    files = _place(lab.UploadJob.AssignedFiles)
+    files = raw_place(lab.UploadJob.AssignedFiles)
     assigned = set(fetch_rows(connection, tables[files], tables[files].key, ("job_id",), numbers))
     paths = {(key[tables[files].key.index("src_path")],) for key in assigned}
-    place = _place(lab.ProcessedFile)
+    place = raw_place(lab.ProcessedFile)
     processed = set(fetch_rows(connection, tables[place], ("file_path",), ("file_path",), paths))
-    return {_place(lab.UploadJob): numbers, files: assigned, place: processed}
+    return {raw_place(lab.UploadJob): numbers, files: assigned, place: processed}
 
 
 def _refuse_tasks(
     lab: Lab, tables: Mapping[Place, RawTable], found: Selection, lock: bool
 ) -> None:
     """Raise if a task works on rows to delete."""
-    place = _place(lab.ComputeTask)
+    place = raw_place(lab.ComputeTask)
     for piece in in_pieces(found.get(place, ()), _PIECE):
         where, values = holding([("job_id",)], piece)
         query = f"SELECT job_id, task_status FROM {tables[place].sql} WHERE {where}"
@@ -316,7 +364,7 @@ def _refuse_tasks(
 def _measure(lab: Lab, tables: Mapping[Place, RawTable], selected: Selection) -> tuple[int, int]:
     n_files, size_bytes = 0, 0
     for cls in (lab.File, lab.AnalysisFile):
-        place = _place(cls)
+        place = raw_place(cls)
         keys = selected.get(place, set())
         sizes = fetch_rows(lab.connection, tables[place], ("file_size",), tables[place].key, keys)
         n_files += len(keys)

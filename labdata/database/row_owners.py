@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .key_change import find_holders
-from .raw_tables import Key, RawTable, fetch_rows
+from .raw_tables import Key, RawTable, fetch_rows, raw_place
 from .row_selection import Place, Selection
 
 
@@ -32,9 +32,9 @@ def find_owners(
     """
     connection = lab.connection
     me = connection._preferences.user if connection._preferences.host else None
-    members = find_holders(tables, _place(lab.LabMember), ("user_name",))
-    subjects = find_holders(tables, _place(lab.Subject), ("subject_name",))
-    sessions = find_holders(tables, _place(lab.Session), ("subject_name", "session_name"))
+    members = find_holders(tables, raw_place(lab.LabMember), ("user_name",))
+    subjects = find_holders(tables, raw_place(lab.Subject), ("subject_name",))
+    sessions = find_holders(tables, raw_place(lab.Session), ("subject_name", "session_name"))
     people = _People(lab, tables)
     others: dict[Place, dict[str, int]] = {}
     for place, keys in selected.items():
@@ -67,7 +67,10 @@ class _People:
 
     def __init__(self, lab: Any, tables: Mapping[Place, RawTable]) -> None:
         self._connection = lab.connection
-        self._subject, self._session = tables[_place(lab.Subject)], tables[_place(lab.Session)]
+        self._subject, self._session = (
+            tables[raw_place(lab.Subject)],
+            tables[raw_place(lab.Session)],
+        )
         self._known: dict[Key, str | None] = {}
 
     def ask(self, subjects: set[Key], sessions: set[Key]) -> None:
@@ -91,8 +94,3 @@ class _People:
 
 def _fold(key: Key) -> Key:
     return tuple(str(part).casefold() for part in key)
-
-
-def _place(table: Any) -> Place:
-    schema, name = table.full_table_name.strip("`").split("`.`")
-    return schema, name

@@ -6,11 +6,14 @@ A table knows its lab and opens it when it is first used; nothing touches the da
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import QueryError
 from .connection import LabConnection
 from .datajoint_compat import dj
+from .place import place_of
+from .table_writes import CheckedPopulate, CheckedWrites
 
 if TYPE_CHECKING:
     from .projects import Lab
@@ -43,7 +46,7 @@ class _LazyPartMeta(_LazyMeta, type(dj.Part)):  # type: ignore[misc]
     pass
 
 
-class LabTable:
+class LabTable(CheckedWrites):
     """What all tables of labdata share.
 
     Attributes
@@ -65,6 +68,19 @@ class LabTable:
     def full_table_name(self) -> str:
         """Schema and name, quoted, of the table or of the project's view of it."""
         return self._seen_as or str(super().full_table_name)  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return f"{self._headline()}\n{super().__repr__()}"
+
+    def _repr_html_(self) -> str:
+        return self._headed(super()._repr_html_())  # type: ignore[misc]
+
+    def _headed(self, html: str) -> str:
+        """Return HTML below the line that says whose rows it shows."""
+        return f'<p class="labdata-place">{escape(self._headline())}</p>{html}'
+
+    def _headline(self) -> str:
+        return f"{label_of(type(self))} · {place_of(self.lab)}"
 
     def delete(
         self,
@@ -91,14 +107,11 @@ class LabTable:
             Rows deleted, of this table.
         """
         prompt = safemode if prompt is None else prompt
-        rows = self
+        rows: Any = self
         if self.restriction or self._top:
             # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
             rows = type(self)() & self.keys()
-        deleted: int = super(LabTable, rows).delete(  # type: ignore[misc]
-            transaction=transaction, prompt=prompt, **kwargs
-        )
-        return deleted
+        return int(rows._delete_cascading(transaction=transaction, prompt=prompt, **kwargs))
 
     def delete_plan(self, key: Any = None) -> DeletePlan:
         """Return what deleting these rows would delete; its ``apply`` deletes it.
@@ -148,14 +161,14 @@ class Lookup(LabTable, dj.Lookup, metaclass=_LazyMeta):  # type: ignore[misc]
     initial_rows: ClassVar[Sequence[Any]] = ()
 
 
-class Imported(LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]
+class Imported(CheckedPopulate, LabTable, dj.Imported, metaclass=_LazyMeta):  # type: ignore[misc]
     """A table that an upload rule fills from raw files."""
 
     # rules insert rows themselves, in the transaction that registers the files
     _allow_insert = True
 
 
-class Computed(LabTable, dj.Computed, metaclass=_LazyMeta):  # type: ignore[misc]
+class Computed(CheckedPopulate, LabTable, dj.Computed, metaclass=_LazyMeta):  # type: ignore[misc]
     """A table that ``populate`` fills from other tables."""
 
 
@@ -194,6 +207,18 @@ def set_lab(cls: Any, lab: Lab) -> None:
     for part in parts_of(cls):
         part.lab = lab
         part._master = cls
+
+
+def label_of(cls: Any) -> str:
+    """Return what users call a table: ``Session``, ``SpikeSorting.Unit``.
+
+    Parameters
+    ----------
+    cls : type
+        The table.
+    """
+    master = getattr(cls, "_master", None) if issubclass(cls, dj.Part) else None
+    return f"{master.__name__}.{cls.__name__}" if master else str(cls.__name__)
 
 
 def parts_of(cls: type) -> list[Any]:

@@ -26,6 +26,11 @@ _RULES = Registry(
 )
 
 
+def own_rules() -> list[str]:
+    """Return the names of the upload rules that are labdata's own, which no plugin replaces."""
+    return list(_RULES.built_in)
+
+
 @dataclass(frozen=True)
 class PutFile:
     """A file that was put.

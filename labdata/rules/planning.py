@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..database.archived import refuse_archived
+from ..database.own_roles import check_role
 from ..preferences import Preferences, absolute_folder, load_preferences
 from .base import UploadRule, find_rule
 from .checks import (
@@ -109,6 +111,8 @@ def plan_put(
         If the rule refuses the files.
     """
     lab = lab or default_lab()
+    refuse_archived(lab)
+    check_role(lab, "put folders", ("experimenter", "admin"))
     preferences = preferences or load_preferences()
     folder = Path(folder).expanduser().absolute().resolve()
     root = containing_folder(folder, preferences)

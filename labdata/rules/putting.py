@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.locks import server_lock
 from ..errors import IntegrityError, UploadError
 from ..progress import Progress, ignore_progress
@@ -51,6 +52,7 @@ def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress)
         If another process registered one of the files meanwhile.
     """
     lab = lab or default_lab()
+    refuse_archived(lab)
     if not plan.inbox.is_dir():
         raise UploadError(
             f"The inbox {plan.inbox} is not there.",

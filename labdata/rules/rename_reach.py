@@ -8,7 +8,7 @@ from typing import Any
 
 from ..database.key_change import Columns, Holders, find_holders, read_reachable
 from ..database.projects import schema_names
-from ..database.raw_tables import Key, RawTable, quote
+from ..database.raw_tables import Key, RawTable, quote, raw_place, through_views
 from ..database.row_copy import table_names
 from ..database.row_selection import Place
 
@@ -84,8 +84,7 @@ class Reach:
         table : type
             Its class.
         """
-        schema, name = table.full_table_name.strip("`").split("`.`")
-        return schema, name
+        return raw_place(table)
 
     def own_holders_of_files(self, root: Place) -> Holders:
         """Return the tables of this project that refer to files, and the files' own.
@@ -130,6 +129,7 @@ def find_reach(lab: Any, key: Mapping[str, str]) -> Reach:
     connection = lab.connection
     levels = schema_names(connection._preferences.name, lab.project)
     tables = read_reachable(connection, set(levels.values()) | {f"{levels['data']}_user"})
+    tables = through_views(tables, lab)
     names = table_names(lab)
     places = {name: place for place, name in names.items()}
     found = [

@@ -18,8 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.key_change import Holders, KeyChange, change_keys, count_rows
 from ..database.locks import worker_lock
+from ..database.own_roles import check_role, is_limited
 from ..database.raw_tables import Key
 from ..database.rename_log import begin_rename, finish_rename, read_renames
 from ..database.working_jobs import job_condition, refuse_working
@@ -27,7 +29,6 @@ from ..errors import DatabaseError, QueryError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
-from ..schema.project_admin import refuse_archived
 from .names import check_name
 from .rename_files import FileMove, FileStay, find_processed, plan_files
 from .rename_reach import NAMES, Reach, find_reach
@@ -152,6 +153,7 @@ class RenamePlan:
             that the account cannot see refer to the name; then no row is changed.
         """
         connection = self.lab.connection
+        refuse_archived(self.lab)
         with worker_lock(connection, rename_lock(connection)) as alone:
             if not alone:
                 raise DatabaseError(
@@ -166,7 +168,8 @@ class RenamePlan:
             with connection.transaction:
                 refuse_working(self.lab, self.key, lock=True)
                 n_rows = self._change_rows()
-                finish_rename(connection, number, n_rows=n_rows, n_files=len(self.moves))
+                done = {"n_rows": n_rows, "n_files": len(self.moves)}
+                finish_rename(connection, self.lab.project, number, **done)
         return n_rows
 
     def _copy_objects(self, progress: Progress) -> None:
@@ -266,6 +269,7 @@ def plan_rename(
     """
     preferences = preferences or load_preferences()
     refuse_archived(lab)
+    check_role(lab, "rename", ("admin",))
     names = _check_key(key)
     level = names[-1].removesuffix("_name")
     check_name(names[-1], to, _LONGEST[level])
@@ -285,6 +289,11 @@ def plan_rename(
     keep = "told to, by --keep-files" if keep_files else ""
     keep = keep or ("some disks do not tell the two names apart" if equal else "")
     moves, stays = plan_files(lab, reach, to, preferences.path_rules, keep=keep)
+    if moves and is_limited(lab):
+        raise DatabaseError(
+            f"{len(moves)} files would get another path, and files are all projects'.",
+            hint="--keep-files renames the rows alone; the lab's administrator can do both.",
+        )
     return RenamePlan(lab, stored, to, tuple(tables), moves, stays, reach, preferences)
 
 

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.claims import Claim, claim_row, release_failed
 from ..database.datajoint_compat import dj
 from ..database.locks import server_lock
+from ..database.own_roles import check_role
 from ..errors import IntegrityError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
@@ -132,12 +134,30 @@ def upload_job(
         from ..schema import default_lab as lab
     preferences = preferences or load_preferences()
     _check_job(lab, job_id)
+    check_may_upload(lab)  # before it is claimed: the job waits, its folder stays in the inbox
     with claim_row(
         lab.UploadJob, "job", job_id, states=_CLAIMABLE, only={"project_name": lab.project}
     ) as claim:
         if claim is None:
             return None
         return _Upload(lab, preferences, claim).run(progress, on_size)
+
+
+def check_may_upload(lab: Any) -> None:
+    """Raise if nothing may be uploaded into the tables of a project.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+
+    Raises
+    ------
+    DatabaseError
+        If the project is archived, or this account has not the role.
+    """
+    refuse_archived(lab)
+    check_role(lab, "upload", ("experimenter", "admin"))
 
 
 def reset_failed(lab: Any, job_ids: list[int]) -> int:
@@ -155,6 +175,7 @@ def reset_failed(lab: Any, job_ids: list[int]) -> int:
     int
         How many were reset.
     """
+    check_may_upload(lab)
     return sum(
         release_failed(lab.UploadJob, "job", job_id, only={"project_name": lab.project})
         for job_id in job_ids

@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..database.archived import refuse_archived
 from ..database.datajoint_compat import dj
+from ..database.hidden_tables import GARBAGE, hidden_table, make_hidden_table
 from ..database.locks import server_lock, worker_lock
+from ..database.own_roles import check_role
 from ..database.raw_tables import in_pieces, quote
 from ..errors import DatabaseError, MissingObjectError, PreferenceError
 from ..preferences import Preferences, load_preferences
@@ -31,12 +34,6 @@ logger = logging.getLogger(__name__)
 
 #: Days that an object is kept after it was first seen to be garbage.
 GRACE_DAYS = 14
-_TABLE = "~labdata_garbage"
-_COLUMNS = (
-    "object_id char(64) NOT NULL PRIMARY KEY, storage varchar(64) NOT NULL, "
-    "object_path text NOT NULL, size_bytes bigint NOT NULL, modified varchar(40) NOT NULL, "
-    "first_seen datetime NOT NULL"
-)
 _PIECE = 100
 
 
@@ -137,6 +134,7 @@ def find_garbage(lab: Any, *, preferences: Preferences | None = None) -> Garbage
     DatabaseError
         If the account does not see all files of the lab.
     """
+    check_role(lab, "look for garbage", ())  # it would take the files of others for garbage
     preferences = preferences or load_preferences()
     connection = lab.connection
     found: list[Garbage] = []
@@ -197,6 +195,7 @@ def remove_garbage(
             f"{grace_days} days of grace are too few: a mistake would be final at once.",
             hint="Give --grace-days 1 or more.",
         )
+    refuse_archived(lab)
     preferences = preferences or load_preferences()
     report = progress or ignore_progress
     removed: list[Garbage] = []
@@ -345,10 +344,10 @@ def _fold(path: str) -> str:
 
 def _note(connection: Any, found: list[Garbage], unread: set[str]) -> Iterator[Garbage]:
     """Note what is garbage now, and yield it with the time it was first noted."""
-    table = f"{quote(connection._preferences.name)}.{quote(_TABLE)}"
+    table = hidden_table(connection, GARBAGE)
     known: dict[str, tuple[datetime, float]] = {}
     try:
-        _make_table(connection, table)
+        make_hidden_table(connection, GARBAGE)
         rows = connection.query(f"SELECT object_id, storage FROM {table}").fetchall()
         now = {one.object_id for one in found}
         gone = [key for key, storage in rows if key not in now and storage not in unread]
@@ -377,9 +376,3 @@ def _note(connection: Any, found: list[Garbage], unread: set[str]) -> Iterator[G
         seen, age = known.get(item.object_id, (None, 0.0))
         facts = (item.storage, item.object_path, item.size_bytes, item.modified)
         yield Garbage(*facts, seen, age, item.in_use)
-
-
-def _make_table(connection: Any, table: str) -> None:
-    query = "SELECT 1 FROM information_schema.tables WHERE table_schema=%s AND table_name=%s"
-    if not connection.query(query, (connection._preferences.name, _TABLE)).fetchone():
-        connection.query(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS})")

@@ -300,4 +300,6 @@ class Dataset(Manual):
     def _repr_html_(self) -> str:
         from .representations import describe_datasets
 
-        return describe_datasets(self) if self.restriction else super()._repr_html_()
+        if not self.restriction:
+            return super()._repr_html_()
+        return self._headed(describe_datasets(self))

@@ -10,7 +10,9 @@ from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Any
 
+from ..database.archived import has_ended, note_archived, refuse_archived
 from ..database.datajoint_compat import dj
+from ..database.own_roles import check_role
 from ..database.projects import Lab, schema_names
 from ..database.row_copy import CopyPlan, plan_copy
 from ..errors import DatabaseError, QueryError
@@ -49,6 +51,7 @@ def create_project(
     """
     from . import load_project_schema
 
+    check_role(lab, "make a project", ())
     # looked up by the server, to whom Vision is vision
     if lab.Project & {"project_name": name}:
         raise DatabaseError(
@@ -90,7 +93,7 @@ def list_projects(lab: Lab) -> list[dict[str, Any]]:
     for row in rows:
         schema = schema_names(base, row["project_name"])["data"]
         row |= _count(lab.connection, schema)
-        row["state"] = "archived" if _has_ended(row["project_enddate"]) else "open"
+        row["state"] = "archived" if has_ended(row["project_enddate"]) else "open"
     return rows
 
 
@@ -133,31 +136,10 @@ def archive_project(lab: Lab, name: str, *, reopen: bool = False) -> None:
         If there is none, with the nearest name.
     """
     _check_known(name, lab.Project.fetch("project_name"))
+    check_role(lab, "archive or reopen a project", ())
     end = None if reopen else date.today()
+    note_archived(lab.connection, name, reopened=reopen)
     lab.Project.update1({"project_name": name, "project_enddate": end})
-
-
-def refuse_archived(lab: Lab) -> None:
-    """Raise if the project of these tables is archived.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables that are to be written to.
-
-    Raises
-    ------
-    DatabaseError
-        If it is.
-    """
-    if lab.project is None:
-        return
-    ends = (lab.Project & {"project_name": lab.project}).fetch("project_enddate")
-    if len(ends) and _has_ended(ends[0]):
-        raise DatabaseError(
-            f"The project {lab.project!r} is archived since {ends[0]}.",
-            hint=f"`labdata project reopen {lab.project}` takes it up again.",
-        )
 
 
 def plan_share(
@@ -186,6 +168,7 @@ def plan_share(
     if source.project == target.project:
         raise DatabaseError(f"Both are the project {source.project!r}.", hint="Name another.")
     refuse_archived(target)
+    check_role(target, "share into it", ("admin",))
     return plan_copy(source, target, chosen, leave_out=NOT_SHARED)
 
 
@@ -198,10 +181,6 @@ def _count(connection: Any, schema: str) -> dict[str, int | None]:
         except dj.errors.DataJointError:  # no right to look
             numbers[f"{table}s"] = None
     return numbers
-
-
-def _has_ended(end: date | None) -> bool:
-    return end is not None and end <= date.today()
 
 
 def _check_known(name: str, known: Collection[str]) -> None:

@@ -39,4 +39,6 @@ class ComputeTask(Manual):
     def _repr_html_(self) -> str:
         from .representations import describe_tasks
 
-        return describe_tasks(self) if self.restriction else super()._repr_html_()
+        if not self.restriction:
+            return super()._repr_html_()
+        return self._headed(describe_tasks(self))

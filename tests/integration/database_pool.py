@@ -88,12 +88,14 @@ def _is_like_new(connection: Any, name: str) -> bool:
     if {tuple(row) for row in rows} != set(_declared(name)):
         return False
     hidden = connection.query(
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s "
-        "AND table_name LIKE '~labdata\\_%%' AND table_name <> '~labdata_version'",
+        "SELECT table_type, table_name FROM information_schema.tables WHERE table_schema = %s "
+        "AND (table_type = 'VIEW' OR table_name LIKE '~labdata\\_%%' "
+        "AND table_name <> '~labdata_version')",
         (name,),
     ).fetchall()
-    for (table,) in hidden:
-        connection.query(f"DROP TABLE `{name}`.`{table}`")
+    for kind, table in hidden:
+        what = "VIEW" if kind == "VIEW" else "TABLE"
+        connection.query(f"DROP {what} `{name}`.`{table}`")
     version = f"SELECT project FROM `{name}`.`~labdata_version`"
     if read_version(connection, name, None) != CURRENT:
         return False

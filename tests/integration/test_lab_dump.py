@@ -16,9 +16,13 @@ from labdata.cli import main
 from labdata.database.backups import choose_kept, list_backups, make_backup
 from labdata.database.connection import connect
 from labdata.database.lab_dump import dump_lab, load_lab, read_contents
+from labdata.database.rename_log import read_renames
 from labdata.errors import DatabaseError
+from labdata.preferences import load_preferences
+from labdata.rules.renaming import plan_rename
 from labdata.schema import default_lab, load_project_schema
-from labdata.schema.project_admin import create_project
+from labdata.schema.garbage import find_garbage
+from labdata.schema.project_admin import archive_project, create_project
 from labdata.testing import insert_dataset
 
 pytestmark = pytest.mark.database
@@ -35,6 +39,25 @@ def fill_lab() -> None:
     default_lab.Note.Image.insert1({**note, "image_id": 1, "image": {"a": np.eye(2), "b": None}})
     vision = create_project(default_lab, "vision", description="V1", contact="couto")
     insert_dataset(vision, "JC1", dataset="theirs")
+    insert_dataset(vision, "JC3")
+    plan_rename(vision, {"subject_name": "JC3"}, "JC4", keep_files=True).apply()
+    (Path(load_preferences().storage["data"].path) / "old.bin").write_bytes(b"1234")
+    find_garbage(default_lab)
+    archive_project(default_lab, "vision")
+
+
+def hidden_rows() -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of labdata's own notes; the version is of the tables, and made with them."""
+    base = connect()._preferences.name
+    names = connect().query(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s "
+        "AND table_name LIKE '~labdata%%' AND table_name <> '~labdata_version'",
+        (base,),
+    )
+    return {
+        name: sorted(connect().query(f"SELECT * FROM `{base}`.`{name}`").fetchall(), key=repr)
+        for (name,) in names.fetchall()
+    }
 
 
 def all_rows() -> dict[str, list[tuple[Any, ...]]]:
@@ -60,7 +83,11 @@ def dumped(make_embedded_lab, tmp_path_factory) -> tuple[Path, dict[str, Any]]:
     with make_embedded_lab(folder):
         fill_lab()
         dump_lab(connect(), file)
-        return file, all_rows()
+        notes = hidden_rows()
+        assert {name: len(rows) for name, rows in notes.items()} == {
+            "~labdata_rename": 1, "~labdata_garbage": 1, "~labdata_archived": 1,
+        }  # fmt: skip
+        return file, all_rows() | notes
 
 
 @pytest.mark.server
@@ -69,14 +96,19 @@ def test_a_laptops_lab_grows_into_a_server(make_server_lab, tmp_path, dumped, ca
     with make_server_lab(tmp_path):
         assert main(["db", "load", str(file), "--json"]) == 0
         (counts,) = json.loads(capsys.readouterr().out)
-        assert all_rows() == original
+        assert all_rows() | hidden_rows() == original
         assert counts["compared"] == counts["inserted"] + counts["same"]
         assert counts["compared"] == sum(t.n_rows for t in read_contents(file)[0])
         train = default_lab.SpikeSorting.Unit.fetch1("spike_times")
         np.testing.assert_array_equal(train, TIMES)
         assert (default_lab.Project & "project_name='vision'").fetch1("project_contact") == "couto"
         again = load_lab(default_lab, file)
-        assert (again["inserted"], all_rows()) == (0, original)
+        assert (again["inserted"], all_rows() | hidden_rows()) == (0, original)
+        vision = load_project_schema("vision")
+        (rename,) = read_renames(connect(), "vision")
+        assert (rename["old_name"], rename["new_name"]) == ("JC3", "JC4")
+        with pytest.raises(DatabaseError, match=r"archived since .* by \w+@"):
+            vision.Subject.delete(safemode=False)
 
 
 def test_other_content_stops_a_load_before_it_begins(make_embedded_lab, tmp_path, dumped) -> None:
@@ -108,7 +140,7 @@ def test_a_killed_load_is_repeated(make_embedded_lab, tmp_path, dumped, monkeypa
             with pytest.raises(KeyboardInterrupt):
                 load_lab(default_lab, file)
         load_lab(default_lab, file)
-        assert all_rows() == original
+        assert all_rows() | hidden_rows() == original
 
 
 def test_jobs_stay_out_when_told_to(make_embedded_lab, tmp_path, dumped) -> None:

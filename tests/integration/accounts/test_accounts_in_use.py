@@ -146,7 +146,7 @@ def test_who_may_not_put_changes_nothing(
     folder, content = put_folder(accounts, f"refused_{role}")
     with accounts.used_by(role, OURS):
         assert main(["put", str(folder), "-r", "none", "--dataset-type", "task-behavior"]) == 1
-        assert "refused" in capsys.readouterr().err
+        assert "to put folders takes experimenter or admin" in capsys.readouterr().err
         assert not default_lab.UploadJob & {"dataset_name": folder.name}
     assert (folder / "log.csv").read_bytes() == content
 

@@ -179,7 +179,8 @@ def test_get_says_what_is_missing(full, typed):
 def test_put_of_a_wrong_folder_is_one_error(lab_rig, typed, tmp_path):
     said = typed("put", tmp_path, code=1)
     assert said.out == ""
-    message, hint = said.err.splitlines()
+    place, message, hint = said.err.splitlines()
+    assert place.endswith(" on this computer")
     assert message.startswith("labdata: ") and str(tmp_path) in message
     assert hint.startswith("  ")
 
@@ -293,5 +294,6 @@ def test_a_database_that_is_down_is_one_error(lab_rig, typed, monkeypatch):
     for name, value in (("HOST", "127.0.0.1"), ("PORT", "1"), ("USER", "x"), ("PASS", "x")):
         monkeypatch.setenv(f"LABDATA_DATABASE_{name}", value)
     said = typed("subjects", code=1).err.splitlines()
-    assert len(said) == 2
-    assert "127.0.0.1:1" in said[0]
+    assert len(said) == 3
+    assert said[0].endswith(" at 127.0.0.1")
+    assert "127.0.0.1:1" in said[1]

@@ -1,0 +1,117 @@
+"""How rows are written by hand: not to an archived project, and refused with a reason.
+
+Every insert, update and delete of users' code and of labdata's own rules passes here, whatever the
+table. Renaming, sharing and the plans of deletes write in bulk past the tables; they ask
+:func:`.archived.refuse_archived` themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .archived import refuse_cascade, refuse_write
+from .teaching_errors import explained
+
+
+class CheckedWrites:
+    """The writing methods of a table."""
+
+    def insert(self, rows: Any, *args: Any, **options: Any) -> None:
+        """Insert rows; as in DataJoint, with errors that say what to write instead.
+
+        Parameters
+        ----------
+        rows : iterable, DataFrame, Path or query
+            Dicts, or what DataJoint takes.
+        *args, **options
+            ``skip_duplicates``, ``ignore_extra_fields``, ... as in DataJoint.
+
+        Raises
+        ------
+        DatabaseError
+            If the project is archived, or the database does not take a row; then it is of the
+            class of DataJoint's error as well.
+        """
+        refuse_write(self)
+        if isinstance(rows, Iterator | tuple) and not options.get("chunk_size"):
+            rows = list(rows)  # to find the one that is refused
+        with explained(self, rows):
+            super().insert(rows, *args, **options)  # type: ignore[misc]
+
+    def update1(self, row: Any) -> None:
+        """Correct one row; as in DataJoint, with errors that say what to write instead.
+
+        Parameters
+        ----------
+        row : dict
+            The key and the new values.
+
+        Raises
+        ------
+        DatabaseError
+            As of :meth:`insert`.
+        """
+        refuse_write(self)
+        with explained(self, row, deed="UPDATE"):
+            super().update1(row)  # type: ignore[misc]
+
+    def delete_quick(self, *args: Any, **options: Any) -> Any:
+        """Delete these rows, if no others depend on them; as in DataJoint.
+
+        Parameters
+        ----------
+        *args, **options
+            As in DataJoint.
+
+        Raises
+        ------
+        DatabaseError
+            As of :meth:`insert`.
+        """
+        refuse_write(self)
+        with explained(self, deed="DELETE"):
+            return super().delete_quick(*args, **options)  # type: ignore[misc]
+
+    def drop(self, *args: Any, **options: Any) -> None:
+        """Remove the table; as in DataJoint.
+
+        Parameters
+        ----------
+        *args, **options
+            As in DataJoint.
+
+        Raises
+        ------
+        DatabaseError
+            If the project is archived.
+        """
+        refuse_write(self)
+        super().drop(*args, **options)  # type: ignore[misc]
+
+    def _delete_cascading(self, **options: Any) -> int:
+        """Delete rows with all that depends on them, unless some are an archived project's."""
+        refuse_write(self)
+        refuse_cascade(self)
+        with explained(self, deed="DELETE"):
+            return int(super().delete(**options))  # type: ignore[misc]
+
+
+class CheckedPopulate:
+    """The computing method of a table."""
+
+    def populate(self, *args: Any, **options: Any) -> Any:
+        """Compute and insert the rows that are missing; as in DataJoint.
+
+        Parameters
+        ----------
+        *args, **options
+            As in DataJoint.
+
+        Raises
+        ------
+        DatabaseError
+            If the project is archived; nothing is computed then.
+        """
+        refuse_write(self)
+        return super().populate(*args, **options)  # type: ignore[misc]

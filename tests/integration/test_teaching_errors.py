@@ -1,0 +1,276 @@
+"""What the database refuses says which table, column and value, and what to write instead."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pymysql
+import pytest
+
+from labdata.database.datajoint_compat import dj
+from labdata.errors import LabdataError
+from labdata.schema import LabMember, Session, Subject, Weighing, default_lab
+from labdata.testing import insert_dataset
+
+pytestmark = pytest.mark.database
+
+ROW = {
+    "subject_name": "JC1",
+    "subject_dob": "2024-03-05",
+    "subject_sex": "F",
+    "strain_name": "C57BL/6J",
+    "user_name": "couto",
+}
+
+
+FILE = {"file_path": "d", "storage": "data"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lab(make_embedded_lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with make_embedded_lab(tmp_path_factory.mktemp("teaching")):
+        LabMember.insert1({"user_name": "couto"})
+        Subject.insert1(ROW)
+        insert_dataset(default_lab, "JC2")
+        yield default_lab
+
+
+def changed(**values: Any) -> dict[str, Any]:
+    return {**ROW, "subject_name": "JC9", **values}
+
+
+#: What is tried, the class it was, and the words of message and hint.
+CASES: list[tuple[str, Callable[[], Any], type[Exception], list[str], list[str]]] = [
+    (
+        "a parent that is missing",
+        lambda: Subject.insert1(changed(user_name="kim")),
+        dj.errors.IntegrityError,
+        ["LabMember has no user_name 'kim'", "Subject"],
+        ["LabMember.insert1({'user_name': 'kim'})"],
+    ),
+    (
+        "a parent that is written wrongly",
+        lambda: Subject.insert1(changed(user_name="cuoto")),
+        dj.errors.IntegrityError,
+        ["LabMember has no user_name 'cuoto'"],
+        ["Did you mean 'couto'?"],
+    ),
+    (
+        "the second parent of many rows",
+        lambda: Session.insert(
+            {"subject_name": s, "session_name": "a", "session_datetime": "2024-01-01"}
+            for s in ("JC1", "JC7")
+        ),
+        dj.errors.IntegrityError,
+        ["Subject has no subject_name 'JC7'", "Session"],
+        ["Did you mean 'JC", "Subject.insert1({'subject_name': 'JC7', 'subject_dob': ..."],
+    ),
+    (
+        "a row twice",
+        lambda: Subject.insert1(ROW),
+        dj.errors.DuplicateError,
+        ["Subject", "subject_name 'JC1'", "already"],
+        ["skip_duplicates=True", "Subject.update1(row)"],
+    ),
+    (
+        "a row of a frame twice",
+        lambda: Subject.insert(pd.DataFrame([ROW])),
+        dj.errors.DuplicateError,
+        ["subject_name 'JC1'"],
+        ["skip_duplicates=True"],
+    ),
+    (
+        "an unknown column",
+        lambda: Subject.insert1(changed(subject_sexx="F")),
+        KeyError,
+        ["Subject has no column 'subject_sexx'"],
+        ["Did you mean 'subject_sex'?", "user_name", "ignore_extra_fields=True"],
+    ),
+    (
+        "an unknown column to correct",
+        lambda: Subject.update1({"subject_name": "JC1", "colour": "black"}),
+        dj.errors.DataJointError,
+        ["Subject has no column 'colour'"],
+        ["strain_name"],
+    ),
+    (
+        "a text that is too long",
+        lambda: Subject.insert1(changed(subject_name="x" * 70)),
+        pymysql.err.DataError,
+        ["subject_name of Subject is too long: 70 characters, and 64 fit", "xxx"],
+        ["64 characters"],
+    ),
+    (
+        "a value that is not in the list",
+        lambda: Subject.insert1(changed(subject_sex="X")),
+        pymysql.MySQLError,
+        ["subject_sex of Subject cannot be 'X'"],
+        ["'M', 'F'"],
+    ),
+    (
+        "a wrong value to correct",
+        lambda: Subject.update1({"subject_name": "JC1", "subject_sex": "X"}),
+        pymysql.MySQLError,
+        ["subject_sex of Subject cannot be 'X'"],
+        ["'M', 'F'"],
+    ),
+    (
+        "a wrong date",
+        lambda: Subject.insert1(changed(subject_dob="yesterday")),
+        pymysql.MySQLError,
+        ["subject_dob of Subject cannot be 'yesterday'"],
+        ["2024-03-05"],
+    ),
+    (
+        "a wrong time",
+        lambda: Session.insert1(
+            {"subject_name": "JC1", "session_name": "a", "session_datetime": "31.1.2024"}
+        ),
+        pymysql.MySQLError,
+        ["session_datetime of Session cannot be '31.1.2024'"],
+        ["2024-03-05 10:00:00"],
+    ),
+    (
+        "a value that is missing",
+        lambda: Subject.insert1({k: v for k, v in changed().items() if k != "subject_dob"}),
+        dj.errors.MissingAttributeError,
+        ["Subject needs a value for 'subject_dob'"],
+        ["subject_name, subject_dob"],
+    ),
+    (
+        "a value that is None",
+        lambda: Subject.insert1(changed(subject_dob=None)),
+        dj.errors.MissingAttributeError,
+        ["Subject needs a value for 'subject_dob'"],
+        ["subject_name, subject_dob"],
+    ),
+    (
+        "a word for a number",
+        lambda: Weighing.insert1(
+            {"subject_name": "JC1", "weighing_datetime": "2024-01-01", "weight": "heavy"}
+        ),
+        ValueError,
+        ["weight of Weighing cannot be 'heavy'"],
+        ["number"],
+    ),
+    (
+        "an empty row",
+        lambda: Subject.insert1({}),
+        dj.errors.DataJointError,
+        ["Subject did not take this"],
+        ["Rows need subject_name"],
+    ),
+    (
+        "a row to correct that is not there",
+        lambda: Subject.update1({"subject_name": "JC7", "subject_sex": "F"}),
+        dj.errors.DataJointError,
+        ["Subject", "one existing entry"],
+        ["subject_name"],
+    ),
+    (
+        "rows that others refer to",
+        lambda: (Subject & {"subject_name": "JC2"}).delete_quick(),
+        dj.errors.IntegrityError,
+        ["Rows of", "refer to this row of Subject"],
+        ["labdata delete"],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "message", "hint"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+)
+def test_it_says_what_and_what_to_do(
+    write: Callable[[], Any], kind: type[Exception], message: list[str], hint: list[str]
+) -> None:
+    n_subjects = len(Subject())
+    with pytest.raises(LabdataError) as refused:
+        write()
+    error = refused.value
+    assert isinstance(error, kind)
+    assert [words for words in message if words not in error.message] == []
+    assert [words for words in hint if words not in (error.hint or "")] == []
+    assert "foreign key constraint" not in str(error) and "ibfk" not in str(error)
+    assert len(Subject()) == n_subjects
+
+
+def test_code_that_catches_datajoints_errors_goes_on_working() -> None:
+    try:
+        Subject.insert1(ROW)
+    except dj.errors.DuplicateError as error:
+        assert "JC1" in error.args[0]
+        kept = pickle.loads(pickle.dumps(error))
+    assert isinstance(kept, dj.errors.DuplicateError) and isinstance(kept, LabdataError)
+    assert (kept.message, kept.hint) == (error_text(kept), kept.hint)
+    assert "try less" in str(kept.suggest("try less"))
+
+
+def error_text(error: Exception) -> str:
+    return str(error.args[0])
+
+
+def test_the_line_that_it_says_mends_it() -> None:
+    with pytest.raises(LabdataError) as refused:
+        Subject.insert1(changed(subject_name="JC8", user_name="ada"))
+    line = refused.value.hint.partition(": ")[2]
+    eval(line, {"LabMember": LabMember})
+    Subject.insert1(changed(subject_name="JC8", user_name="ada"))
+    assert Subject & {"subject_name": "JC8", "user_name": "ada"}
+
+
+def test_errors_of_the_users_own_code_stay_what_they_are() -> None:
+    def rows() -> Any:
+        yield ROW
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Subject.insert(rows())
+
+
+def test_a_part_is_named_with_its_master() -> None:
+    with pytest.raises(dj.errors.IntegrityError, match=r"has no .*Dataset\.DataFiles"):
+        default_lab.Dataset.DataFiles.insert1(
+            {"subject_name": "a", "session_name": "b", "dataset_name": "c", **FILE}
+        )
+
+
+def kill_connection() -> None:
+    """End this thread's connection at the server, as a restart of it does."""
+    connection = default_lab.connection
+    with pymysql.connect(**connection._arguments()) as other, other.cursor() as cursor:
+        cursor.execute("KILL %s", (connection.connection_id,))
+
+
+def test_a_connection_lost_in_a_transaction() -> None:
+    with (
+        pytest.raises(LabdataError, match="connection to the database was lost") as refused,
+        default_lab.connection.transaction,
+    ):
+        Subject.insert1(changed(subject_name="JC5"))
+        kill_connection()
+        Subject.insert1(changed(subject_name="JC6"))
+    assert isinstance(refused.value, dj.errors.LostConnectionError)
+    assert "labdata doctor" in refused.value.hint
+    assert not Subject & [{"subject_name": "JC5"}, {"subject_name": "JC6"}]
+
+
+def test_a_server_that_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise pymysql.OperationalError(2003, "Can't connect")
+
+    from labdata.database import connection
+
+    kill_connection()
+    # of labdata's own connections only: the embedded server is there, and would be asked
+    driver = SimpleNamespace(connect=refuse, MySQLError=pymysql.MySQLError)
+    monkeypatch.setattr(connection, "pymysql", driver)
+    with pytest.raises(dj.errors.LostConnectionError) as refused:
+        Subject.insert1(changed(subject_name="JC6"))
+    monkeypatch.undo()
+    assert isinstance(refused.value, LabdataError)
+    assert "skip_duplicates=True" in refused.value.hint
+    assert not Subject & {"subject_name": "JC6"}
