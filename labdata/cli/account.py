@@ -141,6 +141,8 @@ def _change(lab: Any, options: argparse.Namespace) -> None:
         write(show_statements(plan))
         return
     accounts.apply_plan(lab, plan)
+    if options.verb == "revoke":
+        accounts.check_revoked(lab, name)
     write(done)
 
 

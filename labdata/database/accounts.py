@@ -178,9 +178,33 @@ def plan_revoke(lab: Any, name: str) -> list[Statement]:
         kept = [r for project, roles in elsewhere.items() if project != lab.project for r in roles]
         taken += without(shared_rights(lab, ROLES), shared_rights(lab, kept))
     return [
-        *(Statement(right.revoked, account, _NOT_GRANTED) for right in taken),
+        *(Statement(text, account, _NOT_GRANTED) for right in taken for text in right.revoked),
         *_members(lab, name, "DELETE FROM {} WHERE project_name = %s AND user_name = %s"),
     ]
+
+
+def check_revoked(lab: Any, name: str) -> None:
+    """Look at the server's grants after a revocation; what it did not say is not believed.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of the project.
+    name : str
+        The lab member.
+
+    Raises
+    ------
+    DatabaseError
+        If the account still has a role in the project.
+    """
+    kept = read_accounts(lab).roles.get(name, {}).get(lab.project)
+    if kept:
+        raise DatabaseError(
+            f"{name} still has the rights of {', '.join(kept)} in "
+            f"{lab.project or 'the data of no project'}.",
+            hint=f"The server's administrator sees where from: SHOW GRANTS FOR '{name}'@'{HOST}'",
+        )
 
 
 def plan_reset(lab: Any, name: str, password: SecretStr) -> list[Statement]:

@@ -98,9 +98,12 @@ class Right:
         return f"GRANT {names} ON {self.place} TO %s@%s{more}"
 
     @property
-    def revoked(self) -> str:
-        """The text of what to revoke, with a place for the account."""
-        return f"REVOKE {', '.join(self.privileges)} ON {self.place} FROM %s@%s"
+    def revoked(self) -> list[str]:
+        """The texts that revoke it, one a privilege, with a place for the account.
+
+        MySQL takes nothing away where one privilege of several was never granted.
+        """
+        return [f"REVOKE {name} ON {self.place} FROM %s@%s" for name in self.privileges]
 
 
 def grant_pattern(schema: str) -> str:

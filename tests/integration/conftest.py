@@ -3,6 +3,9 @@
 ``embedded_lab`` gives a test a labdata folder of its own and an empty database on one embedded
 server that all tests share; ``server_lab`` the same on a server program with TLS and an ordinary
 account. Without a MariaDB program such tests are skipped by name; with CI set they fail.
+
+``LABTEST_SERVER`` names a JSON file that describes a server that runs already, for instance one of
+MySQL, for the tests marked ``server`` (:func:`_named_server`).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import datetime
 import functools
 import getpass
 import itertools
+import json
 import os
 import secrets
 import socket
@@ -196,9 +200,13 @@ def two_projects(request: pytest.FixtureRequest) -> tuple[Any, Any]:
 
 @pytest.fixture(scope="session")
 def mariadb_server(
-    mariadb_program: MariaDBProgram, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server with TLS."""
+    """A server with TLS; one that runs already, of MySQL perhaps, where it is named."""
+    if named := os.environ.get("LABTEST_SERVER"):
+        yield _named_server(Path(named))
+        return
+    mariadb_program = request.getfixturevalue("mariadb_program")
     with run_server(mariadb_program, tmp_path_factory.mktemp("server"), tls=True) as server:
         yield server
 
@@ -210,6 +218,24 @@ def mariadb_server_without_tls(
     """A server that offers no TLS."""
     with run_server(mariadb_program, tmp_path_factory.mktemp("plain"), tls=False) as server:
         yield server
+
+
+def _named_server(file: Path) -> Server:
+    """Return the server that a JSON file describes: port, password, admin_socket, admin_password.
+
+    Its account ``scientist`` may do anything in schemas named ``labtest...`` only.
+    """
+    about = json.loads(file.read_text())
+
+    def connect_admin() -> Any:
+        return pymysql.connect(
+            unix_socket=about["admin_socket"],
+            user="admin",
+            password=about["admin_password"],
+            autocommit=True,
+        )
+
+    return Server(about["port"], about["password"], connect_admin)
 
 
 def free_port() -> int:

@@ -295,7 +295,8 @@ def test_who_may_only_read_can_open_a_lab(
     key = insert_dataset(default_lab)
     database = default_lab.Session.database
     with mariadb_server.admin() as admin, admin.cursor() as cursor:
-        cursor.execute("CREATE OR REPLACE USER 'reader'@'%' IDENTIFIED BY 'r'")
+        cursor.execute("DROP USER IF EXISTS 'reader'@'%'")
+        cursor.execute("CREATE USER 'reader'@'%' IDENTIFIED BY 'r'")
         cursor.execute(f"GRANT SELECT ON `{database}`.* TO 'reader'@'%'")
         cursor.execute(f"GRANT SELECT ON `{database}_computed`.* TO 'reader'@'%'")
     monkeypatch.setenv("LABDATA_DATABASE_USER", "reader")

@@ -117,6 +117,7 @@ def chief_password(mariadb_server: Any) -> str:
     """Of the lab's administrator: all rights on the lab, and those to make accounts."""
     password = secrets.token_hex(12)
     with mariadb_server.admin() as connection, connection.cursor() as cursor:
+        cursor.execute("DROP USER IF EXISTS 'chief'@'%'")  # of an earlier run on this server
         cursor.execute("CREATE USER 'chief'@'%%' IDENTIFIED BY %s", (password,))
         cursor.execute("GRANT CREATE USER ON *.* TO 'chief'@'%'")
         cursor.execute("GRANT SELECT ON mysql.* TO 'chief'@'%'")

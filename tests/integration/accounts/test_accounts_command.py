@@ -62,7 +62,8 @@ def state(accounts: Any) -> list[Any]:
     """All that the command could change."""
     base = accounts.base
     queries = [
-        "SELECT user, host, priv FROM mysql.global_priv ORDER BY 1, 2",
+        "SELECT grantee, privilege_type, is_grantable FROM information_schema.user_privileges "
+        "UNION SELECT user, host, authentication_string FROM mysql.user ORDER BY 1, 2, 3",
         f"SELECT * FROM mysql.db WHERE db LIKE '{base}%' ORDER BY user, db",
         f"SELECT user, table_name, table_priv FROM mysql.tables_priv WHERE db = '{base}' "
         "ORDER BY 1, 2",
@@ -198,6 +199,19 @@ def test_revoking_leaves_the_rights_in_another_project(told: Any, kim: Any, role
     (row,) = json.loads(told("show", "kim", "--json"))
     assert row["roles"] == {THEIRS: ["reader"]}
     assert kim.sql("kim", f"SELECT * FROM `{kim.base}`.subject") in DENIED
+
+
+def test_rights_that_a_server_kept_are_not_called_revoked(
+    told: Any, kim: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from labdata.database import accounts
+
+    told("grant", "kim", "-p", OURS, "--role", "reader")
+    with monkeypatch.context() as patch, kim.used_by("chief"):
+        patch.setattr(accounts, "plan_revoke", lambda lab, name: [])
+        assert main(["account", "revoke", "kim", "-p", OURS]) == 1
+    assert "kim still has the rights of reader in a_b" in capsys.readouterr().err
+    told("revoke", "kim", "-p", OURS)
 
 
 def test_a_deleted_account_leaves_its_member(told: Any, kim: Any) -> None:
