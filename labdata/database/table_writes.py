@@ -64,6 +64,11 @@ class CheckedWrites:
         *args, **options
             As in DataJoint.
 
+        Returns
+        -------
+        int or None
+            As of DataJoint.
+
         Raises
         ------
         DatabaseError
@@ -107,6 +112,11 @@ class CheckedPopulate:
         ----------
         *args, **options
             As in DataJoint.
+
+        Returns
+        -------
+        dict
+            ``success_count`` and ``error_list``.
 
         Raises
         ------
