@@ -140,8 +140,9 @@ def _verify(options: argparse.Namespace, before: dict[str, Any]) -> int:
         error=True,
     )
     if not report.ok:
-        write("Restore what is missing or changed from a copy, describe the stores in your "
-              "preference file,\n  then: labdata migrate --verify-objects", error=True)  # fmt: skip
+        write("Restore what is missing or changed from a copy, and describe the stores in your",
+              error=True)  # fmt: skip
+        write("  preference file; then: labdata migrate --verify-objects", error=True)
     return 0 if report.ok else 1
 
 
@@ -191,8 +192,13 @@ def _show_rows(title: str, total: int | None) -> Iterator[Callable[[int, int], N
     import time
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from .output import in_notebook, show_size
 

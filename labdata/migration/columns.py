@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ..database.raw_tables import quote
+
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _BLOBS = frozenset({"tinyblob", "blob", "mediumblob", "longblob"})
@@ -50,6 +52,11 @@ class Column:
     def is_blob(self) -> bool:
         """Whether it holds bytes."""
         return self.kind in _BLOBS
+
+    @property
+    def sql(self) -> str:
+        """What is selected to read it; the server's text of a float has six digits only."""
+        return f"{quote(self.name)} + 0e0" if self.kind == "float" else quote(self.name)
 
     @property
     def limits(self) -> tuple[int, int]:

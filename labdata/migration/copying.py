@@ -15,7 +15,8 @@ from ..database.raw_tables import Key, Row, fetch_rows, insert_rows, quote
 from ..errors import DatabaseError
 from .old_database import OldDatabase
 from .pairing import TablePair
-from .row_rules import IDENTITIES, RULES, OldRow, Recordings, other_identity
+from .recordings import Recordings
+from .row_rules import IDENTITIES, RULES, OldRow, other_identity
 from .values import Misfit, decode_old, fit, load, same, store
 
 #: Rows and bytes of a piece, at most.
@@ -91,7 +92,7 @@ class TableCopy:
         # our table with the columns that are written only; the others keep their defaults
         self._target = replace(pair.target, columns=tuple(self._columns))
         self._identity = IDENTITIES.get(pair.name)
-        self.n_arrays = sum(bool(c.codec) or c.is_blob for c in pair.written)
+        self._coded = [c.name for c in pair.written if c.codec or c.is_blob]
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the old rows in our form, in the order of their keys."""
@@ -161,6 +162,16 @@ class TableCopy:
             self._compare_written(written)
         return standing
 
+    def count_blobs(self, piece: Piece) -> int:
+        """Return the number of arrays, blobs and JSON values of a piece.
+
+        Parameters
+        ----------
+        piece : Piece
+            Of :meth:`pieces`.
+        """
+        return sum(row[name] is not None for row in piece.rows.values() for name in self._coded)
+
     def _add(self, piece: Piece, raw: Row) -> None:
         """Decode a row, apply its table's rule, and see that it fits."""
         piece.n_rows += 1
@@ -193,10 +204,16 @@ class TableCopy:
     def _fetch(self, keys: Collection[Key]) -> dict[Key, OldRow]:
         """Return rows that are here, read through the columns' codecs."""
         columns = list(self._columns.values())
-        rows = {}
-        for raw in fetch_rows(
-            self._connection, self._target, self._target.columns, self._target.key, keys
-        ):
+        key = self._target.key
+        one = f"({', '.join(['%s'] * len(key))})"
+        rows: dict[Key, OldRow] = {}
+        if not keys:
+            return rows
+        for raw in self._connection.query(
+            f"SELECT {', '.join(c.sql for c in columns)} FROM {self._target.sql} "
+            f"WHERE ({', '.join(map(quote, key))}) IN ({', '.join([one] * len(keys))})",
+            tuple(value for values in keys for value in values),
+        ).fetchall():
             loaded = [load(column, value) for column, value in zip(columns, raw, strict=True)]
             rows[self._target.key_of(raw)] = dict(zip(self._columns, loaded, strict=True))
         return rows
@@ -226,9 +243,7 @@ class TableCopy:
         taken: set[tuple[Any, ...]] = set()
         for key, row in rows.items():
             found = tuple(row[one] for one in where)
-            here = fetch_rows(
-                self._connection, self._target, self._target.key, where, [found]
-            )
+            here = fetch_rows(self._connection, self._target, self._target.key, where, [found])
             if found in taken or any(other != key for other in here):
                 row[name] = other_identity(row[name], key)
             taken.add(found)

@@ -88,15 +88,16 @@ class OldDatabase:
         where : str, optional
             A condition, of this program's own making.
         """
-        shown = ", ".join(
-            f"{quote(c.name)} + 0e0" if c.kind == "float" else quote(c.name) for c in columns
-        )
+        shown = ", ".join(column.sql for column in columns)
         order = ", ".join(map(quote, table.key))
         sql = f"SELECT {shown} FROM {table.sql} {where} ORDER BY {order}"
+        cursor = self._connection.cursor(pymysql.cursors.SSCursor)
         try:
-            with self._connection.cursor(pymysql.cursors.SSCursor) as cursor:
-                cursor.execute(sql)
-                yield from cursor.fetchall_unbuffered()
+            cursor.execute(sql)
+            yield from cursor.fetchall_unbuffered()
+        except GeneratorExit:
+            _leave(cursor)
+            raise
         except (pymysql.MySQLError, OSError) as error:
             raise self._lost(error) from None
 
@@ -113,6 +114,20 @@ class OldDatabase:
         row = self.query(f"SELECT COUNT(*) FROM {table.sql} {where}").fetchone()
         return int(row[0])
 
+    def schema_of(self, level: str, project: str | None) -> str:
+        """Return the name of a schema by the old naming.
+
+        Parameters
+        ----------
+        level : str
+            ``global``, ``data``, ``computed`` or ``user``.
+        project : str or None
+            The project.
+        """
+        name = self.address.name
+        base = f"{name}_{project}" if project else name
+        return {"global": name, "data": base}.get(level, f"{base}_{level}")
+
     def literal(self, text: str) -> str:
         """Return a text as SQL writes it, quoted.
 
@@ -123,20 +138,21 @@ class OldDatabase:
         """
         return str(self._connection.escape(text))
 
-    def schemas(self, project: str | None | bool = False) -> list[str]:
-        """Return the names of schemas that are there: of all projects, or of one.
+    def schemas(self) -> list[str]:
+        """Return the names of the schemas that are there, of all projects."""
+        found = {schema for project in self.projects for schema in self.schemas_of(project)}
+        return sorted({self.address.name} | found)
+
+    def schemas_of(self, project: str | None) -> list[str]:
+        """Return the names of a project's schemas that are there.
 
         Parameters
         ----------
-        project : str or None, optional
-            Of this project (None: of the data without one) only.
+        project : str or None
+            The project; None for the data without one.
         """
-        name = self.address.name
-        if project is False:
-            found = {s for p in self.projects for s in self.schemas(p)}
-            return sorted({name} | found)
-        base = f"{name}_{project}" if project else name
-        return [s for s in (base, f"{base}_computed", f"{base}_user") if s in self._schemas]
+        names = [self.schema_of(level, project) for level in ("data", "computed", "user")]
+        return [name for name in names if name in self._schemas]
 
     def _find_schemas(self) -> dict[str, set[str]]:
         """Return the tables of every schema whose name begins like the database's."""
@@ -174,7 +190,9 @@ class OldDatabase:
 
     def _find_projects(self) -> tuple[str | None, ...]:
         name = self.address.name
-        found = {str(row[0]) for row in self.query(f"SELECT project_name FROM {quote(name)}.project")}
+        found = {
+            str(row[0]) for row in self.query(f"SELECT project_name FROM {quote(name)}.project")
+        }
         for schema, tables in self._schemas.items():
             project = schema.removeprefix(f"{name}_")
             # a schema with people of its own is another lab's, whose name begins like this one's
@@ -189,6 +207,14 @@ class OldDatabase:
             f"The old database {self.address.describe()} did not answer as it should: {reason}",
             hint="Nothing there was changed. Repeat the same command: what was copied stays.",
         )
+
+
+def _leave(cursor: Any) -> None:
+    """Leave a stream half-way: the driver would read a table of any size to its end."""
+    if cursor._result is not None:
+        cursor._result.unbuffered_active = False
+        cursor._result.connection = None
+        cursor._result = None
 
 
 @contextmanager

@@ -146,7 +146,7 @@ def moved_to(tables: Iterable[OurTable], base: str, project: str | None) -> list
     project : str or None
         The project.
     """
-    schemas: dict[str, str] = dict(schema_names(base, project))
+    schemas: dict[str, str] = {**schema_names(base, project)}
     schemas["user"] = f"{schemas['data']}_user"
     return [
         t
@@ -154,23 +154,6 @@ def moved_to(tables: Iterable[OurTable], base: str, project: str | None) -> list
         else replace(t, raw=replace(t.raw, schema=schemas[t.level], references=()))
         for t in tables
     ]
-
-
-def old_schema(old: OldDatabase, level: str, project: str | None) -> str:
-    """Return the name of an old schema.
-
-    Parameters
-    ----------
-    old : OldDatabase
-        The old database.
-    level : str
-        As of :class:`OurTable`.
-    project : str or None
-        The project.
-    """
-    name = old.address.name
-    base = f"{name}_{project}" if project else name
-    return {"global": name, "data": base}.get(level, f"{base}_{level}")
 
 
 def pair_table(
@@ -199,7 +182,7 @@ def pair_table(
     where : str, optional
         Condition of the rows that come along.
     """
-    place = (old_schema(old, ours.level, project), ours.raw.name)
+    place = (old.schema_of(ours.level, project), ours.raw.name)
     if place not in old.tables:
         return None, []
     source, columns = old.tables[place], old.columns[place]

@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pymysql
+
 from ..database.connection import connect
 from ..database.datajoint_compat import dj
 from ..database.projects import schema_names
@@ -21,8 +23,10 @@ from ..database.schema_version import read_version
 from ..errors import DatabaseError, QueryError
 from .copying import RowProgress, TableCopy
 from .old_database import OldDatabase
-from .pairing import Finding, OurTable, TablePair, moved_to, old_schema, our_tables, pair_table
-from .row_rules import Recordings
+from .pairing import Finding, OurTable, TablePair, moved_to, our_tables, pair_table
+from .recordings import Recordings, read_recordings
+from .row_rules import UNKNOWN
+from .stores_note import find_stores
 
 #: Keys of a finding that are kept as examples.
 _EXAMPLES = 3
@@ -166,14 +170,14 @@ class MigrationPlan:
             for piece in copy.pieces():
                 try:
                     standing = copy.copy(piece)
-                except dj.errors.DataJointError as error:
+                except (dj.errors.DataJointError, pymysql.MySQLError) as error:
                     raise DatabaseError(
                         f"The database refused rows of {pair.name}: {error.args[-1]}",
                         hint="What came before stays. Repeat the command to go on.",
                     ) from error
                 counts["inserted"] += len(standing.new) + len(standing.initial)
                 counts["same"] += len(standing.same)
-                counts["blobs"] += copy.n_arrays * piece.n_rows
+                counts["blobs"] += copy.count_blobs(piece)
                 counts["bytes"] += piece.n_bytes
                 if progress:
                     progress(piece.n_rows, piece.n_bytes)
@@ -234,6 +238,7 @@ def plan_migration(
                 )
             continue
         plan.tables.append(_read_table(plan, pair, progress))
+    plan.findings += find_stores(plan.old, [table.pair for table in plan.tables])
     return plan
 
 
@@ -242,9 +247,7 @@ def _choose(old: OldDatabase, project: str | None) -> tuple[str | None, ...]:
         return old.projects
     if project not in old.projects:
         names = ", ".join(p for p in old.projects if p) or "none"
-        raise QueryError(
-            f"The old database has no project {project!r}.", hint=f"It has: {names}."
-        )
+        raise QueryError(f"The old database has no project {project!r}.", hint=f"It has: {names}.")
     return (project,)
 
 
@@ -302,17 +305,15 @@ def _pair_all(
     """Yield the tables on both sides, the shared ones first, and keep what is found."""
     base = connect()._preferences.name
     shared = [t for t in template if t.level == "global"]
-    steps = [(None, t, True) for t in shared]
+    steps: list[tuple[str | None, OurTable, bool]] = [(None, t, True) for t in shared]
     for project in plan.projects:
         tables = existing.get(project) or moved_to(template, base, project)
         steps += [(project, t, project in existing) for t in tables if t.level != "global"]
-        plan._recordings[project] = _read_recordings(plan.old, project)
+        plan._recordings[project] = read_recordings(plan.old, project)
     plan._recordings.setdefault(None, Recordings())
     for project, table, is_there in steps:
         where = _of_project(plan.old, table.name, only)
-        pair, findings = pair_table(
-            plan.old, table, project, left, is_there=is_there, where=where
-        )
+        pair, findings = pair_table(plan.old, table, project, left, is_there=is_there, where=where)
         if pair is not None:
             if not _is_left(pair.name, left):
                 plan.findings += findings
@@ -330,29 +331,10 @@ def _of_project(old: OldDatabase, table: str, project: str | None) -> str:
     return f"WHERE project_name = {literal}"
 
 
-def _read_recordings(old: OldDatabase, project: str | None) -> Recordings:
-    """Return the rates and lengths of a project's recordings."""
-    schema = old_schema(old, "data", project)
-    key = "subject_name, session_name, dataset_name"
-    rates, durations = {}, {}
-    if (schema, "_ephys_recording__probe_setting") in old.tables:
-        for *place, rate in old.query(
-            f"SELECT {key}, probe_num, sampling_rate "
-            f"FROM {quote(schema)}._ephys_recording__probe_setting"
-        ):
-            rates[tuple(place)] = float(rate)
-    if (schema, "_ephys_recording") in old.tables:
-        for *place, duration in old.query(
-            f"SELECT {key}, recording_duration FROM {quote(schema)}._ephys_recording"
-        ):
-            durations[tuple(place)] = float(duration)
-    return Recordings(rates, durations)
-
-
 def _find_unplaced(plan: MigrationPlan, pairs: list[TablePair], left: set[str]) -> None:
     """Name the old tables that are none of ours."""
     placed = {pair.source.place for pair in pairs}
-    schemas = {s: p for p in plan.projects for s in plan.old.schemas(p)}
+    schemas = {s: p for p in plan.projects for s in plan.old.schemas_of(p)}
     schemas.setdefault(plan.old.address.name, None)
     for place, table in plan.old.tables.items():
         if place in placed or place[0] not in schemas:
@@ -414,18 +396,15 @@ def _find_orphans(plan: MigrationPlan, pairs: list[TablePair], left: set[str]) -
             if n_rows:
                 what = f"refers to {behind[reference.parent]}, which is left out"
                 advice = f"--leave-out {pair.name}"
-                plan.findings.append(
-                    Finding(pair.project, pair.name, what, n_rows, advice=advice)
-                )
+                plan.findings.append(Finding(pair.project, pair.name, what, n_rows, advice=advice))
 
 
-def _read_table(
-    plan: MigrationPlan, pair: TablePair, progress: RowProgress | None
-) -> TablePlan:
+def _read_table(plan: MigrationPlan, pair: TablePair, progress: RowProgress | None) -> TablePlan:
     """Read a table to its end, and count how its rows stand."""
     table = TablePlan(pair)
     copy = TableCopy(plan.old, connect(), pair, plan._recordings[pair.project])
     groups: dict[tuple[str, str, str, bool], list[Key]] = {}
+    reasons: dict[tuple[str, str], str] = {}
     for piece in copy.pieces():
         standing = copy.compare(piece)
         table.n_rows += piece.n_rows
@@ -438,12 +417,18 @@ def _read_table(
         for key in standing.different:
             groups.setdefault(_different(pair.name), []).append(key)
         for key, column, reason in piece.misfits:
-            words = (f"{pair.name}.{column}", f"a value {reason}", _for_misfit(pair, column), True)
+            kind = (f"{pair.name}.{column}", reason.rpartition(", ")[2])
+            first = reasons.setdefault(kind, f"a value {reason}")
+            words = (kind[0], first, _for_misfit(pair, column), True)
             groups.setdefault(words, []).append(key)
         for key, word in piece.notes:
             groups.setdefault((pair.name, word, "", False), []).append(key)
         if progress:
             progress(piece.n_rows, piece.n_bytes)
+    if table.n_rows and pair.name in UNKNOWN:
+        plan.findings.append(
+            Finding(pair.project, pair.name, UNKNOWN[pair.name], table.n_rows, blocks=False)
+        )
     for (where, what, advice, blocks), keys in groups.items():
         example = ", ".join(map(show_key, keys[:_EXAMPLES]))
         example += f" and {len(keys) - _EXAMPLES} more" if len(keys) > _EXAMPLES else ""

@@ -7,6 +7,9 @@
   are left empty: a sample number that passes for a time would be a wrong number. Old numbers that
   are no whole-number samples of a probe are judged by the length of the recording.
 - Spike trains that are not in order are put in order, with their positions and amplitudes.
+- Channels of a sorting were rows of the sorting's own list of channels; here they are rows of the
+  probe's channels, to which the sorted channel numbers lead.
+- Water is in uL here, and was in mL.
 - Uploads and tasks that had not ended are CANCELLED here, so that no worker of this labdata takes
   up the old one's work; how they were is in their log.
 - The identities of probe configurations and parameter sets, which the old tables do not have, are
@@ -18,11 +21,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from .recordings import Recordings
 from .values import Misfit, Note
 
 OldRow = dict[str, Any]
@@ -30,22 +34,7 @@ _DATASET = ("subject_name", "session_name", "dataset_name")
 #: States in which nobody will touch a job again unless told to.
 _ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 _LOG_LENGTH = 4000
-
-
-@dataclass(frozen=True)
-class Recordings:
-    """What is known of an old project's recordings, to judge their events.
-
-    Attributes
-    ----------
-    rates_hz : dict
-        Sampling rate by subject, session, dataset and number of the probe.
-    durations_s : dict
-        Length by subject, session and dataset.
-    """
-
-    rates_hz: dict[tuple[Any, ...], float] = field(default_factory=dict)
-    durations_s: dict[tuple[Any, ...], float] = field(default_factory=dict)
+_SORTING = (*_DATASET, "probe_num", "parameter_set_num")
 
 
 Rule = Callable[[OldRow, Recordings, Note], OldRow]
@@ -92,9 +81,7 @@ def _times(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
     return {"event_timestamps": samples / rate_hz, "event_samples": samples}
 
 
-def _unit_of(
-    times: np.ndarray, row: OldRow, rate_hz: float | None, recordings: Recordings
-) -> str:
+def _unit_of(times: np.ndarray, row: OldRow, rate_hz: float | None, recordings: Recordings) -> str:
     """Return samples, seconds or unknown; the old tables do not say which."""
     if times.dtype.kind in "iu":
         return "samples" if times.size else "seconds"
@@ -155,6 +142,127 @@ def order_spikes(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
             found[name] = np.asarray(values)[order]
     note("spikes that were not in order are put in order, with their positions and amplitudes")
     return {**row, **found}
+
+
+def place_waveform(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
+    """Return a waveform with its channels as rows of the probe's channels.
+
+    Parameters
+    ----------
+    row : dict
+        The old row, decoded.
+    recordings : Recordings
+        Of its project.
+    note : callable
+        Told if they were others.
+    """
+    waveform = row.get("waveform_median")
+    if waveform is None:
+        return row
+    channels, n_columns = row.get("waveform_channels"), np.asarray(waveform).shape[-1]
+    if channels is None:
+        channels = np.arange(n_columns)
+    if row.get("waveform_ptp") is not None and len(row["waveform_ptp"]) != n_columns:
+        note("waveform_ptp is kept with a value for every sorted channel, not for the waveform's")
+    return row | _placed(row, {"waveform_channels": channels}, recordings, note)
+
+
+def place_merged(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
+    """Return a merged unit with its spikes in order and its channels as rows of the probe's.
+
+    Parameters
+    ----------
+    row : dict
+        The old row, decoded.
+    recordings : Recordings
+        Of its project.
+    note : callable
+        Told of what was done.
+    """
+    return place_waveform(order_spikes(row, recordings, note), recordings, note)
+
+
+def place_sorting(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
+    """Return a sorting with its channels as rows of the probe's channels.
+
+    Parameters
+    ----------
+    row : dict
+        The old row, decoded.
+    recordings : Recordings
+        Of its project.
+    note : callable
+        Told if they were others.
+    """
+    channels = row.get("sorting_channel_indices")
+    if channels is None:
+        return row
+    index = np.arange(np.asarray(channels).size)
+    found = _placed(row, {"sorting_channel_indices": index}, recordings, note)
+    if not found and tuple(row[name] for name in _SORTING) in recordings.channel_rows:
+        found = {"sorting_channel_indices": index}
+    return row | found
+
+
+def place_metrics(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
+    """Return the metrics of a unit with channels as rows of the probe's channels.
+
+    Parameters
+    ----------
+    row : dict
+        The old row, decoded.
+    recordings : Recordings
+        Of its project.
+    note : callable
+        Told if they were others.
+    """
+    found: OldRow = {}
+    if row.get("active_electrodes") is not None:
+        found["active_electrodes"] = np.asarray(row["active_electrodes"]).reshape(-1)
+    channels = {name: value for name, value in found.items() if value.dtype.kind in "iu"}
+    if row.get("channel_index") is not None:
+        channels["channel_index"] = np.array([row["channel_index"]])
+    found |= _placed(row, channels, recordings, note)
+    if "channel_index" in found:
+        found["channel_index"] = int(found["channel_index"][0])
+    return row | found
+
+
+def _placed(row: OldRow, channels: OldRow, recordings: Recordings, note: Note) -> OldRow:
+    """Return those lists of channels that are others among the probe's channels."""
+    rows = recordings.channel_rows.get(tuple(row[name] for name in _SORTING))
+    if not channels:
+        return {}
+    if rows is None:
+        note("channels of a sorting that the old tables do not relate to the probe's channels are "
+             "kept: they count the sorting's own channels")  # fmt: skip
+        return {}
+    if np.array_equal(rows, np.arange(len(rows))):
+        return {}
+    found = {}
+    for name, values in channels.items():
+        index = np.asarray(values)
+        if index.dtype.kind not in "iu" or np.any(index < 0) or np.any(index >= len(rows)):
+            raise Misfit(f"{name} names channels that were not sorted")
+        found[name] = rows[index]
+    note("channels, rows of the sorting's own list, become rows of the probe's channels")
+    return found
+
+
+def measure_water(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
+    """Return a watering in microlitres.
+
+    Parameters
+    ----------
+    row : dict
+        The old row, decoded.
+    recordings : Recordings
+        Not used.
+    note : callable
+        Told that it was in millilitres.
+    """
+    note("millilitres become microlitres")
+    return {**row, "water_volume": float(Decimal(repr(row["water_volume"])) * 1000)}
 
 
 def settle_job(prefix: str) -> Rule:
@@ -241,11 +349,26 @@ def identify_parameters(row: OldRow, recordings: Recordings, note: Note) -> OldR
 RULES: dict[str, Rule] = {
     "DatasetEvents.Digital": settle_events,
     "SpikeSorting.Unit": order_spikes,
-    "SpikeSorting.MergedUnit": order_spikes,
+    "SpikeSorting.MergedUnit": place_merged,
+    "SpikeSorting": place_sorting,
+    "SpikeSorting.Waveforms": place_waveform,
+    "UnitMetrics": place_metrics,
+    "Watering": measure_water,
     "UploadJob": settle_job("job"),
     "ComputeTask": settle_job("task"),
     "ProbeConfiguration": identify_configuration,
     "SpikeSortingParams": identify_parameters,
+}
+
+#: Table -> what cannot be known of its old rows, which are kept as they are.
+UNKNOWN: dict[str, str] = {
+    "File": "times are the rig's local time, as the old package kept them; here they are UTC",
+    "ProcessedFile": "times are the rig's local time, as the old package kept them",
+    "SpikeSorting.Unit": "amplitudes are those of the old sorter's templates, not always in uV",
+    "ProbeInsertion": "the old tables do not say the units of coordinates; here they are um and "
+    "degrees",
+    "UnitMetrics": "numbers are as the old package computed them; UnitMetrics.populate() here "
+    "computes some otherwise",
 }
 
 #: Columns that are computed here: table -> column, and the columns within which it is unique.

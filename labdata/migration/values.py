@@ -32,7 +32,7 @@ _BLOB_STARTS = (b"ZL123\0", b"mYm\0", b"dj0\0")
 _NUMBERS = "biufc"
 
 
-class Misfit(DatabaseError):  # noqa: N818  (it is a finding of a plan before it is an error)
+class Misfit(DatabaseError):
     """A value that the column here does not take."""
 
 
@@ -55,9 +55,7 @@ def decode_old(column: Column, raw: Any) -> Any:
         return None
     if column.is_blob:
         return _unpack(raw)
-    if column.kind == "float":
-        return float(str(np.float32(raw)))
-    return raw
+    return _shortest(raw) if column.kind == "float" else raw
 
 
 def fit(column: Column, value: Any, note: Note) -> Any:
@@ -86,8 +84,9 @@ def fit(column: Column, value: Any, note: Note) -> Any:
         return fits[column.codec](value, note) if column.codec in fits else value
     if column.is_integer:
         return _fit_integer(column, value)
-    if column.kind == "double":
-        return _fit_float(value)
+    if column.kind in ("double", "float"):
+        number = _fit_float(value)
+        return number if column.kind == "double" else _shortest(number)
     if column.kind in ("varchar", "char", "enum", "text", "mediumtext", "longtext"):
         return _fit_text(column, value)
     if column.kind == "datetime":
@@ -133,6 +132,8 @@ def load(column: Column, raw: Any) -> Any:
     raw : object
         As the driver gives it.
     """
+    if raw is not None and column.kind == "float":
+        return _shortest(raw)
     if raw is None or not column.codec:
         return raw
     return json.loads(raw) if column.codec == "json" else _codec(column.codec).decode(raw)
@@ -178,6 +179,11 @@ def plain_json(value: Any) -> Any:
     return value
 
 
+def _shortest(number: float) -> float:
+    """Return the shortest decimal that is the same number in single precision."""
+    return float(str(np.float32(number)))
+
+
 def _same_arrays(one: Any, other: Any) -> bool:
     if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
         return False
@@ -195,7 +201,7 @@ def _unpack(raw: bytes) -> Any:
     from datajoint.errors import DataJointError
 
     if not raw.startswith(_BLOB_STARTS):
-        raise Misfit(f"holds {len(raw)} bytes that DataJoint did not write")
+        raise Misfit("holds bytes that DataJoint did not write")
     try:
         return blob.unpack(raw)
     except (

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
+
 from labdata import schema as old
 
 FOLDER = Path(sys.argv[1])
@@ -101,9 +102,7 @@ def fill_people():
 
 
 def fill_sessions():
-    add(
-        "Session", **SESSION, session_datetime=datetime(2025, 6, 1, 10, 0), experimenter="couto"
-    )
+    add("Session", **SESSION, session_datetime=datetime(2025, 6, 1, 10, 0), experimenter="couto")
     add("Note", **NOTE, notes="naïve 'quotes' \\ and 5 µm")
     for key, kind in ((EPHYS, "ephys"), (IMAGING, "imaging-2p"), (TASK, "task-training")):
         add("Dataset", **key, dataset_type=kind, setup_name="rig1")
@@ -211,9 +210,7 @@ def fill_events():
 
 
 def fill_ephys():
-    add(
-        "Probe", probe_id="1234", probe_type="24", probe_n_shanks=4, probe_recording_channels=384
-    )
+    add("Probe", probe_id="1234", probe_type="24", probe_n_shanks=4, probe_recording_channels=384)
     config = {"probe_id": "1234", "configuration_id": 1}
     add(
         "ProbeConfiguration",
@@ -272,8 +269,12 @@ def fill_sorting(base):
 
 
 def fill_segmentation():
-    add("CellSegmentationParams", parameter_set_num=1, algorithm_name="suite2p",
-        parameters_dict="{'tau': 1.5}")  # fmt: skip  (python text, which is no JSON)
+    add(
+        "CellSegmentationParams",
+        parameter_set_num=1,
+        algorithm_name="suite2p",
+        parameters_dict="{'tau': 1.5}",
+    )  # fmt: skip  (python text, which is no JSON)
     key = {**IMAGING, "parameter_set_num": 1}
     add("CellSegmentation", **key, algorithm_version="0.14", n_rois=2,
         crop_region=np.array([[0, 256], [0, 512]]))  # fmt: skip
