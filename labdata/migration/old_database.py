@@ -22,7 +22,7 @@ from .columns import Column, read_columns
 _ANSWER_S = 10
 _DENIED, _NO_DATABASE, _DENIED_DATABASE, _NO_TABLE = 1045, 1049, 1044, 1146
 #: Tables that every old database has.
-_MARKS = frozenset({"lab_member", "file", "analysis_file", "upload_job"})
+_MARKS = frozenset({"lab_member", "project", "file", "analysis_file", "upload_job"})
 
 Place = tuple[str, str]
 

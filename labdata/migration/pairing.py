@@ -146,7 +146,7 @@ def moved_to(tables: Iterable[OurTable], base: str, project: str | None) -> list
     project : str or None
         The project.
     """
-    schemas: dict[str, str] = {**schema_names(base, project)}
+    schemas: dict[str, str] = {str(k): v for k, v in schema_names(base, project).items()}
     schemas["user"] = f"{schemas['data']}_user"
     return [
         t

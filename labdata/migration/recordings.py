@@ -30,11 +30,14 @@ class Recordings:
         By subject, session, dataset, probe and parameter set of a sorting: the row in the probe's
         table of channels of each channel that was sorted. Not there where the old tables do not
         say it.
+    n_channels : dict
+        How many channels the probe of such a sorting has.
     """
 
     rates_hz: dict[tuple[Any, ...], float] = field(default_factory=dict)
     durations_s: dict[tuple[Any, ...], float] = field(default_factory=dict)
     channel_rows: dict[tuple[Any, ...], NDArray[np.int64]] = field(default_factory=dict)
+    n_channels: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
 
 def read_recordings(old: OldDatabase, project: str | None) -> Recordings:
@@ -68,22 +71,28 @@ def read_recordings(old: OldDatabase, project: str | None) -> Recordings:
             f"USING ({_DATASET}, probe_num) JOIN {quote(data)}.probe_configuration "
             "USING (probe_id, configuration_id)"
         ):
-            rows = _rows_of(column, sorted_, recorded)
+            rows, n_channels = _rows_of(column, sorted_, recorded)
             if rows is not None:
                 found.channel_rows[tuple(place)] = rows
+                found.n_channels[tuple(place)] = n_channels
     return found
 
 
-def _rows_of(column: Column, sorted_: Any, recorded: Any) -> NDArray[np.int64] | None:
-    """Return where each sorted channel is in the probe's channels; None if that is not certain."""
+def _rows_of(
+    column: Column, sorted_: Any, recorded: Any
+) -> tuple[NDArray[np.int64] | None, int]:
+    """Return where each sorted channel is in the probe's channels, and how many these are.
+
+    None if that is not certain.
+    """
     try:
         wanted, there = (np.asarray(decode_old(column, raw)) for raw in (sorted_, recorded))
     except Misfit:
-        return None  # which the plan names where it comes to the row
+        return None, 0  # which the plan names where it comes to the row
     if {wanted.dtype.kind, there.dtype.kind} - set("biuf") or not wanted.size:
-        return None
+        return None, 0
     wanted, there = wanted.reshape(-1), there.reshape(-1)
     if len(np.unique(there)) < len(there) or not np.isin(wanted, there).all():
-        return None
+        return None, 0
     order = np.argsort(there)
-    return order[np.searchsorted(there, wanted, sorter=order)].astype("int64")
+    return order[np.searchsorted(there, wanted, sorter=order)].astype("int64"), len(there)

@@ -230,14 +230,15 @@ def place_metrics(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
 
 def _placed(row: OldRow, channels: OldRow, recordings: Recordings, note: Note) -> OldRow:
     """Return those lists of channels that are others among the probe's channels."""
-    rows = recordings.channel_rows.get(tuple(row[name] for name in _SORTING))
+    place = tuple(row[name] for name in _SORTING)
+    rows = recordings.channel_rows.get(place)
     if not channels:
         return {}
     if rows is None:
         note("channels of a sorting that the old tables do not relate to the probe's channels are "
              "kept: they count the sorting's own channels")  # fmt: skip
         return {}
-    if np.array_equal(rows, np.arange(len(rows))):
+    if np.array_equal(rows, np.arange(recordings.n_channels[place])):
         return {}
     found = {}
     for name, values in channels.items():
