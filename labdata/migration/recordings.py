@@ -78,9 +78,7 @@ def read_recordings(old: OldDatabase, project: str | None) -> Recordings:
     return found
 
 
-def _rows_of(
-    column: Column, sorted_: Any, recorded: Any
-) -> tuple[NDArray[np.int64] | None, int]:
+def _rows_of(column: Column, sorted_: Any, recorded: Any) -> tuple[NDArray[np.int64] | None, int]:
     """Return where each sorted channel is in the probe's channels, and how many these are.
 
     None if that is not certain.

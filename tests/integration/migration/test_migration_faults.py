@@ -277,8 +277,17 @@ def test_wrong_inputs_are_said_in_one_line_each(old, tmp_path, capsys, monkeypat
     password = old.address.password.get_secret_value()
     other = old.text.removesuffix(old.name)
     (tmp_path / "no.json").write_text("{")
-    (tmp_path / "token.json").write_text(json.dumps({"database": {
-        "database.host": "h", "database.user": "u", "database.password": "encrypted:xyz"}}))
+    (tmp_path / "token.json").write_text(
+        json.dumps(
+            {
+                "database": {
+                    "database.host": "h",
+                    "database.user": "u",
+                    "database.password": "encrypted:xyz",
+                }
+            }
+        )
+    )
     old.sql(f"CREATE DATABASE {old.name}_none")
     old.sql(f"CREATE TABLE {old.name}_none.x (a int)")
     old.sql(f"CREATE DATABASE {old.name}_new")

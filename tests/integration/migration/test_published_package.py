@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from old_servers import OLD_NAME, checksums, migrate, writes
 
 from labdata.database.connection import connect
 from labdata.preferences import load_preferences
 from labdata.schema import default_lab, load_project_schema
-
-from old_servers import OLD_NAME, checksums, migrate, writes
 
 pytestmark = [pytest.mark.slow, pytest.mark.database, pytest.mark.server]
 
@@ -159,11 +159,11 @@ def test_what_came_can_be_used(published_lab, make_embedded_lab, tmp_path) -> No
         assert claimable_jobs(default_lab, all_hosts=True) == []
 
 
-def test_one_project_comes_with_what_is_shared(
-    published_lab, make_embedded_lab, tmp_path
-) -> None:
+def test_one_project_comes_with_what_is_shared(published_lab, make_embedded_lab, tmp_path) -> None:
     with make_embedded_lab(tmp_path):
-        assert migrate(*published_lab.source, "-p", "vision", "--apply", "--no-verify-objects") == 0
+        assert (
+            migrate(*published_lab.source, "-p", "vision", "--apply", "--no-verify-objects") == 0
+        )
         assert len(default_lab.Subject()) == 0
         assert list(load_project_schema("vision").Subject.fetch("subject_name")) == ["JC6"]
         assert sorted(default_lab.UploadJob.fetch("job_id")) == [61, 62, 63]
