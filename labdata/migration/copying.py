@@ -15,8 +15,8 @@ from ..database.raw_tables import Key, Row, fetch_rows, insert_rows, quote
 from ..errors import DatabaseError
 from .old_database import OldDatabase
 from .pairing import TablePair
-from .recordings import Recordings
-from .row_rules import IDENTITIES, RULES, OldRow, other_identity
+from .recordings import OldRow, Recordings
+from .row_rules import IDENTITIES, RULES, other_identity
 from .values import Misfit, decode_old, fit, load, same, store
 
 #: Rows and bytes of a piece, at most.
@@ -144,7 +144,8 @@ class TableCopy:
         """
         for key, column, reason in piece.misfits:
             raise DatabaseError(
-                f"{self.pair.name} {key}: {column} {reason}.", hint="Nothing of it was copied."
+                f"{self.pair.name} {key}: {column} {reason}.".replace("  ", " "),
+                hint="Nothing of it was copied.",
             )
         with self._connection.transaction:
             standing = self.compare(piece)
@@ -178,13 +179,13 @@ class TableCopy:
         piece.n_bytes += sum(len(v) if isinstance(v, bytes | str) else 8 for v in raw)
         by_name = {c.name: value for c, value in zip(self.pair.read, raw, strict=True)}
         key = tuple(by_name.get(name) for name in self.pair.target.key)
-        column = "a row"
+        column = ""
         try:
             decoded = {}
             for old_column in self.pair.read:
                 column = old_column.name
                 decoded[column] = decode_old(old_column, by_name[column])
-            column = "the row"
+            column = ""
             decoded = self._apply_rule(key, decoded, piece)
             row = {}
             for name, ours in self._columns.items():
@@ -199,7 +200,10 @@ class TableCopy:
         rule = RULES.get(self.pair.name)
         if rule is None:
             return decoded
-        return rule(decoded, self._recordings, lambda word: piece.notes.append((key, word)))
+        try:
+            return rule(decoded, self._recordings, lambda word: piece.notes.append((key, word)))
+        except (LookupError, TypeError, ValueError) as error:
+            raise Misfit(f"the row is not as the old package makes them: {error}") from None
 
     def _fetch(self, keys: Collection[Key]) -> dict[Key, OldRow]:
         """Return rows that are here, read through the columns' codecs."""

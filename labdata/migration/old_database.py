@@ -36,6 +36,8 @@ class OldDatabase:
         Where it is.
     projects : tuple of str or None
         Projects that have tables or are listed; None for the data without a project.
+    other_schemas : list of str
+        Schemas whose names begin like the database's, and that are of none of its projects.
     tables : dict
         Of :func:`~labdata.database.raw_tables.read_tables`, parents first.
     columns : dict
@@ -48,6 +50,7 @@ class OldDatabase:
         self._schemas = self._find_schemas()
         self._check()
         self.projects = self._find_projects()
+        self.other_schemas = self._find_others()
         self.tables = read_tables(self, self.schemas())
         self.columns = read_columns(self, self.schemas())
 
@@ -200,6 +203,16 @@ class OldDatabase:
                 found.add(project)
         without: list[str | None] = [None] if "subject" in self._schemas[name] else []
         return (*without, *sorted(found))
+
+    def _find_others(self) -> list[str]:
+        """Return schemas of no project; those of another lab on the same server are not ours."""
+        name = self.address.name
+        labs = [s for s, tables in self._schemas.items() if s != name and "lab_member" in tables]
+        return [
+            schema
+            for schema in sorted(set(self._schemas) - set(self.schemas()))
+            if not any(schema == lab or schema.startswith(f"{lab}_") for lab in labs)
+        ]
 
     def _lost(self, error: Exception) -> DatabaseError:
         reason = error.args[-1] if error.args else type(error).__name__

@@ -8,7 +8,6 @@ the migration until it is named in ``leave_out``. Copying can be killed and repe
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,17 +16,21 @@ import pymysql
 
 from ..database.connection import connect
 from ..database.datajoint_compat import dj
+from ..database.locks import server_lock
 from ..database.projects import schema_names
 from ..database.raw_tables import Key, quote
 from ..database.schema_version import read_version
 from ..errors import DatabaseError, QueryError
 from .copying import RowProgress, TableCopy
-from .old_database import OldDatabase
+from .leaving_out import check_names, find_orphans, find_unplaced, find_unread, is_left
+from .old_database import OldDatabase, Place
 from .pairing import Finding, OurTable, TablePair, moved_to, our_tables, pair_table
 from .recordings import Recordings, read_recordings
 from .row_rules import UNKNOWN
 from .stores_note import find_stores
 
+#: How long to wait for another migration; that of a killed one is over when its server notices.
+_WAIT_S = 10
 #: Keys of a finding that are kept as examples.
 _EXAMPLES = 3
 _JOBS = frozenset({"Project", "Project.User", "UploadJob", "UploadJob.AssignedFiles"})
@@ -159,6 +162,14 @@ class MigrationPlan:
             stay.
         """
         self._refuse()
+        base = connect()._preferences.name
+        busy = DatabaseError(
+            "Another migration into this database is at work.", hint="Repeat when it has ended."
+        )
+        with server_lock(connect(), f"migrate.{base}", timeout_s=_WAIT_S, refused=busy):
+            return self._copy_all(progress)
+
+    def _copy_all(self, progress: RowProgress | None) -> MigrationResult:
         for project in self.new_projects:
             _lab_of(project).create()
         counts = {"inserted": 0, "same": 0, "blobs": 0, "bytes": 0}
@@ -226,11 +237,14 @@ def plan_migration(
     plan = MigrationPlan(old, projects, tuple(p for p in projects if p not in existing))
     left = set(leave_out)
     pairs = list(_pair_all(plan, existing, template, left, only=project))
-    _find_unplaced(plan, pairs, left)
-    _check_names(left, pairs, plan)
-    _find_orphans(plan, pairs, left)
+    check_names(old, pairs, left)
+    plan.findings += [
+        *find_unread(old, projects),
+        *find_unplaced(old, projects, pairs, left),
+        *find_orphans(old, pairs, left, _lacking(plan, pairs, left)),
+    ]
     for pair in pairs:
-        if _is_left(pair.name, left):
+        if is_left(pair.name, left):
             n_rows = old.count(pair.source, pair.where)
             if n_rows:
                 plan.findings.append(
@@ -315,7 +329,7 @@ def _pair_all(
         where = _of_project(plan.old, table.name, only)
         pair, findings = pair_table(plan.old, table, project, left, is_there=is_there, where=where)
         if pair is not None:
-            if not _is_left(pair.name, left):
+            if not is_left(pair.name, left):
                 plan.findings += findings
             yield pair
 
@@ -331,72 +345,15 @@ def _of_project(old: OldDatabase, table: str, project: str | None) -> str:
     return f"WHERE project_name = {literal}"
 
 
-def _find_unplaced(plan: MigrationPlan, pairs: list[TablePair], left: set[str]) -> None:
-    """Name the old tables that are none of ours."""
-    placed = {pair.source.place for pair in pairs}
-    schemas = {s: p for p in plan.projects for s in plan.old.schemas_of(p)}
-    schemas.setdefault(plan.old.address.name, None)
-    for place, table in plan.old.tables.items():
-        if place in placed or place[0] not in schemas:
-            continue
-        n_rows = plan.old.count(table)
-        name = ".".join(place)
-        if not n_rows or _is_ours_elsewhere(place[1], pairs, plan, place[0]):
-            continue
-        is_left = bool({name, place[1]} & left)
-        what = "left out, as told" if is_left else "the table has no place here"
-        advice = f"Install its plugin, if it is of one; or --leave-out {name}"
-        plan.findings.append(
-            Finding(
-                schemas[place[0]], name, what, n_rows, "", "" if is_left else advice, not is_left
-            )
-        )
-
-
-def _is_ours_elsewhere(
-    table: str, pairs: list[TablePair], plan: MigrationPlan, schema: str
-) -> bool:
-    """Whether with -p a table of the shared schema is of the data without a project."""
-    shared = schema == plan.old.address.name and None not in plan.projects
-    return shared and any(pair.source.name == table for pair in pairs)
-
-
-def _check_names(left: set[str], pairs: list[TablePair], plan: MigrationPlan) -> None:
-    known = {pair.name for pair in pairs}
-    known |= {f"{p.name}.{c}" for p in pairs for c in plan.old.columns[p.source.place]}
-    known |= {".".join(place) for place in plan.old.tables} | {t for _, t in plan.old.tables}
-    for name in sorted(left - known):
-        near = difflib.get_close_matches(name, known, n=1)
-        raise QueryError(
-            f"The old database has no table or column {name!r} to leave out.",
-            hint=f"Did you mean {near[0]!r}?" if near else "Names as the plan writes them.",
-        )
-
-
-def _is_left(name: str, left: Collection[str]) -> bool:
-    """Whether a table stays behind, by itself or with its master."""
-    return name in left or name.partition(".")[0] in left
-
-
-def _find_orphans(plan: MigrationPlan, pairs: list[TablePair], left: set[str]) -> None:
-    """Name the tables with rows that refer to one that stays behind."""
-    behind = {pair.source.place: pair.name for pair in pairs if _is_left(pair.name, left)}
+def _lacking(plan: MigrationPlan, pairs: list[TablePair], left: set[str]) -> set[Place]:
+    """Return the tables that stay behind, of which some row is not here either."""
+    found = set()
     for pair in pairs:
-        if _is_left(pair.name, left):
-            continue
-        for reference in pair.source.references:
-            if reference.parent not in behind:
-                continue
-            own = [c for c in reference.columns if f"{pair.name}.{c}" not in left]
-            if len(own) < len(reference.columns):
-                continue  # the columns that refer stay behind as well
-            also = "AND" if pair.where else "WHERE"
-            there = " AND ".join(f"{quote(c)} IS NOT NULL" for c in reference.columns)
-            n_rows = plan.old.count(pair.source, f"{pair.where} {also} {there}")
-            if n_rows:
-                what = f"refers to {behind[reference.parent]}, which is left out"
-                advice = f"--leave-out {pair.name}"
-                plan.findings.append(Finding(pair.project, pair.name, what, n_rows, advice=advice))
+        if is_left(pair.name, left):
+            copy = TableCopy(plan.old, connect(), pair, plan._recordings[pair.project])
+            if any(piece.misfits or copy.compare(piece).new for piece in copy.pieces()):
+                found.add(pair.source.place)
+    return found
 
 
 def _read_table(plan: MigrationPlan, pair: TablePair, progress: RowProgress | None) -> TablePlan:
@@ -418,8 +375,8 @@ def _read_table(plan: MigrationPlan, pair: TablePair, progress: RowProgress | No
             groups.setdefault(_different(pair.name), []).append(key)
         for key, column, reason in piece.misfits:
             kind = (f"{pair.name}.{column}", reason.rpartition(", ")[2])
-            first = reasons.setdefault(kind, f"a value {reason}")
-            words = (kind[0], first, _for_misfit(pair, column), True)
+            first = reasons.setdefault(kind, f"a value {reason}" if column else reason)
+            words = (kind[0].rstrip("."), first, _for_misfit(pair, column), True)
             groups.setdefault(words, []).append(key)
         for key, word in piece.notes:
             groups.setdefault((pair.name, word, "", False), []).append(key)

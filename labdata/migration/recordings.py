@@ -13,6 +13,9 @@ from .columns import Column
 from .old_database import OldDatabase
 from .values import Misfit, decode_old
 
+#: A row as it was decoded, by column.
+OldRow = dict[str, Any]
+
 _DATASET = "subject_name, session_name, dataset_name"
 
 

@@ -18,7 +18,7 @@ from datajoint import blob
 from old_servers import checksums, migrate
 
 from labdata.cli import main
-from labdata.database.connection import reset_connection
+from labdata.database.connection import LabConnection, reset_connection
 from labdata.migration import open_old, plan_migration
 from labdata.preferences import load_preferences
 from labdata.schema import default_lab
@@ -95,6 +95,40 @@ def test_a_row_with_other_content_is_named_and_nothing_is_copied(old, capsys) ->
     assert len(default_lab.Weighing()) == 1
     assert (default_lab.Subject & "subject_name='JC1'").fetch1("subject_sex") == "M"
     assert "In the way" in capsys.readouterr().out
+
+
+def test_a_table_that_is_here_anyway_can_stay_behind(old) -> None:
+    assert run(old, "--apply") == 0
+    default_lab.Subject.update1({"subject_name": "JC1", "subject_sex": "M"})
+    old.sql("INSERT INTO weighing VALUES ('JC1', '2025-05-02', 24)")
+    assert run(old, "--apply", "--leave-out", "Subject") == 0
+    assert len(default_lab.Weighing()) == 2
+    assert (default_lab.Subject & "subject_name='JC1'").fetch1("subject_sex") == "M"
+
+
+def test_schemas_and_projects_that_are_not_read_are_named(old) -> None:
+    old.sql("INSERT INTO project VALUES ('hidden', '')")
+    old.sql(f"CREATE DATABASE {old.name}_odd")
+    old.sql(f"CREATE TABLE {old.name}_odd.x (a int)")
+    old.sql(f"CREATE DATABASE {old.name}_lab2")
+    old.sql(f"CREATE TABLE {old.name}_lab2.lab_member (a int)")
+    found = findings(old)
+    assert set(found) == {"project hidden", f"{old.name}_odd"}
+    assert not any(one.blocks for one in found.values())
+
+
+def test_a_second_migration_at_the_same_time_waits_its_turn(old, monkeypatch, capsys) -> None:
+    from labdata.database.locks import server_lock
+    from labdata.errors import DatabaseError
+    from labdata.migration import plan
+
+    monkeypatch.setattr(plan, "_WAIT_S", 0)
+    name = f"migrate.{load_preferences().database.name}"
+    with LabConnection(load_preferences().database).transaction as other:  # noqa: SIM117
+        with server_lock(other, name, timeout_s=0, refused=DatabaseError("no")):
+            assert run(old, "--apply") == 1
+    assert "Another migration" in capsys.readouterr().err
+    assert len(default_lab.Subject()) == 0
 
 
 def test_a_name_that_differs_by_case_is_a_different_row(old) -> None:
