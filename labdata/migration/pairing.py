@@ -117,6 +117,7 @@ def our_tables(lab: Any) -> list[OurTable]:
     lab : Lab
         The tables.
     """
+    lab.activate()  # only then it is known what plugins add
     names = table_names(lab)
     schemas = {schema for schema, _ in names}
     columns = read_columns(lab.connection, schemas)

@@ -231,3 +231,9 @@ def small_lab(mariadb_server: Any) -> Iterator[SmallLab]:
     yield SmallLab(name, read_address(text, password=password), text, sql)
     connection.close()
     drop_database(mariadb_server, name)
+
+
+@pytest.fixture
+def old(small_lab: SmallLab, embedded_lab: Path) -> SmallLab:
+    """A small old database, and an empty lab of ours."""
+    return small_lab

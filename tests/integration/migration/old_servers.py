@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labdata.cli import main
+from labdata.migration import open_old, plan_migration
 
 OLD_NAME = "labtestold"
 
@@ -17,6 +18,17 @@ def migrate(source: str, password: str, *more: str) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABDATA_MIGRATE_PASSWORD", password)
         return main(["migrate", "--from", source, *more])
+
+
+def run(old: Any, *more: str) -> int:
+    """Run the command on a small lab."""
+    return migrate(old.text, old.address.password.get_secret_value(), *more)
+
+
+def findings(old: Any, **options: Any) -> dict[str, Any]:
+    """Return the findings of a plan for a small lab, by what they are about."""
+    with open_old(old.address) as opened:
+        return {one.where: one for one in plan_migration(opened, **options).findings}
 
 
 def drop_database(server: Any, name: str) -> None:

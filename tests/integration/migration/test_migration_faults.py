@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from datajoint import blob
-from old_servers import checksums, migrate
+from old_servers import checksums, findings, migrate, run
 
 from labdata.cli import main
 from labdata.database.connection import LabConnection, reset_connection
@@ -24,21 +24,6 @@ from labdata.preferences import load_preferences
 from labdata.schema import default_lab
 
 pytestmark = [pytest.mark.database, pytest.mark.server]
-
-
-@pytest.fixture
-def old(small_lab: Any, embedded_lab: Path) -> Any:
-    """A small old database, and an empty lab of ours."""
-    return small_lab
-
-
-def run(old: Any, *more: str) -> int:
-    return migrate(old.text, old.address.password.get_secret_value(), *more)
-
-
-def findings(old: Any, **options: Any) -> dict[str, Any]:
-    with open_old(old.address) as opened:
-        return {one.where: one for one in plan_migration(opened, **options).findings}
 
 
 def add_object(old: Any, path: str, content: bytes, *, md5: str | None = None) -> None:
