@@ -5,9 +5,9 @@
   a weight entered as 23.4 stays 23.4, and is not 23.399999618530273.
 - Numbers change their type only where they stay equal; what does not fit is a :class:`Misfit`.
 - Text in a column of JSON that is no JSON is kept as a text, and said.
-- Times are taken as they stand. The old package kept the local time of the rig in File and UTC in
-  AnalysisFile and ProcessedFile did as File; which rig that was is not on record, so that they
-  cannot be put right here.
+- Times are taken as they stand. The old package wrote the local time of the rig into File and
+  ProcessedFile, and UTC into AnalysisFile. Which rig, and so which zone, is not on record: the times
+  cannot be put right here, and the plan says so.
 """
 
 from __future__ import annotations

@@ -291,6 +291,66 @@ def fill_segmentation():
             likelihood=0.1)  # fmt: skip
 
 
+def fill_rest(base):
+    """The tables that have few rows in most labs."""
+    procedure = {
+        "subject_name": SUBJECT,
+        "procedure_type": "surgery",
+        "procedure_datetime": datetime(2025, 4, 1),
+    }
+    add("ProbeInsertion", **procedure, probe_id="1234", insertion_ap=-2100.5, insertion_ml=1500,
+        insertion_depth=3000.25, insertion_el=60, insertion_az=0.1)  # fmt: skip
+    add("ProbeExtraction", **procedure, probe_id="1234", extraction_successful=1)
+    add("Death", subject_name=SUBJECT, death_date=datetime(2025, 8, 1, 11), **NOTE)
+    video = {**TASK, "video_name": "side"}
+    add("DatasetVideo", **video, frame_times=RNG.random(20), frame_rate=59.94, n_frames=20.0)
+    add("DatasetVideo.Frame", **video, frame_num=3,
+        frame=RNG.integers(0, 255, (4, 6, 3)).astype("uint8"))  # fmt: skip
+    add("PoseEstimationLabelSet", pose_label_set_num=1, description="paws", labeler="couto")
+    add("PoseEstimationLabelSet.Label", pose_label_set_num=1, **video, frame_num=3,
+        label_name="paw", x=10.25, y=0.1)  # fmt: skip
+    add("PoseEstimationModel", model_num=1, algorithm_name="dlc", pose_label_set_num=1,
+        file_path=f"{base}/waveforms0.hdf5", storage="analysis",
+        parameters_dict='{"n": 3}')  # fmt: skip
+    add("PoseEstimation", model_num=1, **video, label_name="paw", x=RNG.random(20),
+        y=RNG.random(20), likelihood=RNG.random(20).astype("float32"))  # fmt: skip
+    add("Atlas", atlas_id="allen_10um")
+    add("Atlas.Region", atlas_id="allen_10um", region_acronym="VISp", region_name="primary visual",
+        region_id=385, region_atlas_id=1, region_level=7,
+        structure_id_path="/997/385/")  # fmt: skip
+    add("ProbeBrainRegion", **procedure, probe_id="1234", configuration_id=1,
+        atlas_id="allen_10um", region_acronym="VISp", min_depth=0.5,
+        electrodes=np.arange(3))  # fmt: skip
+    add("FixedBrain", **IMAGING, num_channels=2, um_per_pixel=np.array([5.0, 5.0, 10.0]))
+    add("FixedBrain.Channel", **IMAGING, channel_index=0, channel_wavelength=488.5)
+    add("FixedBrainTransformParameters", **IMAGING, transform_id=0, downsample=[1, 1, 0.5, 0.5],
+        crop=[[0, 10, 1], None], rotate=np.array([90, 0, 0.5]))  # fmt: skip
+
+
+def fill_part_of_a_probe():
+    """A sorting of some of the probe's channels, in another order, and what a merge kept."""
+    add("SpikeSortingParams", parameter_set_num=2, algorithm_name="ks4", parameters_dict="{}")
+    key = {**EPHYS, "probe_num": 0, "parameter_set_num": 2}
+    add("SpikeSorting", **key, sorting_channel_indices=np.array([6, 2, 4]),
+        additional_params='{"x": 1}')  # fmt: skip
+    wave = RNG.random((60, 2)).astype("float32")
+    unit = {**key, "unit_id": 5}
+    add("SpikeSorting.Unit", **unit, spike_times=np.array([7, 9], "uint64"))
+    add("SpikeSorting.Waveforms", **unit, waveform_median=wave,
+        waveform_channels=np.array([0, 2], "int16"), waveform_ptp=np.arange(3.0))  # fmt: skip
+    add("UnitMetrics", **unit, num_spikes=2, channel_index=1, active_electrodes=np.array([[1, 2]]))
+    for source in (5, 6):
+        add("SpikeSorting.MergedUnit", **key, merged_unit_id=5, source_unit_id=source,
+            spike_times=np.array([9, 7], "uint64"), spike_amplitudes=np.array([0.9, 0.7]),
+            merge_datetime=datetime(2025, 7, 1))  # fmt: skip
+    add("SpikeSorting.Motion", **key, motion_num=0, motion_method="dredge",
+        displacement=RNG.random((5, 2)), displacement_times=np.arange(5.0))  # fmt: skip
+    add("SpikeSorting.Segment", **key, segment_num=1, offset_samples=30000,
+        segment=RNG.integers(-99, 99, (50, 3)).astype("int16"))  # fmt: skip
+    add("SpikeSorting.LinkedDatasets", **key, linked_session_name=SESSION["session_name"],
+        linked_dataset_session="task")  # fmt: skip
+
+
 def fill_jobs():
     project = {"project_name": PROJECT} if PROJECT else {}
     for number, status, waiting in ((1, "COMPLETED", 0), (2, "ON SERVER", 1), (3, "FAILED", 0)):
@@ -319,6 +379,8 @@ def main():
     fill_sorting(base)
     fill_segmentation()
     fill_jobs()
+    fill_part_of_a_probe()
+    fill_rest(base)
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "oracle.json").write_text(json.dumps({"rows": rows, "objects": objects}))
     np.savez(FOLDER / "arrays.npz", **arrays)
