@@ -6,8 +6,8 @@
 - Numbers change their type only where they stay equal; what does not fit is a :class:`Misfit`.
 - Text in a column of JSON that is no JSON is kept as a text, and said.
 - Times are taken as they stand. The old package wrote the local time of the rig into File and
-  ProcessedFile, and UTC into AnalysisFile. Which rig, and so which zone, is not on record: the times
-  cannot be put right here, and the plan says so.
+  ProcessedFile, and UTC into AnalysisFile. Which rig, and so which zone, is not on record: the
+  times cannot be put right here, and the plan says so.
 """
 
 from __future__ import annotations
