@@ -89,5 +89,8 @@ def _levels(row: OldRow, note: Note) -> OldRow:
     values = np.asarray(row["event_values"])
     if values.dtype.kind in "biu" and (not values.size or 0 <= values.min() <= values.max() <= 1):
         return {"event_values": values.astype("int8")}
-    note("event values other than 0 and 1 are kept as they are")
+    note(
+        "event values other than 0 and 1 are kept as they are; read them from "
+        "DatasetEvents.Digital, as labdata.events() takes values for rises and falls"
+    )
     return {}

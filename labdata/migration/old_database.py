@@ -80,7 +80,8 @@ class OldDatabase:
         """Yield the rows of a table as they come, in the order of its primary key.
 
         Single-precision numbers are read as they are stored; the server's own text of them has
-        six digits only.
+        six digits only. Read the stream to its end before anything else is asked: one that is left
+        half-way is the end of the connection.
 
         Parameters
         ----------

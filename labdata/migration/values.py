@@ -218,6 +218,9 @@ def _fit_array(value: Any, note: Note) -> np.ndarray:
         raise Misfit("holds lists of unequal length, and an array is needed") from None
     if array.dtype.kind not in _NUMBERS or array.dtype.names:
         raise Misfit(f"holds {_name(value)}, and an array of numbers is needed")
+    if array.dtype.kind == "c" and not np.all(np.isfinite(array)):
+        # DataJoint reads 0 + inf j as nan + inf j
+        raise Misfit("holds complex numbers that are not finite, which a blob does not keep")
     if not isinstance(value, np.ndarray):
         note(f"{_name(value)} becomes an array")
     return array

@@ -91,6 +91,15 @@ def test_a_table_that_is_here_anyway_can_stay_behind(old) -> None:
     assert (default_lab.Subject & "subject_name='JC1'").fetch1("subject_sex") == "M"
 
 
+def test_a_long_table_that_stays_behind_does_not_break_the_reading(old) -> None:
+    many = [f"('JC1', '2026-01-01' + INTERVAL {n} MINUTE, 20)" for n in range(1200)]
+    old.sql(f"INSERT INTO weighing VALUES {', '.join(many)}")
+    found = findings(old, leave_out=["Weighing"])
+    assert (found["Weighing"].n_rows, found["Weighing"].blocks) == (1201, False)
+    assert run(old, "--apply", "--leave-out", "Weighing") == 0
+    assert len(default_lab.Subject()) == 2
+
+
 def test_schemas_and_projects_that_are_not_read_are_named(old) -> None:
     old.sql("INSERT INTO project VALUES ('hidden', '')")
     old.sql(f"CREATE DATABASE {old.name}_odd")

@@ -45,6 +45,8 @@ def there_and_back(ours: Column, old: Any) -> tuple[Any, list[str]]:
     )
 )
 def test_an_array_is_what_it_was(array: np.ndarray) -> None:
+    if array.dtype.kind == "c":  # others are refused: DataJoint's blobs lose them
+        array = np.where(np.isfinite(array), array, 0)
     old = decode_old(OLD_BLOB, blob.pack(array))
     value, _ = there_and_back(ARRAY, old)
     # what was packed is the oracle: type, shape, every element, NaN
@@ -119,6 +121,7 @@ def test_what_fits(ours: Column, old: Any, found: Any) -> None:
         (ARRAY, "text"),
         (ARRAY, [[1, 2], [3]]),
         (ARRAY, np.array(["a", None], object)),
+        (ARRAY, np.array([complex(0, float("inf"))])),
         (TRAIN, np.array([1.5])),
         (TRAIN, np.array([2, 1])),
         (TRAIN, np.array([2**63], "uint64")),
