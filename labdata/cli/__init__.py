@@ -24,6 +24,7 @@ COMMANDS = {
     "project": "list, make, describe and archive projects",
     "account": "give lab members accounts on the lab's server, with a role in each project",
     "share": "copy sessions with their results to another project",
+    "migrate": "bring a database of labdata 0.1 here, compared row by row",
     "rename": "correct the name of a subject, session or dataset",
     "delete": "delete subjects, sessions or datasets with all that depends on them",
     "garbage": "find and remove objects in the stores that no file refers to",

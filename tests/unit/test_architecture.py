@@ -22,9 +22,13 @@ TOP = ["cli", "notebook", "testing"]
 
 #: Package of labdata -> packages of labdata that it may not import.
 FORBIDDEN = {
-    **{name: ["database", "schema", "rules", "compute", "access", *TOP] for name in PURE},
-    "database": ["schema", "rules", "compute", "access", *TOP],
-    "schema": ["rules", "compute", "access", *TOP],
+    **{
+        name: ["database", "schema", "rules", "compute", "access", "migration", *TOP]
+        for name in PURE
+    },
+    "database": ["schema", "rules", "compute", "access", "migration", *TOP],
+    "schema": ["rules", "compute", "access", "migration", *TOP],
+    "migration": ["rules", "compute", "access", *TOP],
     **{name: ["cli", "notebook"] for name in ("rules", "compute", "access")},
 }
 
@@ -313,6 +317,7 @@ def test_fault_42_every_exception_is_named_except_at_the_edges_of_a_process():
         (wrong_direction, "labdata.objects", "importlib.import_module('labdata.access')"),
         (wrong_direction, "labdata.schema.ephys", "from labdata.compute import task"),
         (wrong_direction, "labdata.access", "from labdata.cli import main"),
+        (wrong_direction, "labdata.migration.plan", "from labdata.cli.output import show_size"),
         (foreign_private_parts, "labdata.schema.ephys", "from labdata.clocks._fit import line"),
         (foreign_private_parts, "labdata.objects.spikes", "from labdata.clocks.fit import _line"),
         (foreign_private_parts, "labdata_widgets.unit", "from labdata.objects import _x"),
