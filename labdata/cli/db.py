@@ -63,15 +63,16 @@ def _show_status(options: argparse.Namespace) -> None:
     from ..database.backups import list_backups
     from ..database.connection import connect
     from ..database.lab_dump import list_all_projects
-    from ..database.schema_version import CURRENT, read_version
+    from ..database.schema_version import CURRENT, MOVING, read_version
     from .output import print_rows, show
 
     connection = connect()
     base = connection._preferences.name
     project = options.project or connection._preferences.project
+    version = read_version(connection, base, project)
     backups = list_backups(backup_folder())
     facts = {
-        "version": read_version(connection, base, project) or "not recorded",
+        "version": "a migration has not ended" if version == MOVING else version or "not recorded",
         "version of labdata": CURRENT,
         "projects": ", ".join(p for p in list_all_projects(connection) if p) or "none",
         "last backup": backups[0][1] if backups else "none: `labdata db backup`",

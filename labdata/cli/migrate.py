@@ -1,8 +1,9 @@
 """Bring a database of labdata 0.1 here: every row and blob, copied and compared.
 
 The old database is only read. Shows what would be copied; --apply copies it, and can be killed and
-repeated. Files stay in their stores: each is read there once and compared with its old checksum.
-What has no place here stops the migration until you say that it may stay behind.
+repeated; until it has ended nobody opens the projects that it fills. Files stay in their stores:
+each is read there once and compared with its old checksum. What has no place here stops the
+migration until you say that it may stay behind.
 
 Examples:
   labdata migrate --from ~/old/labdata/user_preferences.json
@@ -10,6 +11,7 @@ Examples:
   labdata migrate --from ~/old/labdata/user_preferences.json --apply
   labdata migrate --from ~/old/labdata/user_preferences.json --leave-out Subject.tattoo --apply
   labdata migrate --verify-objects    files that were not verified yet
+  labdata migrate --give-up           open what a migration that did not end had closed, as it is
 
 Exit code 1 if something stands in the way, or a file is missing, changed or was not verified.
 """
@@ -56,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     objects.add_argument(
         "--verify-objects", action="store_true", help="only verify files that were not yet"
     )
+    objects.add_argument(
+        "--give-up", action="store_true", help="open the projects of a migration that did not end"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -63,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
     """Plan, copy if told to, and verify the files."""
     from . import UsageError
 
+    if options.give_up:
+        return _give_up()
     if options.source is None:
         if not options.verify_objects:
             raise UsageError("From where? `labdata migrate --from OLD_PREFERENCE_FILE`")
@@ -72,15 +79,30 @@ def run(options: argparse.Namespace) -> int:
     return _migrate(options)
 
 
+def _give_up() -> int:
+    from ..migration import finish_migration
+    from . import write
+
+    closed = [project or "the data without a project" for project in finish_migration()]
+    if closed:
+        write(f"Open again, with the rows that had come: {', '.join(closed)}.")
+    else:
+        write("No migration is unfinished.")
+    return 0
+
+
 def _migrate(options: argparse.Namespace) -> int:
     from pydantic import SecretStr
 
     from ..migration import open_old, plan_migration, read_address
     from . import write
+    from .selection import say_place
 
     asked = SecretStr(_ask_password()) if options.ask_password else None
     address = read_address(options.source, password=asked)
     with open_old(address) as old:
+        if not options.json:
+            say_place(whole=True)
         with _show_rows(f"read {address.describe()}", None) as progress:
             plan = plan_migration(
                 old, project=options.project, leave_out=options.leave_out, progress=progress

@@ -24,6 +24,7 @@ from .schema_version import (
     CHANGES,
     CURRENT,
     MAKING,
+    MOVING,
     STEPS,
     UNMARKED,
     read_version,
@@ -260,6 +261,8 @@ class Lab:
         version = self._version(connection, names, present)
         if version in (None, MAKING, CURRENT):
             return []
+        if version == MOVING:
+            refuse_other(version, self._project)
         if version > CURRENT:
             refuse_other(version, self._project)
         write_version(connection, base, self._project, version)

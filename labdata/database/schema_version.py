@@ -8,7 +8,9 @@ labdata's is not opened: a wrong guess about a column would be a wrong number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from ..errors import DatabaseError
@@ -21,6 +23,8 @@ CURRENT = 2
 #: Labs made before versions were kept.
 UNMARKED = 1
 MAKING = 0
+#: While rows of an older lab are copied into a project: it is not whole, and nobody reads it so.
+MOVING = -1
 _TABLE = "~labdata_version"
 #: DataJoint 2 keeps it beside the tables that it makes; that of labdata 0.1 did not.
 _LINEAGE = "~lineage"
@@ -78,6 +82,19 @@ def write_version(connection: Any, name: str, project: str | None, version: int)
     )
 
 
+_opens_unfinished: ContextVar[bool] = ContextVar("opens_unfinished", default=False)
+
+
+@contextmanager
+def opening_unfinished() -> Iterator[None]:
+    """Let labs be opened whose migration has not ended, as the migration itself must."""
+    token = _opens_unfinished.set(True)
+    try:
+        yield
+    finally:
+        _opens_unfinished.reset(token)
+
+
 def refuse_old_package(schema: str, tables: Collection[str]) -> None:
     """Raise if a schema's tables were made by labdata 0.1, whose names are the same.
 
@@ -121,6 +138,14 @@ def refuse_other(version: int, project: str | None) -> None:
         Which says what to do.
     """
     where = f"project {project!r}" if project else "this lab"
+    if version == MOVING:
+        if _opens_unfinished.get():
+            return
+        raise DatabaseError(
+            f"Rows of an older lab are being copied into {where}: it is not whole yet.",
+            hint="Wait, or go on: labdata migrate --from OLD_PREFERENCES --apply. To leave it as "
+            "it is: labdata migrate --give-up",
+        )
     if version < CURRENT:
         raise DatabaseError(
             f"The tables of {where} are of version {version}; this labdata needs {CURRENT}.",

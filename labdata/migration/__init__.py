@@ -13,6 +13,7 @@ from .objects import ObjectReport, verify_objects
 from .old_database import OldDatabase, open_old
 from .pairing import Finding
 from .plan import MigrationPlan, MigrationResult, TablePlan, plan_migration
+from .unfinished import finish_migration
 
 __all__ = [
     "Finding",
@@ -22,6 +23,7 @@ __all__ = [
     "OldAddress",
     "OldDatabase",
     "TablePlan",
+    "finish_migration",
     "open_old",
     "plan_migration",
     "read_address",

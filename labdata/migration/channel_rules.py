@@ -25,6 +25,11 @@ def order_spikes(row: OldRow, recordings: Recordings, note: Note) -> OldRow:
         Not used.
     note : callable
         Told if they were not in order.
+
+    Raises
+    ------
+    Misfit
+        If spikes are to be put in order, and positions or amplitudes are not one a spike.
     """
     times = row.get("spike_times")
     if not isinstance(times, np.ndarray) or times.ndim != 1 or not times.size:

@@ -136,6 +136,11 @@ class TableCopy:
         piece : Piece
             Of :meth:`pieces`.
 
+        Returns
+        -------
+        Standing
+            How its rows stood before.
+
         Raises
         ------
         DatabaseError

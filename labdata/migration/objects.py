@@ -79,6 +79,11 @@ def verify_objects(lab: Any = None, *, progress: Progress | None = None) -> Obje
         Of any project; files are shared. By default the lab in use.
     progress : Progress, optional
         Called with the bytes read.
+
+    Returns
+    -------
+    ObjectReport
+        What was verified, and what is missing, changed or could not be read.
     """
     from ..schema import default_lab
 

@@ -240,6 +240,11 @@ def open_old(address: OldAddress) -> Iterator[OldDatabase]:
     address : OldAddress
         Where it is.
 
+    Yields
+    ------
+    OldDatabase
+        Open for reading.
+
     Raises
     ------
     DatabaseError

@@ -19,7 +19,7 @@ from ..database.datajoint_compat import dj
 from ..database.locks import server_lock
 from ..database.projects import schema_names
 from ..database.raw_tables import Key, quote
-from ..database.schema_version import read_version
+from ..database.schema_version import opening_unfinished, read_version
 from ..errors import DatabaseError, QueryError
 from .copying import RowProgress, TableCopy
 from .leaving_out import check_names, find_orphans, find_unplaced, find_unread, is_left
@@ -28,6 +28,7 @@ from .pairing import Finding, OurTable, TablePair, moved_to, our_tables, pair_ta
 from .recordings import Recordings, read_recordings
 from .row_rules import UNKNOWN
 from .stores_note import find_stores
+from .unfinished import finish_migration, mark_unfinished
 
 #: How long to wait for another migration; that of a killed one is over when its server notices.
 _WAIT_S = 10
@@ -154,6 +155,11 @@ class MigrationPlan:
         progress : callable, optional
             Called with rows and bytes as they are done.
 
+        Returns
+        -------
+        MigrationResult
+            What came, and what was here.
+
         Raises
         ------
         DatabaseError
@@ -172,6 +178,8 @@ class MigrationPlan:
     def _copy_all(self, progress: RowProgress | None) -> MigrationResult:
         for project in self.new_projects:
             _lab_of(project).create()
+        # until all is here nobody is to take a part for the whole, whenever this ends
+        mark_unfinished(self.projects)
         counts = {"inserted": 0, "same": 0, "blobs": 0, "bytes": 0}
         for table in self.tables:
             if not table.n_rows:
@@ -192,6 +200,7 @@ class MigrationPlan:
                 counts["bytes"] += piece.n_bytes
                 if progress:
                     progress(piece.n_rows, piece.n_bytes)
+        finish_migration()
         n_tables = sum(bool(table.n_rows) for table in self.tables)
         return MigrationResult(n_tables, *counts.values())
 
@@ -224,6 +233,11 @@ def plan_migration(
         Tables and columns that stay behind: ``"Watering"``, ``"Subject.tattoo"``.
     progress : callable, optional
         Called with rows and bytes as they are read.
+
+    Returns
+    -------
+    MigrationPlan
+        What would be done, and what stands in the way.
 
     Raises
     ------
@@ -280,32 +294,16 @@ def _open_ours(projects: Sequence[str | None]) -> tuple[dict[str | None, Any], l
 
     connection = connect()
     base = connection._preferences.name
-    _refuse_old(connection, base)
-    template = our_tables(default_lab)
     existing: dict[str | None, Any] = {}
-    for project in projects:
-        schema_names(base, project)  # whose error is about the name
-        if project == default_lab.project:
-            existing[project] = template
-        elif read_version(connection, base, project) is not None:
-            existing[project] = our_tables(_lab_of(project))
+    with opening_unfinished():
+        template = our_tables(default_lab)
+        for project in projects:
+            schema_names(base, project)  # whose error is about the name
+            if project == default_lab.project:
+                existing[project] = template
+            elif read_version(connection, base, project) is not None:
+                existing[project] = our_tables(_lab_of(project))
     return existing, template
-
-
-def _refuse_old(connection: Any, base: str) -> None:
-    """Refuse to write into an old database: with its name in our preferences it would pass."""
-    tables = {
-        row[0]
-        for row in connection.query(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (base,)
-        )
-    }
-    if "lab_member" in tables and "~labdata_version" not in tables and "~log" in tables:
-        raise DatabaseError(
-            f"The database {base} of your preferences is an old one itself.",
-            hint="Give database.name in your preference file a name of its own, for instance "
-            f"{base}2. The old database is only read.",
-        )
 
 
 def _pair_all(

@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from ..schema.ephys import hash_configuration
+from ..schema.sorting import hash_parameters
 from .channel_rules import order_spikes, place_merged, place_metrics, place_sorting, place_waveform
 from .event_rules import settle_events
 from .recordings import OldRow, Recordings
@@ -87,16 +89,12 @@ def identify_configuration(row: OldRow, recordings: Recordings, note: Note) -> O
     """
     index, shank = (_whole(row, name) for name in ("channel_idx", "channel_shank"))
     coords = np.ascontiguousarray(row["channel_coords"], dtype="float64")
-    gain = np.full(len(index), float(row["probe_gain"]))
-    identity = hashlib.sha256()
-    for array in (index, shank, coords, gain):
-        identity.update(array.tobytes())
     return {
         **row,
         "channel_idx": index,
         "channel_shank": shank,
         "channel_coords": coords,
-        "configuration_hash": identity.hexdigest(),
+        "configuration_hash": hash_configuration(index, shank, coords, row["probe_gain"]),
     }
 
 
@@ -123,10 +121,7 @@ def identify_parameters(row: OldRow, recordings: Recordings, note: Note) -> OldR
         parameters = json.loads(row["parameters_dict"])
     except (TypeError, ValueError):
         parameters = row["parameters_dict"]
-    text = json.dumps(
-        {"algorithm": row["algorithm_name"], "parameters": parameters}, sort_keys=True
-    )
-    return {**row, "parameters_hash": hashlib.sha256(text.encode()).hexdigest()}
+    return {**row, "parameters_hash": hash_parameters(row["algorithm_name"], parameters)}
 
 
 #: Table -> its rule.

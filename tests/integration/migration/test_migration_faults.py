@@ -301,6 +301,36 @@ def test_killed_at_any_moment_a_repetition_completes_it(old) -> None:
         )
 
 
+@pytest.mark.parametrize("way_out", [["--apply"], ["--give-up"]])
+def test_nobody_takes_a_part_for_the_whole(old, monkeypatch, capsys, way_out: list[str]) -> None:
+    from labdata.migration import copying
+
+    real, n_copied = copying.TableCopy.copy, []
+
+    def stop_after_subjects(self: Any, piece: Any) -> Any:
+        if self.pair.name == "Weighing":
+            raise KeyboardInterrupt
+        n_copied.append(self.pair.name)
+        return real(self, piece)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copying.TableCopy, "copy", stop_after_subjects)
+        assert run(old, "--apply") == 130
+    assert "Subject" in n_copied
+    default_lab.deactivate()  # as another process begins
+    capsys.readouterr()
+    assert main(["subjects"]) == 1
+    said = capsys.readouterr().err
+    assert "it is not whole yet" in said and "labdata migrate" in said
+    assert main(["db", "upgrade"]) == 1
+    assert main(["db", "status"]) == 0
+    assert "has not ended" in capsys.readouterr().out
+    assert (run(old, *way_out) if way_out == ["--apply"] else main(["migrate", *way_out])) == 0
+    default_lab.deactivate()
+    assert main(["subjects"]) == 0
+    assert len(default_lab.Weighing()) == (way_out == ["--apply"])
+
+
 def test_wrong_inputs_are_said_in_one_line_each(old, tmp_path, capsys, monkeypatch) -> None:
     password = old.address.password.get_secret_value()
     other = old.text.removesuffix(old.name)
@@ -350,6 +380,6 @@ def test_an_old_database_is_never_taken_for_ours(
         patch.setenv("LABDATA_DATABASE", small_lab.name)
         reset_connection()
         assert run(small_lab, "--apply") == 1
-        assert "is an old one itself" in capsys.readouterr().err
+        assert "made by labdata 0.1" in capsys.readouterr().err
         reset_connection()
     assert checksums(mariadb_server.admin, small_lab.name) == before
