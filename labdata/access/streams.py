@@ -113,7 +113,7 @@ def _stream_events(lab: Any, stream: StreamOnClock) -> xr.Dataset:
     seconds, outside = on_clock(own, stream.clock)
     return build_events(
         seconds,
-        joined(_given(rows, "event_values", 1), "int8"),
+        joined(_edge_values(stream, rows), "int8"),
         stream=stream.stream_name,
         channel=repeated(names, times),
         sample_index=joined(_given(rows, "event_samples", -1), "int64"),
@@ -122,6 +122,20 @@ def _stream_events(lab: Any, stream: StreamOnClock) -> xr.Dataset:
         sampling_rate_hz=stream.sampling_rate_hz,
         clock_dataset=stream.clock.dataset,
     )
+
+
+def _edge_values(stream: StreamOnClock, rows: list[dict[str, Any]]) -> list[Any]:
+    """Return the values of each line, or refuse those that are no edges and would be changed."""
+    values = _given(rows, "event_values", 1)
+    for row, found in zip(rows, values, strict=True):
+        if not np.array_equal(np.asarray(found).astype("int8"), found):
+            raise QueryError(
+                f"Line {row['event_name']} of {stream.stream_name} has values that are no edges "
+                f"of a digital line: {np.min(found)} to {np.max(found)}.",
+                hint="They are whole in the table: (DatasetEvents.Digital & key)"
+                '.fetch1("event_values")',
+            )
+    return values
 
 
 def _given(rows: list[dict[str, Any]], column: str, default: int) -> list[Any]:

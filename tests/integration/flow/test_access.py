@@ -155,6 +155,22 @@ def test_events_are_those_that_happened(world):
     assert json.loads(events.attrs["provenance"])["key"] == KEY
 
 
+def test_values_that_are_no_edges_are_refused_and_not_changed(world) -> None:
+    lab = labdata.schema.default_lab
+    counts = np.array([1, 200, 300])  # as an older lab kept the counter of a wheel
+    line = {**KEY, "stream_name": "nidq", "event_name": "wheel"}
+    lab.DatasetEvents.Digital.insert1(
+        {**line, "event_timestamps": np.array([1.0, 2.0, 3.0]), "event_values": counts}
+    )
+    try:
+        with pytest.raises(QueryError, match=r"Line wheel of nidq .* no edges .* 1 to 300"):
+            labdata.events(KEY)
+        kept = (lab.DatasetEvents.Digital & line).fetch1("event_values")
+        np.testing.assert_array_equal(kept, counts)
+    finally:
+        (lab.DatasetEvents.Digital & line).delete_quick()
+
+
 def test_a_query_or_a_longer_key_selects_as_a_dict_does(world):
     lab, _ = world
     expected = labdata.spikes({**KEY, "probe_num": 0})
