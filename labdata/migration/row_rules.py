@@ -65,8 +65,12 @@ def settle_job(prefix: str) -> Rule:
         state = "CANCELLED" if before == "CANCELED" else before
         found = {**row, f"{prefix}_waiting": 0, f"{prefix}_status": state}
         if state not in _ENDED:
-            what = "uploads" if prefix == "job" else "tasks"
-            note(f"{what} that had not ended become CANCELLED, and their log says what they were")
+            note(
+                "uploads that had not ended become CANCELLED, their files may be in no store: end "
+                "them in the old lab first, or put them again here"
+                if prefix == "job"
+                else "tasks that had not ended become CANCELLED, and their log says what they were"
+            )
             word = f"Migrated from labdata 0.1, where it was {before or 'without a state'}."
             log = f"{word}\n{row.get(f'{prefix}_log') or ''}".strip()
             found |= {f"{prefix}_status": "CANCELLED", f"{prefix}_log": log[:_LOG_LENGTH]}
