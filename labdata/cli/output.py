@@ -63,7 +63,7 @@ def print_rows(
     if in_notebook.get():
         _display_rows(rows, columns)
         return
-    from .text_table import format_table
+    from ..text_table import format_table
 
     text = format_table(
         list(columns.values()),

@@ -227,7 +227,7 @@ def _preview(query_expression: Any, limit: int | None, width: int | None) -> str
         return str(_original_preview(query_expression, limit, width))
     from .previews import preview_text
 
-    return preview_text(query_expression, limit, width, _original_preview)
+    return preview_text(query_expression, limit, width)
 
 
 def _repr_html(query_expression: Any) -> str:
@@ -235,7 +235,7 @@ def _repr_html(query_expression: Any) -> str:
         return str(_original_html(query_expression))
     from .previews import preview_html
 
-    return preview_html(query_expression, _original_html)
+    return preview_html(query_expression)
 
 
 # --- aggregation ---------------------------------------------------------------------------------

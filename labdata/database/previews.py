@@ -1,25 +1,37 @@
-"""Tables as a notebook shows them, without counting all of their rows first.
+"""Tables as a console and a notebook show them: whole keys, and no count of a million rows.
 
-DataJoint counts the rows of whatever it shows. At a million that takes a second, each time a cell
-ends with the name of a table. Here rows are counted as far as people do, and beyond that it is
-said that the number is not exact: the server's own estimate for a table, a bound for a query.
-``len(query)`` still counts.
+DataJoint's own preview cuts keys after 14 characters without a mark, so that one session reads as
+another, and puts texts of the database into a page unescaped. It also counts all rows of whatever
+it shows, which takes a second at a million. Here they are counted as far as people do, and beyond
+that it is said that the number is not exact: the server's own estimate for a table, a bound for a
+query. ``len(query)`` still counts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from types import SimpleNamespace
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
 from typing import Any
+
+import numpy as np
+
+from ..markup import card
+from ..text_table import GAP, format_table
 
 #: Rows that are counted; a few milliseconds.
 MOST_COUNTED = 10_000
+#: Characters of a console whose width is not known, and of a text that is no key.
+_WIDTH, _MOST_TEXT = 120, 40
+#: DataJoint's own setting cuts keys, so that one reads as another; it counts as not set.
+_DATAJOINTS_WIDTH = 14
 
 
-def preview_text(
-    expression: Any, limit: int | None, width: int | None, original: Callable[..., str]
-) -> str:
+def preview_text(expression: Any, limit: int | None, width: int | None) -> str:
     """Return what a console shows of a query.
 
     Parameters
@@ -27,38 +39,149 @@ def preview_text(
     expression : QueryExpression
         What to show.
     limit, width : int or None
-        Rows, and characters a column; by default DataJoint's settings.
-    original : callable
-        DataJoint's function.
+        Rows, and characters of a text that is no key; by default DataJoint's settings.
 
     Returns
     -------
     str
-        The first rows and how many there are.
+        The first rows and how many there are. Keys are whole; columns that do not fit are named.
     """
-    text = original(_Uncounted(expression), limit, width)
-    return f"{text} (Total: {describe_count(expression)})\n" if _shows_total(expression) else text
+    shown = _First.of(expression, limit)
+    cells = [
+        [cell if c in shown.keys else _cut(cell, width or shown.width) for c, cell in row.items()]
+        for row in shown.cells()
+    ]
+    headings = [f"*{c}" if c in shown.keys else c for c in shown.columns]
+    room = shutil.get_terminal_size((_WIDTH, 24)).columns
+    n_fit = _count_fitting(headings, cells, room, least=len(shown.keys))
+    lines = [
+        format_table(
+            headings[:n_fit],
+            [row[:n_fit] for row in cells],
+            right=[shown.is_number(c) for c in shown.columns[:n_fit]],
+            width=room,
+        )
+    ]
+    if shown.has_more:
+        lines.append("...")
+    if hidden := shown.columns[n_fit:]:
+        noun = "column" if len(hidden) == 1 else "columns"
+        text = f"{len(hidden)} more {noun}: {', '.join(hidden)}"
+        lines.append(textwrap.fill(text, room, break_long_words=False, subsequent_indent="  "))
+    if _shows_total(expression):
+        lines.append(f" (Total: {describe_count(expression)})")
+    return "\n".join([*lines, ""])
 
 
-def preview_html(expression: Any, original: Callable[..., str]) -> str:
+def preview_html(expression: Any) -> str:
     """Return what a notebook shows of a query.
 
     Parameters
     ----------
     expression : QueryExpression
         What to show.
-    original : callable
-        DataJoint's function.
 
     Returns
     -------
     str
-        A table of the first rows, and how many there are.
+        A table of the first rows, all columns of them, and how many there are.
     """
-    html = original(_Uncounted(expression))
+    shown = _First.of(expression, None)
+    comments = {c: expression.heading.attributes[c].comment or "" for c in shown.columns}
+    head = "".join(
+        f'<th scope="col" title="{escape(comments[c])}"{" class=k" * (c in shown.keys)}>'
+        f"{escape(c)}</th>"
+        for c in shown.columns
+    )
+    numbers = {c for c in shown.columns if shown.is_number(c)}
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{' class=n' * (c in numbers)}>{escape(cell)}</td>" for c, cell in row.items()
+        )
+        + "</tr>"
+        for row in shown.cells()
+    )
+    table = f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+    more = "<p>...</p>" if shown.has_more else ""
     total = f"<p>Total: {describe_count(expression)}</p>" if _shows_total(expression) else ""
-    before, end, after = html.rpartition("</div>")
-    return f"{before}{total}{end}{after}"
+    return card(table, more, total)
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first rows of a query."""
+
+    columns: tuple[str, ...]
+    keys: frozenset[str]
+    rows: Any
+    has_more: bool
+    width: int
+    placeholders: dict[str, str]
+
+    @classmethod
+    def of(cls, expression: Any, limit: int | None) -> _First:
+        settings = expression.connection._config
+        limit = settings["display.limit"] if limit is None else limit
+        heading = expression.heading
+        rows = expression.proj(*heading.non_blobs).to_arrays(limit=limit + 1)
+        width = settings["display.width"]
+        return cls(
+            tuple(heading.names),
+            frozenset(expression.primary_key),
+            rows[:limit],
+            len(rows) > limit,
+            _MOST_TEXT if width == _DATAJOINTS_WIDTH else width,
+            {c: _placeholder(heading.attributes[c]) for c in heading.names},
+        )
+
+    def cells(self) -> Iterator[dict[str, str]]:
+        """Yield each row as texts by column."""
+        read = self.rows.dtype.names or ()
+        for row in self.rows:
+            yield {c: _show(row[c]) if c in read else self.placeholders[c] for c in self.columns}
+
+    def is_number(self, column: str) -> bool:
+        """Whether a column holds numbers only."""
+        if column not in (self.rows.dtype.names or ()):
+            return False
+        kinds = int | float | np.integer | np.floating | None
+        return all(isinstance(value, kinds) for value in self.rows[column])
+
+
+def _show(value: Any) -> str:
+    """Return a value as text: nothing for NULL, times in ISO without idle digits."""
+    if value is None or (isinstance(value, np.datetime64) and np.isnat(value)):
+        return ""
+    if isinstance(value, np.datetime64):
+        value = value.astype("datetime64[us]").item()
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "microseconds" if value.microsecond else "seconds")
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else f"{value:.10g}"
+    return " ".join(str(value).split("\n"))
+
+
+def _placeholder(attribute: Any) -> str:
+    if attribute.codec is not None:
+        return f"<{attribute.codec.name}>"
+    return "json" if attribute.json else "bytes"
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _count_fitting(
+    headings: Sequence[str], cells: Sequence[Sequence[str]], room: int, *, least: int
+) -> int:
+    """Return how many columns, of the first ones, fit into so many characters."""
+    used = -GAP
+    for number, heading in enumerate(headings):
+        used += GAP + max(len(heading), *(len(row[number]) for row in cells), 0)
+        if used > room and number >= least:
+            return number
+    return len(headings)
 
 
 def describe_count(expression: Any) -> str:
@@ -82,19 +205,6 @@ def describe_count(expression: Any) -> str:
     if estimate is None or estimate <= MOST_COUNTED:
         return f"more than {MOST_COUNTED:,}"
     return f"about {_rounded(estimate):,}"
-
-
-class _Uncounted:
-    """A query as DataJoint's functions look at it, with the setting not to count."""
-
-    def __init__(self, expression: Any) -> None:
-        settings = expression.connection._config
-        names = ("display.limit", "display.width")
-        shown = {name: settings[name] for name in names} | {"display.show_tuple_count": False}
-        self.connection = SimpleNamespace(_config=shown)
-        self.heading = expression.heading
-        self.primary_key = expression.primary_key
-        self.proj = expression.proj
 
 
 def _shows_total(expression: Any) -> bool:

@@ -30,7 +30,6 @@ from typing import Any
 import pymysql
 import pytest
 
-from labdata.database.connection import reset_connection
 from labdata.database.embedded import EmbeddedDatabase
 from labdata.database.mariadb_program import MariaDBProgram, find_program, system_table_scripts
 from labdata.errors import DatabaseError
@@ -38,6 +37,7 @@ from labdata.preferences import write_preferences
 
 sys.path.insert(0, str(Path(__file__).parent))
 from database_pool import DatabasePool
+from fresh_connection import forget_connection
 
 _numbers = itertools.count(1)
 ORDINARY_ACCOUNT = "scientist"
@@ -83,16 +83,6 @@ def embedded_server(
     database.start()
     yield database
     database.stop()
-
-
-def forget_connection() -> None:
-    """Make the next use of any table read the preferences and connect anew."""
-    from labdata import schema
-
-    for lab in (schema.default_lab, *schema._labs.values()):
-        lab.deactivate()
-    schema._labs.clear()
-    reset_connection()
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def test_share_takes_its_source_by_either_name(base: str, capsys: Any) -> None:
 def test_a_server_is_named_even_if_it_does_not_answer(
     base: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from conftest import forget_connection
+    from fresh_connection import forget_connection
 
     monkeypatch.setenv("LABDATA_DATABASE_HOST", "localhost")
     monkeypatch.setenv("LABDATA_DATABASE_PORT", "1")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-import conftest
+import fresh_connection
 import numpy as np
 import pytest
 from size_queries import COMMANDS, PAGES, QUERIES, SHOWN, SUBJECT, heard, plan_of
@@ -119,7 +119,7 @@ def test_one_subjects_sessions_are_found_by_index(large_lab, name) -> None:
 
 
 def test_opening_a_lab_that_is_there_makes_and_changes_no_table(large_lab) -> None:
-    conftest.forget_connection()
+    fresh_connection.forget_connection()
     with heard() as said:
         default_lab.activate()
         assert len(Subject()) == 500

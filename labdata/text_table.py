@@ -31,7 +31,7 @@ def format_table(
     columns = list(range(len(headings)))
     below = [c for c in columns[1:] if any("\n" in row[c] for row in rows)]
     beside = [c for c in columns if c not in below]
-    widths = {c: max(_length(headings[c]), *(_length(row[c]) for row in rows)) for c in beside}
+    widths = {c: max(map(_length, [headings[c], *(row[c] for row in rows)])) for c in beside}
     while len(beside) > 1 and sum(widths[c] + GAP for c in beside) - GAP > width:
         below.append(beside.pop())
     below.sort()

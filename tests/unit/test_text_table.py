@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labdata.cli.text_table import format_table
+from labdata.text_table import format_table
 
 HEADINGS = ["job", "status", "subject", "session", "size", "host", "log"]
 ROW = ["12", "FAILED", "JC1", "20240305_100000", "1.5 GiB", "rig-7", "one\nb.bin differs"]
