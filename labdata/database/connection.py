@@ -21,6 +21,7 @@ from ..errors import DatabaseError
 from ..preferences import DatabasePreferences, labdata_folder, load_preferences
 from .datajoint_compat import dj, install_mends
 from .embedded import USER, EmbeddedDatabase
+from .query_errors import explain_query
 
 #: How long a server may take to greet and to answer to the password, s.
 _ANSWER_S = 10
@@ -243,7 +244,8 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
         try:
             cursor.execute(query, args)
         except pymysql.MySQLError as error:
-            raise dj.connection.translate_query_error(error, query, self.adapter) from None
+            told = dj.connection.translate_query_error(error, query, self.adapter)
+            raise explain_query(told) from None
 
 
 def embedded_database() -> EmbeddedDatabase:

@@ -56,6 +56,10 @@ def install_mends() -> None:
             return
         _QueryExpression.fetch = _fetch
         _QueryExpression.aggr = _QueryExpression.aggregate = _aggr
+        from .query_errors import taught
+
+        _QueryExpression.restrict = taught(_QueryExpression.restrict)
+        _QueryExpression.proj = taught(_QueryExpression.proj)
         datajoint.expression.preview = _preview
         datajoint.expression.repr_html = _repr_html
         for module in (datajoint.condition, datajoint.expression, datajoint.table):

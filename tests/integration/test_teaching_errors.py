@@ -274,3 +274,26 @@ def test_a_server_that_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> No
     assert isinstance(refused.value, LabdataError)
     assert "skip_duplicates=True" in refused.value.hint
     assert not Subject & {"subject_name": "JC6"}
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: Subject & 'subjct_name = "JC1"',
+        lambda: Subject.proj("subjct_name"),
+        lambda: Subject.fetch("subjct_name"),
+        lambda: (Subject & "subjct_name IS NULL").fetch(),
+    ],
+)
+def test_an_unknown_column_of_a_query_is_named_with_the_nearest(lab, ask) -> None:
+    with pytest.raises(LabdataError, match=r"Subject has no column 'subjct_name'") as caught:
+        ask()
+    assert "Did you mean 'subject_name'?" in caught.value.hint
+    assert isinstance(caught.value, dj.errors.DataJointError)
+
+
+def test_a_query_that_cannot_be_read_says_from_where_on(lab) -> None:
+    with pytest.raises(LabdataError, match="cannot read this query from") as caught:
+        (Subject & 'subject_name = "JC1').fetch()
+    assert isinstance(caught.value, dj.errors.QuerySyntaxError)
+    assert "quotes" in caught.value.hint
