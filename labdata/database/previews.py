@@ -88,12 +88,12 @@ def preview_html(expression: Any) -> str:
     """
     shown = _First.of(expression, None)
     comments = {c: expression.heading.attributes[c].comment or "" for c in shown.columns}
+    numbers = {c for c in shown.columns if shown.is_number(c)}
     head = "".join(
-        f'<th scope="col" title="{escape(comments[c])}"{" class=k" * (c in shown.keys)}>'
-        f"{escape(c)}</th>"
+        f'<th scope="col" title="{escape(comments[c])}" '
+        f'class="{"k" * (c in shown.keys)} {"n" * (c in numbers)}">{escape(c)}</th>'
         for c in shown.columns
     )
-    numbers = {c for c in shown.columns if shown.is_number(c)}
     body = "".join(
         "<tr>"
         + "".join(
