@@ -4,9 +4,9 @@ The file is a SQLite database with a table for each of the lab's, which anybody 
 labdata; blobs are the bytes that they were. It is written from one snapshot of the database, so
 that its tables fit together whoever works meanwhile, and under another name until it is whole.
 
-Loading inserts the rows that are missing and leaves those that are there with equal content; a row
-with other content stops it before it begins. Killed, it is repeated. At the end every row of the
-file is compared with the database.
+Loading checks the file against its checksums, inserts the rows that are missing and leaves those
+that are there with equal content; a row with other content stops it before it begins. Killed, it
+is repeated. At the end every row of the file is compared with the database.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ import pymysql
 from ..errors import DatabaseError
 from ..progress import Progress, ignore_progress
 from .datajoint_compat import dj
+from .dump_sums import RowSum, explained_damage, refuse_damaged
 from .hidden_tables import GARBAGE, HIDDEN_TABLES, RENAMES, make_hidden_table
 from .projects import Lab, make_lab, schema_names
 from .raw_tables import Key, RawTable, Row, fetch_rows, in_pieces, insert_rows, quote, read_tables
 from .schema_version import UNMARKED, read_version, refuse_other
 
+_ROOM = "Is there room on the disk, and may you write into that folder?"
 _PIECE = 200
 _FORMAT = "labdata dump 1"
 JOB_TABLES = frozenset(
@@ -101,16 +103,19 @@ def dump_lab(
     schemas = {schema for schema, _, _ in places}
     tables = read_tables(connection, schemas, hidden=HIDDEN_TABLES)
     where = {schema: (project, level) for schema, project, level in places}
+    if not file.absolute().parent.is_dir():
+        raise DatabaseError(f"There is no folder {file.parent}.", hint="Make it first: mkdir.")
     try:
         with closing(_new_file(part)) as out, _snapshot(connection) as cursor:
-            dumped = []
+            dumped, sums = [], {}
             for table in tables.values():
                 project, level = where[table.schema]
                 name = f"{project or ''}.{level}.{table.name}"
-                n_rows = _dump_table(cursor, out, table, name, report)
+                n_rows, sums[name] = _dump_table(cursor, out, table, name, report)
                 dumped.append(DumpedTable(name, project, level, table.name, n_rows))
             version = read_version(connection, base, connection._preferences.project)
-            _write_contents(out, dumped, projects, UNMARKED if version is None else version)
+            about = {"version": UNMARKED if version is None else version, "projects": projects}
+            _write_contents(out, dumped, about | {"sha256": sums})
         part.replace(file)
     except pymysql.MySQLError as error:
         raise DatabaseError(
@@ -118,9 +123,7 @@ def dump_lab(
             hint="A dump is the whole lab. Ask the lab's administrator for it.",
         ) from None
     except (OSError, sqlite3.Error) as error:
-        raise DatabaseError(
-            f"{file} could not be written: {error}", hint="Is there room on the disk?"
-        ) from error
+        raise DatabaseError(f"{file} could not be written: {_why(error)}.", hint=_ROOM) from error
     finally:
         part.unlink(missing_ok=True)
     return dumped
@@ -137,20 +140,17 @@ def read_contents(file: Path) -> tuple[list[DumpedTable], dict[str, Any]]:
     Raises
     ------
     DatabaseError
-        If it is no dump of a lab.
+        If it is no dump of a lab, or damaged.
     """
-    try:
-        with closing(_open_file(file)) as source:
-            facts = dict(source.execute("SELECT name, value FROM about"))
-            tables = [
-                DumpedTable(name, project, level, table, n_rows)
-                for name, project, level, table, n_rows in source.execute(
-                    "SELECT name, project, level, table_name, n_rows FROM contents ORDER BY number"
-                )
-            ]
-    except sqlite3.Error as error:
-        raise DatabaseError(f"{file} is no dump of a lab: {error}.") from None
-    about = {key: json.loads(value) for key, value in facts.items()}
+    with closing(_open_file(file)) as source, explained_damage(file):
+        facts = dict(source.execute("SELECT name, value FROM about"))
+        tables = [
+            DumpedTable(name, project, level, table, n_rows)
+            for name, project, level, table, n_rows in source.execute(
+                "SELECT name, project, level, table_name, n_rows FROM contents ORDER BY number"
+            )
+        ]
+        about = {key: json.loads(value) for key, value in facts.items()}
     if about.get("format") != _FORMAT:
         raise DatabaseError(f"{file} is no dump of a lab.", hint="`labdata db dump` makes one.")
     return tables, about
@@ -181,12 +181,15 @@ def load_lab(
     Raises
     ------
     DatabaseError
-        If it is of another version, tables are missing, or rows with other content are in the
-        way; then nothing is changed.
+        If it is damaged, of another version, tables are missing, or rows with other content are
+        in the way; then nothing is changed.
     """
     report = progress or ignore_progress
     dumped, about = read_contents(file)
     refuse_other(about["version"], None)
+    with closing(_open_file(file)) as source:
+        # dumps made before there were checksums have none
+        refuse_damaged(file, source, about.get("sha256", {}))
     base = lab.connection._preferences.name
     _make_projects(lab, about["projects"])
     places = _places(lab.connection, base, about["projects"])
@@ -302,36 +305,32 @@ def _new_file(path: Path) -> sqlite3.Connection:
 
 def _open_file(path: Path) -> sqlite3.Connection:
     if not path.is_file():
-        raise DatabaseError(f"There is no file {path}.")
+        raise DatabaseError(f"There is no file {path}.", hint="`labdata db dump FILE` makes one.")
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def _dump_table(
     cursor: Any, out: sqlite3.Connection, table: RawTable, name: str, report: Progress
-) -> int:
+) -> tuple[int, str]:
     columns = ", ".join(map(_quoted, table.columns))
     keys = ", ".join(map(_quoted, table.key))
     out.execute(f"CREATE TABLE {_quoted(name)} ({columns}, PRIMARY KEY ({keys}))")
     marks = ", ".join(["?"] * len(table.columns))
     cursor.execute(f"SELECT {', '.join(map(quote, table.columns))} FROM {table.sql}")
-    n_rows = 0
+    n_rows, checksum = 0, RowSum()
     out.execute("BEGIN")
     while rows := cursor.fetchmany(_PIECE):
-        out.executemany(
-            f"INSERT INTO {_quoted(name)} VALUES ({marks})",
-            [tuple(map(plain, row)) for row in rows],
-        )
+        plain_rows = [tuple(map(plain, row)) for row in rows]
+        checksum.add(plain_rows)
+        out.executemany(f"INSERT INTO {_quoted(name)} VALUES ({marks})", plain_rows)
         n_rows += len(rows)
         report(len(rows))
     out.execute("COMMIT")
-    return n_rows
+    return n_rows, checksum.hexdigest()
 
 
 def _write_contents(
-    out: sqlite3.Connection,
-    dumped: Sequence[DumpedTable],
-    projects: list[str | None],
-    version: int,
+    out: sqlite3.Connection, dumped: Sequence[DumpedTable], about: dict[str, Any]
 ) -> None:
     from .. import __version__
 
@@ -339,12 +338,10 @@ def _write_contents(
         "INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?)",
         [(n, t.name, t.project, t.level, t.table, t.n_rows) for n, t in enumerate(dumped)],
     )
-    about = {
+    about = about | {
         "format": _FORMAT,
-        "version": version,
         "labdata": __version__,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "projects": projects,
     }
     rows = [(key, json.dumps(value)) for key, value in about.items()]
     out.executemany("INSERT INTO about VALUES (?, ?)", rows)
@@ -432,6 +429,11 @@ def _rows(
     for row in rows:
         if only is None or table.key_of(row) in only:
             yield row
+
+
+def _why(error: OSError | sqlite3.Error) -> str:
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or str(error)
 
 
 def _quoted(name: str) -> str:

@@ -163,12 +163,42 @@ def test_a_damaged_or_foreign_file_is_refused(embedded_lab, tmp_path, dumped, ca
     assert main(["db", "dump", str(file)]) == 1
     assert "there already" in capsys.readouterr().err
     assert main(["db", "dump"]) == 2
+    assert main(["db", "dump", str(tmp_path / "none" / "lab.sqlite")]) == 1
+    assert "There is no folder" in capsys.readouterr().err
     damaged = tmp_path / "damaged.sqlite"
     damaged.write_bytes(file.read_bytes())
     with sqlite3.connect(damaged) as change:
         change.execute('DELETE FROM ".global.note__image"')
-    with pytest.raises(DatabaseError, match="0 rows in the dump, and 1 were written"):
+    with pytest.raises(DatabaseError, match="note__image is not as it was written"):
         load_lab(default_lab, damaged)
+
+
+@pytest.mark.parametrize("damage", ["a bit of a blob", "the end", "pages"])
+def test_a_damaged_dump_loads_nothing(embedded_lab, tmp_path, dumped, capsys, damage) -> None:
+    content = bytearray(dumped[0].read_bytes())
+    with sqlite3.connect(dumped[0]) as source:
+        ((blob,),) = source.execute('SELECT spike_times FROM ".computed.spike_sorting__unit"')
+    if damage == "a bit of a blob":
+        content[content.index(blob[1000:1100])] ^= 1  # SQLite itself reads on without a word
+    elif damage == "the end":
+        del content[-5000:]
+    else:
+        content[4096:65536] = bytes(61440)
+    file = tmp_path / "damaged.sqlite"
+    file.write_bytes(content)
+    assert main(["db", "load", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert f"{file} is damaged" in said and "Copy it again" in said
+    assert len(default_lab.Subject()) == 0 == len(default_lab.Project())
+
+
+def test_a_dump_without_checksums_is_loaded(embedded_lab, tmp_path, dumped) -> None:
+    older = tmp_path / "older.sqlite"
+    older.write_bytes(dumped[0].read_bytes())
+    with sqlite3.connect(older) as change:
+        change.execute("DELETE FROM about WHERE name = 'sha256'")
+    load_lab(default_lab, older)
+    assert all_rows() | hidden_rows() == dumped[1]
 
 
 def test_a_dump_of_another_version_is_refused(embedded_lab, tmp_path, dumped) -> None:
