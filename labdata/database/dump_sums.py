@@ -88,6 +88,11 @@ def explained_damage(file: Path) -> Iterator[None]:
     ----------
     file : Path
         The dump that is read.
+
+    Raises
+    ------
+    DatabaseError
+        If it is no dump, damaged or cut short.
     """
     try:
         yield
