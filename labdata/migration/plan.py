@@ -200,7 +200,7 @@ class MigrationPlan:
                 counts["bytes"] += piece.n_bytes
                 if progress:
                     progress(piece.n_rows, piece.n_bytes)
-        finish_migration()
+        finish_migration(self.projects)
         n_tables = sum(bool(table.n_rows) for table in self.tables)
         return MigrationResult(n_tables, *counts.values())
 

@@ -26,8 +26,13 @@ def mark_unfinished(projects: Sequence[str | None]) -> None:
         write_version(connect(), base, project, MOVING)
 
 
-def finish_migration() -> list[str | None]:
-    """Open the projects that a migration had closed, whole or as they are.
+def finish_migration(projects: Sequence[str | None] | None = None) -> list[str | None]:
+    """Open projects that a migration had closed, whole or as they are.
+
+    Parameters
+    ----------
+    projects : sequence of str or None, optional
+        Those that are whole now: others may be half filled by a migration before. By default all.
 
     Returns
     -------
@@ -38,7 +43,8 @@ def finish_migration() -> list[str | None]:
     closed = [
         project
         for project in list_all_projects(connect())
-        if read_version(connect(), base, project) == MOVING
+        if (projects is None or project in projects)
+        and read_version(connect(), base, project) == MOVING
     ]
     for project in closed:
         write_version(connect(), base, project, CURRENT)

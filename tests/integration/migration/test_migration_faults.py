@@ -331,6 +331,20 @@ def test_nobody_takes_a_part_for_the_whole(old, monkeypatch, capsys, way_out: li
     assert len(default_lab.Weighing()) == (way_out == ["--apply"])
 
 
+def test_a_whole_migration_does_not_open_what_another_left_half_filled(old) -> None:
+    from labdata.database.schema_version import CURRENT, MOVING, read_version
+    from labdata.migration.unfinished import finish_migration, mark_unfinished
+    from labdata.schema.project_admin import create_project
+
+    create_project(default_lab, "half")
+    connection, base = default_lab.connection, load_preferences().database.name
+    mark_unfinished(["half"])
+    assert run(old, "--apply") == 0
+    assert read_version(connection, base, None) == CURRENT
+    assert read_version(connection, base, "half") == MOVING
+    assert finish_migration() == ["half"]
+
+
 def test_wrong_inputs_are_said_in_one_line_each(old, tmp_path, capsys, monkeypatch) -> None:
     password = old.address.password.get_secret_value()
     other = old.text.removesuffix(old.name)
