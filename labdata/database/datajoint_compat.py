@@ -56,8 +56,10 @@ def install_mends() -> None:
             return
         _QueryExpression.fetch = _fetch
         _QueryExpression.aggr = _QueryExpression.aggregate = _aggr
-        from .query_errors import taught
+        from .query_errors import counted, taught
 
+        _QueryExpression.fetch1 = counted(_QueryExpression.fetch1)
+        _QueryExpression.join = taught(_QueryExpression.join)
         _QueryExpression.restrict = taught(_QueryExpression.restrict)
         _QueryExpression.proj = taught(_QueryExpression.proj)
         datajoint.expression.preview = _preview

@@ -15,6 +15,9 @@ from typing import Any
 from .datajoint_compat import dj
 
 _UNKNOWN = re.compile(r"Attribute `(?P<column>[^`]+)` (?:is )?not found")
+_UNREAD = re.compile(r"Unknown column '(?P<column>[^']+)'")
+_LINEAGES = re.compile(r"attribute `(?P<column>\w+)`: different lineages \((\S+) vs (\S+)\)")
+_ONE_ROW = re.compile(r"fetch1 (requires exactly|should only return) one tuple")
 _NEAR = re.compile(r"near ['\"](?P<rest>.*)['\"] at line", re.DOTALL)
 
 
@@ -32,12 +35,46 @@ def taught(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, *args, **options)
         except dj.errors.DataJointError as error:
-            found = _UNKNOWN.search(str(error))
-            if not found or _is_told(error):
+            if _is_told(error):
                 raise
-            raise _unknown_column(self, found["column"], type(error)) from None
+            if found := _UNKNOWN.search(str(error)):
+                raise _unknown_column(self, found["column"], type(error)) from None
+            if (found := _LINEAGES.search(str(error))) and _are_two_projects(found):
+                raise _two_projects(found["column"], type(error)) from None
+            raise
 
     return asked
+
+
+def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method that takes one row, whose error says how many there are.
+
+    Parameters
+    ----------
+    method : callable
+        ``fetch1`` of DataJoint's queries.
+    """
+
+    @functools.wraps(method)
+    def fetch1(self: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return method(self, *args, **options)
+        except dj.errors.DataJointError as error:
+            if _is_told(error) or not _ONE_ROW.match(str(error)):
+                raise
+            from .teaching_errors import refused_class
+
+            n_rows = len(self)
+            hint = (
+                "Restrict the query to one, or use fetch() for all of them."
+                if n_rows
+                else "Look at the query without fetch1: are all names in it right?"
+            )
+            raise refused_class(type(error))(
+                f"fetch1 takes exactly one row, and this query has {n_rows or 'none'}.", hint=hint
+            ) from None
+
+    return fetch1
 
 
 def explain_query(error: Exception) -> Exception:
@@ -50,7 +87,16 @@ def explain_query(error: Exception) -> Exception:
     """
     from .teaching_errors import refused_class
 
-    if not isinstance(error, dj.errors.QuerySyntaxError) or _is_told(error):
+    if _is_told(error):
+        return error
+    unread = _UNREAD.search(str(error))
+    if isinstance(error, dj.errors.UnknownAttributeError) and unread:
+        return refused_class(type(error))(
+            f"This query has no column {unread['column']!r}.",
+            hint="If that is a text, put it in quotes: 'subject_name = \"JC1\"'. If it is a column, "
+            "is it spelt as the table shows it?",
+        )
+    if not isinstance(error, dj.errors.QuerySyntaxError):
         return error
     found = _NEAR.search(str(error.args[0]))
     rest = found["rest"].replace("\\'", "'") if found else ""
@@ -66,6 +112,21 @@ def _is_told(error: Exception) -> bool:
     from ..errors import LabdataError
 
     return isinstance(error, LabdataError)
+
+
+def _are_two_projects(found: re.Match[str]) -> bool:
+    one, other = (str(place).rsplit(".", 2) for place in found.groups()[1:])
+    return one[0] != other[0] and one[1:] == other[1:]
+
+
+def _two_projects(column: str, kind: type[Exception]) -> Exception:
+    from .teaching_errors import refused_class
+
+    return refused_class(kind)(
+        f"These are tables of two projects; equal values of {column} need not be the same there.",
+        hint="Use tables of one project. If names mean the same in both, restrict by keys: "
+        "Session & other.Session.fetch('KEY').",
+    )
 
 
 def _unknown_column(expression: Any, column: str, kind: type[Exception]) -> Exception:

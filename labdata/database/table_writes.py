@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .archived import refuse_cascade, refuse_write
+from .checked_values import check_value
 from .teaching_errors import explained
 
 
@@ -30,8 +31,8 @@ class CheckedWrites:
         Raises
         ------
         DatabaseError
-            If the project is archived, or the database does not take a row; then it is of the
-            class of DataJoint's error as well.
+            If the project is archived, or the database does not take a row, or would change a
+            value; then it is of the class of DataJoint's error as well.
         """
         refuse_write(self)
         if isinstance(rows, Iterator | tuple) and not options.get("chunk_size"):
@@ -93,6 +94,11 @@ class CheckedWrites:
         """
         refuse_write(self)
         super().drop(*args, **options)  # type: ignore[misc]
+
+    def _Table__make_placeholder(self, name: str, value: Any, *args: Any, **options: Any) -> Any:
+        # DataJoint's private name for it: each value of each row, however rows were given, passes
+        check_value(self, name, value)
+        return super()._Table__make_placeholder(name, value, *args, **options)  # type: ignore[misc]
 
     def _delete_cascading(self, **options: Any) -> int:
         """Delete rows with all that depends on them, unless some are an archived project's."""

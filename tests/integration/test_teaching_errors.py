@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pymysql
 import pytest
 
 from labdata.database.datajoint_compat import dj
 from labdata.errors import LabdataError
-from labdata.schema import LabMember, Session, Subject, Weighing, default_lab
+from labdata.schema import (
+    LabMember,
+    Session,
+    Subject,
+    Weighing,
+    default_lab,
+    load_project_schema,
+)
 from labdata.testing import insert_dataset
 
 pytestmark = pytest.mark.database
@@ -28,6 +37,7 @@ ROW = {
 
 
 FILE = {"file_path": "d", "storage": "data"}
+CRITERIA = {"unit_criteria_id": 1, "sua_criteria": "snr > 1", "mua_criteria": "snr > 0"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -158,6 +168,48 @@ CASES: list[tuple[str, Callable[[], Any], type[Exception], list[str], list[str]]
         ["number"],
     ),
     (
+        "a fraction for a whole number",
+        lambda: default_lab.UnitCountCriteria.insert1({**CRITERIA, "unit_criteria_id": 1.7}),
+        ValueError,
+        ["unit_criteria_id of UnitCountCriteria cannot be 1.7", "whole number"],
+        ["round("],
+    ),
+    (
+        "a fraction in a frame",
+        lambda: default_lab.UnitCountCriteria.insert(
+            pd.DataFrame([CRITERIA]).assign(unit_criteria_id=[2.5])
+        ),
+        ValueError,
+        ["cannot be 2.5"],
+        ["round("],
+    ),
+    (
+        "a fraction as text",
+        lambda: default_lab.UnitCountCriteria.insert1({**CRITERIA, "unit_criteria_id": "3.5"}),
+        ValueError,
+        ["cannot be '3.5'"],
+        ["round("],
+    ),
+    *(
+        (
+            f"the name {name!r}",
+            lambda name=name: Subject.insert1(changed(subject_name=name)),
+            ValueError,
+            [f"subject_name of Subject cannot be {name!r}"],
+            ["slash"],
+        )
+        for name in ("JC9 ", " JC9", "", "..", "a/b", "a\\b", "a\tb", "a\n")
+    ),
+    (
+        "a session's name",
+        lambda: Session.insert1(
+            {"subject_name": "JC1", "session_name": "../x", "session_datetime": "2024-01-01"}
+        ),
+        ValueError,
+        ["session_name of Session cannot be '../x'"],
+        ["folder"],
+    ),
+    (
         "an empty row",
         lambda: Subject.insert1({}),
         dj.errors.DataJointError,
@@ -196,6 +248,43 @@ def test_it_says_what_and_what_to_do(
     assert [words for words in hint if words not in (error.hint or "")] == []
     assert "foreign key constraint" not in str(error) and "ibfk" not in str(error)
     assert len(Subject()) == n_subjects
+
+
+def test_whole_numbers_of_every_kind_and_odd_names_are_taken() -> None:
+    criteria = default_lab.UnitCountCriteria
+    for number in (1, 2.0, "3", np.float32(4), np.int8(5), Decimal(6)):
+        criteria.insert1({**CRITERIA, "unit_criteria_id": number})
+    assert sorted(criteria.fetch("unit_criteria_id")) == [1, 2, 3, 4, 5, 6]
+    for name in ("JC 9", "Größe", "_9.a+b", "7"):
+        Subject.insert1(changed(subject_name=name))
+        (Subject & {"subject_name": name}).delete_quick()
+
+
+@pytest.mark.parametrize("n_rows", [0, 2])
+def test_fetch1_says_how_many_rows_there_are(n_rows: int) -> None:
+    names = ["JC1", "JC2"][:n_rows]
+    rows = Subject & [{"subject_name": name} for name in names]
+    assert len(rows) == n_rows
+    for columns in ([], ["KEY"], ["subject_sex"]):
+        with pytest.raises(dj.errors.DataJointError, match=f"has {n_rows or 'none'}") as told:
+            rows.fetch1(*columns)
+        assert isinstance(told.value, LabdataError) and told.value.hint
+
+
+def test_a_text_without_quotes_is_said_to_need_them() -> None:
+    with pytest.raises(dj.errors.UnknownAttributeError, match="no column 'JC1'") as told:
+        repr(Subject & "subject_name = JC1")
+    assert isinstance(told.value, LabdataError)
+    assert "put it in quotes" in told.value.hint
+
+
+def test_tables_of_two_projects_are_said_to_be_so(lab: Any) -> None:
+    other = load_project_schema("other")
+    for combine in (lambda: other.Session & Session, lambda: other.Session * Session):
+        with pytest.raises(dj.errors.DataJointError, match="tables of two projects") as told:
+            combine()
+        assert isinstance(told.value, LabdataError) and "lineage" not in str(told.value)
+    assert len(other.Subject & Subject.fetch("KEY")) == 0  # as the hint says
 
 
 def test_code_that_catches_datajoints_errors_goes_on_working() -> None:
