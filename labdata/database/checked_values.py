@@ -1,7 +1,7 @@
-"""Values that the server would take and change, or that are no names: refused before they are sent.
+"""Values that the server would take and change, or that are no names, are refused before.
 
 A server rounds 3.7 to 4 in a column of whole numbers without a word, and to it ``"JC5 "`` and
-``"JC5"`` are one name. Names become folders and parts of keys, so ``/`` and ``..`` are none either.
+``"JC5"`` are one name. Names become folders and parts of keys, so ``/`` and ``..`` are none.
 """
 
 from __future__ import annotations

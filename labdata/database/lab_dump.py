@@ -29,6 +29,7 @@ from ..progress import Progress, ignore_progress
 from .datajoint_compat import dj
 from .dump_sums import RowSum, explained_damage, refuse_damaged
 from .hidden_tables import GARBAGE, HIDDEN_TABLES, RENAMES, make_hidden_table
+from .own_roles import check_role
 from .projects import Lab, make_lab, schema_names
 from .raw_tables import Key, RawTable, Row, fetch_rows, in_pieces, insert_rows, quote, read_tables
 from .schema_version import UNMARKED, read_version, refuse_other
@@ -181,10 +182,11 @@ def load_lab(
     Raises
     ------
     DatabaseError
-        If it is damaged, of another version, tables are missing, or rows with other content are
-        in the way; then nothing is changed.
+        If the account may not, the dump is damaged or of another version, tables are missing, or
+        rows with other content are in the way; then nothing is changed.
     """
     report = progress or ignore_progress
+    check_role(lab, "load a dump", ())
     dumped, about = read_contents(file)
     refuse_other(about["version"], None)
     with closing(_open_file(file)) as source:

@@ -215,6 +215,8 @@ class Lab:
                 self._declare(connection, names, create=False)
                 return
         new = names["data"] not in present and self._project
+        if self._project:
+            self._refuse_other_case(connection, names["global"], present)
         if new and not connection.embedded and not self._may_be_made:
             raise DatabaseError(
                 f"The database at {preferences.host} has no project {self._project!r}.",
@@ -223,6 +225,21 @@ class Lab:
                 f"`labdata project create {self._project}`.",
             )
         self._make(connection, names)
+
+    def _refuse_other_case(self, connection: LabConnection, base: str, present: Any) -> None:
+        """Raise if another project's name is this one's but for the case of letters."""
+        if "project" not in present.get(base, ()):
+            return
+        rows = connection.query(
+            f"SELECT project_name FROM {quote(base)}.project WHERE project_name = %s",
+            (self._project,),
+        ).fetchall()
+        if rows and rows[0][0] != self._project:
+            raise DatabaseError(
+                f"There is no project {self._project!r}, but {rows[0][0]!r}.",
+                hint="Write it so: to the database names that differ by the case of letters only "
+                "are one.",
+            )
 
     def _bind_plugins(self, connection: LabConnection) -> None:
         from .plugin_tables import bind_plugin_tables

@@ -93,8 +93,8 @@ def explain_query(error: Exception) -> Exception:
     if isinstance(error, dj.errors.UnknownAttributeError) and unread:
         return refused_class(type(error))(
             f"This query has no column {unread['column']!r}.",
-            hint="If that is a text, put it in quotes: 'subject_name = \"JC1\"'. If it is a column, "
-            "is it spelt as the table shows it?",
+            hint="If that is a text, put it in quotes: 'subject_name = \"JC1\"'. If it is a "
+            "column, is it spelt as the table shows it?",
         )
     if not isinstance(error, dj.errors.QuerySyntaxError):
         return error

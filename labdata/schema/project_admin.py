@@ -53,9 +53,10 @@ def create_project(
 
     check_role(lab, "make a project", ())
     # looked up by the server, to whom Vision is vision
-    if lab.Project & {"project_name": name}:
+    there = (lab.Project & {"project_name": name}).fetch("project_name")
+    if len(there):
         raise DatabaseError(
-            f"There is a project {name!r} already.",
+            f"There is a project {there[0]!r} already.",
             hint="`labdata project list` shows the projects.",
         )
     if contact is not None and not (lab.LabMember & {"user_name": contact}):

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from labdata.cli import main
-from labdata.schema import default_lab
+from labdata.errors import DatabaseError
+from labdata.schema import default_lab, load_project_schema
 from labdata.testing import insert_dataset
 
 pytestmark = pytest.mark.database
@@ -30,8 +31,6 @@ def test_from_the_first_to_the_last_day(told) -> None:
     assert "no projects" in told("list")
     default_lab.LabMember.insert1({"user_name": "couto"})
     told("create", "vision", "--description", "Visual cortex", "--contact", "couto")
-    from labdata.schema import load_project_schema
-
     insert_dataset(load_project_schema("vision"))
     (row,) = json.loads(told("list", "--json"))
     assert {k: row[k] for k in ("project_name", "state", "subjects", "sessions", "datasets")} == {
@@ -48,7 +47,9 @@ def test_from_the_first_to_the_last_day(told) -> None:
 def test_wrong_names_are_one_error(told) -> None:
     told("create", "vision")
     assert "already" in told("create", "vision", code=1)
-    assert "already" in told("create", "VISION", code=1)
+    assert "'vision' already" in told("create", "VISION", code=1)
+    with pytest.raises(DatabaseError, match="no project 'Vision', but 'vision'"):
+        load_project_schema("Vision").Subject()
     assert "Did you mean 'vision'?" in told("describe", "visoin", code=1)
     assert "Did you mean 'vision'?" in told("archive", "visoin", code=1)
     assert "no lab member 'x'" in told("create", "p2", "--contact", "x", code=1)

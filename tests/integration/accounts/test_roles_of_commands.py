@@ -33,6 +33,7 @@ REFUSED = [
     (["delete", "-a", SUBJECT], ("admin",)),
     (["garbage"], NOBODY),
     (["garbage", "--remove"], NOBODY),
+    (["db", "load", "{folder}/log.csv"], NOBODY),
     (["project", "create", "mine"], NOBODY),
     (["project", "archive", OURS], NOBODY),
     (["project", "reopen", OURS], NOBODY),
