@@ -15,7 +15,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -126,7 +126,8 @@ def dump_lab(
     except (OSError, sqlite3.Error) as error:
         raise DatabaseError(f"{file} could not be written: {_why(error)}.", hint=_ROOM) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # in a folder of another's there is none, and no right to look
+            part.unlink(missing_ok=True)
     return dumped
 
 
@@ -224,7 +225,8 @@ def load_lab(
                 except dj.errors.DuplicateError as error:
                     raise DatabaseError(
                         f"{entry.name} has such a row already: {error.args[0]}",
-                        hint="Names that differ by the case of letters only are one to a server.",
+                        hint="Does another process load it, too? Repeat the command when that "
+                        "has ended. To a server, names that differ by case only are one.",
                     ) from error
                 counts["inserted"] += len(rows)
                 report(len(rows))

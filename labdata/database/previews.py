@@ -165,7 +165,7 @@ def _show(value: Any) -> str:
 def _placeholder(attribute: Any) -> str:
     if attribute.codec is not None:
         return f"<{attribute.codec.name}>"
-    return "json" if attribute.json else "bytes"
+    return "<json>" if attribute.json else "<bytes>"
 
 
 def _cut(text: str, width: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import DatabaseError
 from ..progress import Progress, ignore_progress
 from .archived import refuse_archived
+from .datajoint_compat import dj
 from .projects import Lab
 from .raw_tables import (
     Key,
@@ -134,7 +135,13 @@ class CopyPlan:
                 f"{len(keys) - len(rows)} rows of {table.name} were deleted since the plan.",
                 hint="Nothing was copied. Plan again.",
             )
-        insert_rows(self.target.connection, table.target, list(rows.values()))
+        try:
+            insert_rows(self.target.connection, table.target, list(rows.values()))
+        except dj.errors.DuplicateError:
+            raise DatabaseError(
+                f"Rows of {table.name} were added since the plan, by another process.",
+                hint="Nothing was copied. Repeat the command when that has ended.",
+            ) from None
         written = _read(self.target.connection, table.target, keys)
         for key, row in rows.items():
             if table.source.comparable(row) != table.target.comparable(written.get(key, ())):

@@ -331,7 +331,8 @@ def _find_row(
     known = [str(name) for name in (table & above).fetch(names[-1])]
     given = key[names[-1]]
     near = difflib.get_close_matches(given, known, n=1)
-    hint = f"Did you mean {near[0]!r}?" if near else "`labdata sessions -a SUBJECT` lists them."
+    line = "subjects" if level == "subject" else f"sessions -a {key['subject_name']}"
+    hint = f"Did you mean {near[0]!r}?" if near else f"`labdata {line}` lists them."
     for row in read_renames(lab.connection, lab.project):
         if row["ended"] and (row["level"], row["old_name"]) == (level, given):
             hint = f"{row['who']} renamed it to {row['new_name']!r} on {row['ended']} (UTC)."

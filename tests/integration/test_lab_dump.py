@@ -246,6 +246,15 @@ def test_a_failed_dump_leaves_no_file(embedded_lab, tmp_path, monkeypatch) -> No
         dump_lab(connect(), tmp_path / "d.sqlite")
     assert list(tmp_path.glob("d.sqlite*")) == []
 
+    def refuse(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(lab_dump.os, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(DatabaseError, match="Read-only") as told:
+        dump_lab(connect(), tmp_path / "d.sqlite")
+    assert "may you write" in told.value.hint
+
 
 # --- backups -------------------------------------------------------------------------------------
 

@@ -182,6 +182,10 @@ def test_wrong_inputs_are_one_error_each_and_change_nothing(lab, capsys) -> None
     assert main(["rename", "-a", "JC1"]) == 2
     assert main(["rename", "-a", "JC3", "--to", "JC4", "--apply"]) == 1
     assert "Did you mean" in capsys.readouterr().err
+    assert main(["rename", "-a", "zebra", "--to", "JC4"]) == 1
+    assert "`labdata subjects` lists them" in capsys.readouterr().err
+    assert main(["rename", "-a", "JC1", "-s", "zebra", "--to", "JC4"]) == 1
+    assert "`labdata sessions -a JC1` lists them" in capsys.readouterr().err
     assert rows_of(lab) == before
 
 

@@ -126,6 +126,17 @@ def test_a_row_deleted_or_added_since_the_plan_is_an_error(labs) -> None:
     assert len(target.Subject()) == 0
 
 
+def test_of_two_at_once_one_copies_and_the_other_says_so(labs) -> None:
+    source, target = labs
+    first, second = (plan_share(source, target, {"Session": [SESSION]}) for _ in range(2))
+    first.apply()
+    copied = rows_of(target)
+    with pytest.raises(DatabaseError, match="added since the plan") as told:
+        second.apply()
+    assert "Duplicate" not in str(told.value) and "Repeat" in told.value.hint
+    assert rows_of(target) == copied
+
+
 def test_a_value_that_changes_on_the_way_is_found(labs, monkeypatch) -> None:
     from labdata.database import row_copy
 
