@@ -74,15 +74,15 @@ def _check_names(lab: Any, options: argparse.Namespace) -> None:
 
 def _table(lab: Any, options: argparse.Namespace) -> Any:
     """Return the table to begin with."""
-    import difflib
-
     from ..errors import QueryError
 
     tables = lab.tables_and_parts()
     level = "Dataset" if options.dataset else "Session" if options.session else "Subject"
     name = options.table or level
     if name not in tables:
-        near = difflib.get_close_matches(name, tables, n=1)
+        from ..nearest import nearest
+
+        near = nearest(name, tables)
         raise QueryError(
             f"There is no table {name!r}.",
             hint=f"Did you mean {near[0]!r}?" if near else "Write it as SpikeSorting.Unit.",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from typing import Any
 
 from ..errors import DatabaseError, QueryError
+from ..nearest import nearest
 
 
 def add_selection(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -91,7 +91,7 @@ def find_lab(project: str) -> Any:
         lab.activate()
         return lab
     if project not in known:
-        near = difflib.get_close_matches(project, known, n=1)
+        near = nearest(project, known)
         raise QueryError(
             f"There is no project {project!r}.",
             hint=f"Did you mean {near[0]!r}?"
@@ -140,7 +140,7 @@ def check_subjects(lab: Any, subjects: list[str] | None) -> None:
     known = [str(name) for name in lab.Subject.fetch("subject_name")]
     for name in subjects:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = nearest(name, known)
             raise QueryError(
                 f"There is no subject {name!r}.",
                 hint=f"Did you mean {near[0]!r}?" if near else "`labdata subjects` lists them.",
@@ -170,7 +170,7 @@ def check_datasets(lab: Any, options: argparse.Namespace) -> None:
         known = {str(name) for name in of_subjects.fetch(attribute)} if given else set()
         for name in given or []:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
+                near = nearest(name, known)
                 what = attribute.removesuffix("_name")
                 raise QueryError(
                     f"There is no {what} {name!r} of these subjects.",
@@ -201,7 +201,7 @@ def check_session(lab: Any, session: str, *, subject: str | None) -> None:
     known = [str(name) for name in sessions.fetch("session_name")]
     if session in known:
         return
-    near = difflib.get_close_matches(session, known, n=1)
+    near = nearest(session, known)
     of = f" of {subject}" if subject else ""
     raise QueryError(
         f"There is no session {session!r}{of}.",

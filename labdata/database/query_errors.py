@@ -6,17 +6,16 @@ they were, too.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Callable
 from typing import Any
 
+from ..nearest import nearest
 from .datajoint_compat import dj
 
 _UNKNOWN = re.compile(r"Attribute `(?P<column>[^`]+)` (?:is )?not found")
 _UNREAD = re.compile(r"Unknown column '(?P<column>[^']+)'")
-_LINEAGES = re.compile(r"attribute `(?P<column>\w+)`: different lineages \((\S+) vs (\S+)\)")
 _ONE_ROW = re.compile(r"fetch1 (requires exactly|should only return) one tuple")
 _NEAR = re.compile(r"near ['\"](?P<rest>.*)['\"] at line", re.DOTALL)
 
@@ -39,9 +38,10 @@ def taught(method: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             if found := _UNKNOWN.search(str(error)):
                 raise _unknown_column(self, found["column"], type(error)) from None
-            if (found := _LINEAGES.search(str(error))) and _are_two_projects(found):
-                raise _two_projects(found["column"], type(error)) from None
-            raise
+            column = _column_of_two(self, *args) if "Cannot join" in str(error) else None
+            if column is None:
+                raise
+            raise _two_projects(column, type(error)) from None
 
     return asked
 
@@ -114,9 +114,18 @@ def _is_told(error: Exception) -> bool:
     return isinstance(error, LabdataError)
 
 
-def _are_two_projects(found: re.Match[str]) -> bool:
-    one, other = (str(place).rsplit(".", 2) for place in found.groups()[1:])
-    return one[0] != other[0] and one[1:] == other[1:]
+def _column_of_two(one: Any, other: Any = None, *_: Any) -> str | None:
+    """Return a column that both queries have, and have from equal tables of two projects."""
+    others = getattr(getattr(other, "heading", None), "attributes", None) or {}
+    for name, attribute in one.heading.attributes.items():
+        origin, other_origin = attribute.lineage, name in others and others[name].lineage
+        if origin and other_origin:
+            (schema, *column), (their_schema, *theirs) = (
+                str(o).rsplit(".", 2) for o in (origin, other_origin)
+            )
+            if schema != their_schema and column == theirs:
+                return str(name)
+    return None
 
 
 def _two_projects(column: str, kind: type[Exception]) -> Exception:
@@ -133,7 +142,7 @@ def _unknown_column(expression: Any, column: str, kind: type[Exception]) -> Exce
     from .teaching_errors import refused_class
 
     names = list(expression.heading.names)
-    near = difflib.get_close_matches(column, names, n=1)
+    near = nearest(column, names)
     what = type(expression).__name__ if isinstance(expression, dj.Table) else "This query"
     return refused_class(kind)(
         f"{what} has no column {column!r}.",

@@ -8,7 +8,6 @@ catches that goes on working.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import pymysql
 
 from ..errors import DatabaseError, LabdataError
+from ..nearest import nearest
 from .datajoint_compat import dj
 
 Said = tuple[str, str]
@@ -135,7 +135,7 @@ def _missing_parent(text: str, table: Any, rows: Any, deed: str) -> Said | None:
         return f"{label} has no row for the {shown} given.", f"Insert it first: {line}"
     shown = " and ".join(f"{name} {value!r}" for name, value in missing.items())
     known = [str(v) for v in parent.fetch(theirs[-1], limit=200)] if len(theirs) == 1 else []
-    near = difflib.get_close_matches(str(missing[theirs[-1]]), known, n=1)
+    near = nearest(str(missing[theirs[-1]]), known)
     guess = f"Did you mean {near[0]!r}? Or insert it first" if near else "Insert it first"
     more = [n for n in _required(parent) if n not in missing]
     row = {**missing, **dict.fromkeys(more, ...)}
@@ -184,7 +184,7 @@ def _unknown_column(text: str, table: Any, rows: Any, deed: str) -> Said | None:
     if not found:
         return None
     names = list(table.heading.names)
-    near = difflib.get_close_matches(found["column"], names, n=1)
+    near = nearest(found["column"], names)
     guess = f"Did you mean {near[0]!r}? " if near else ""
     more = " ignore_extra_fields=True leaves others out." if deed == "INSERT" else ""
     return (

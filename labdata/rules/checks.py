@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UploadError
+from ..nearest import nearest
 from ..preferences import Preferences
 from ..stores import validate_object_path
 
@@ -109,11 +110,9 @@ def check_subject(lab: Any, subject: str) -> None:
     UploadError
         With the nearest name there is.
     """
-    import difflib
-
     known = [str(name) for name in lab.Subject.fetch("subject_name")]
     if subject not in known:
-        near = difflib.get_close_matches(subject, known, n=1)
+        near = nearest(subject, known)
         raise UploadError(
             f"There is no subject {subject!r} in the database.",
             hint=(f"Did you mean {near[0]!r}? " if near else "")

@@ -12,7 +12,6 @@ stays as it was: the originals on the rig still have that path, and are not to b
 
 from __future__ import annotations
 
-import difflib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from ..database.raw_tables import Key
 from ..database.rename_log import begin_rename, finish_rename, read_renames
 from ..database.working_jobs import job_condition, refuse_working
 from ..errors import DatabaseError, QueryError
+from ..nearest import nearest
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
@@ -330,7 +330,7 @@ def _find_row(
     above = {name: key[name] for name in names[:-1]}
     known = [str(name) for name in (table & above).fetch(names[-1])]
     given = key[names[-1]]
-    near = difflib.get_close_matches(given, known, n=1)
+    near = nearest(given, known)
     line = "subjects" if level == "subject" else f"sessions -a {key['subject_name']}"
     hint = f"Did you mean {near[0]!r}?" if near else f"`labdata {line}` lists them."
     for row in read_renames(lab.connection, lab.project):

@@ -16,6 +16,7 @@ from ..database.own_roles import check_role
 from ..database.projects import Lab, schema_names
 from ..database.row_copy import CopyPlan, plan_copy
 from ..errors import DatabaseError, QueryError
+from ..nearest import nearest
 
 #: Tasks belong to the project that runs them.
 NOT_SHARED = ("ComputeTask",)
@@ -185,11 +186,10 @@ def _count(connection: Any, schema: str) -> dict[str, int | None]:
 
 
 def _check_known(name: str, known: Collection[str]) -> None:
-    import difflib
 
     if name in known:
         return
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = nearest(name, known)
     raise QueryError(
         f"There is no project {name!r}.",
         hint=f"Did you mean {near[0]!r}?" if near else "`labdata project list` shows them.",
