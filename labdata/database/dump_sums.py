@@ -9,6 +9,7 @@ before the file has them.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -96,7 +97,7 @@ def explained_damage(file: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, json.JSONDecodeError) as error:
         if not _is_database(file) or "no such table" in str(error):
             raise DatabaseError(
                 f"{file} is no dump of a lab.", hint="`labdata db dump FILE` makes one."
