@@ -16,6 +16,8 @@ PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 
 # Tests marked slow run when CI is set, and by `make test-all`.
 CHOICE := $(if $(CI),,-m "not slow")
+# Processes that share the tests: `make test WORKERS=0` runs them in one, for a debugger.
+WORKERS ?= 2
 
 .PHONY: help demo test test-all unit lint format clean
 
@@ -33,7 +35,7 @@ test-all: ## As `make test`, with the slow tests
 	@$(MAKE) --no-print-directory test CHOICE=
 
 unit: $(VENV)/.installed-dev
-	$(RUN) -m pytest $(CHOICE)
+	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(CHOICE)
 
 lint: $(VENV)/.installed-dev ## Style and types only
 	$(RUN) -m ruff check .

@@ -118,7 +118,8 @@ def labdata_folder_in(folder: Path, **environment: str) -> Iterator[Path]:
 
 @functools.cache
 def _pool_of(server: str) -> Any:
-    return DatabasePool("labtest")
+    # two processes of one run of the tests may share a server that was named for them
+    return DatabasePool(f"labtest{os.environ.get('PYTEST_XDIST_WORKER', '')}")
 
 
 @contextmanager

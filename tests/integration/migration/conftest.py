@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -30,6 +31,13 @@ def old_python(request: pytest.FixtureRequest) -> Path:
     if os.environ.get("LABDATA_OLD_PYTHON"):
         return Path(os.environ["LABDATA_OLD_PYTHON"])
     folder = request.config.cache.mkdir("labdata-0.1.25")
+    with Path(folder.parent, "labdata-0.1.25.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one of several test processes installs
+        return _installed(folder)
+
+
+def _installed(folder: Path) -> Path:
+    """Return the python of an environment that has the published package."""
     python = folder / "bin" / "python"
     if (folder / "complete").exists():
         return python
