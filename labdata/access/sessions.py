@@ -243,7 +243,8 @@ def _choose(
 ) -> str:
     """Return the statement of a page's sessions, and one more to see whether there is one."""
     order = _orders(lab)[order_by]
-    columns = ", ".join(f"n.{name}" for name in (*_TIES, "experimenter"))
+    # no more columns than place a session: the server writes this list to a table of its own
+    columns = ", ".join(f"n.{name}" for name in _TIES)
     chosen = (
         f"SELECT {order} AS ordering, {columns} FROM {lab.Session.full_table_name} n "
         f"{_where(where)}"
@@ -278,11 +279,12 @@ def _join_datasets(lab: Any, chosen: str, descending: bool, *, with_size: bool) 
         f"JOIN {lab.File.full_table_name} f USING (file_path, storage) WHERE {same})"
     )
     return (
-        "SELECT p.ordering, p.subject_name, p.session_datetime, p.session_name, p.experimenter, "
+        "SELECT p.ordering, p.subject_name, p.session_datetime, p.session_name, n.experimenter, "
         "d.dataset_name, d.dataset_type, e.n_probes, "
         f"(SELECT COUNT(DISTINCT o.probe_num) FROM {lab.SpikeSorting.full_table_name} o "
         f"WHERE {same}), EXISTS (SELECT 1 FROM {lab.StreamSync.full_table_name} o WHERE {same})"
         f"{sizes if with_size else ''} FROM ({chosen}) p "
+        f"JOIN {lab.Session.full_table_name} n USING (subject_name, session_name) "
         f"LEFT JOIN {lab.Dataset.full_table_name} d USING (subject_name, session_name) "
         f"LEFT JOIN {lab.EphysRecording.full_table_name} e "
         "USING (subject_name, session_name, dataset_name) "
