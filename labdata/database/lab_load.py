@@ -136,7 +136,7 @@ def _load(lab: Lab, load: _Load, report: Progress) -> dict[str, int]:
             connection.query(f"CREATE DATABASE {quote(base)} CHARACTER SET utf8mb4")
         mark_unfinished(connection, filled, LOADING, source=load.mark)
         lab.activate()
-        tables = _make(load, new)
+        tables = _make(load)
         _refuse_unknown_tables(load, tables, made=True)
         todo = [(entry, *_missing(load, entry, tables)) for entry in load.entries]
     except (DatabaseError, dj.errors.DataJointError, pymysql.MySQLError):
@@ -250,15 +250,11 @@ def _projects_to_fill(
 # --- what is made --------------------------------------------------------------------------------
 
 
-def _make(load: _Load, new: Collection[str | None]) -> _Tables:
+def _make(load: _Load) -> _Tables:
     """Make the tables that are missing; return all of the dump's projects."""
     for project in load.projects:
         if _is_needed(load, project):
-            made = make_lab(project)
-            made.create()
-            if project and project in new:
-                # its row comes with the dump
-                (made.Project & {"project_name": project}).delete_quick()
+            make_lab(project).create()
     for entry in load.entries:
         if entry.table in HIDDEN_TABLES:
             make_hidden_table(load.connection, entry.table)
@@ -314,7 +310,8 @@ def _insert_all(
         for rows in in_pieces(_rows(load, entry, table, missing), PIECE):
             try:
                 with load.connection.transaction:
-                    insert_rows(load.connection, table, rows)
+                    insert = _describe_projects if table.name == "project" else insert_rows
+                    insert(load.connection, table, rows)
             except dj.errors.DuplicateError as error:
                 raise DatabaseError(
                     f"{entry.name} has such a row already: {error.args[0]}",
@@ -340,7 +337,7 @@ def _missing(load: _Load, entry: DumpedTable, tables: _Tables) -> tuple[set[Key]
         there = _plain_rows(load.connection, table, keyed)
         _refuse_alike(entry, keyed, there)
         for key, row in keyed.items():
-            if key not in there:
+            if key not in there or _is_initial(entry, table, there[key], row):
                 missing.add(key)
             elif table.comparable(there[key]) == table.comparable(row):
                 n_same += 1
@@ -350,6 +347,25 @@ def _missing(load: _Load, entry: DumpedTable, tables: _Tables) -> tuple[set[Key]
                     hint="Nothing was loaded. Load into an empty database, or another project.",
                 )
     return missing, n_same
+
+
+def _is_initial(entry: DumpedTable, table: RawTable, there: Row, row: Row) -> bool:
+    """Whether a row is a project's as it was made with its tables, before anybody described it."""
+    said = [v for v, name in zip(there, table.columns, strict=True) if name not in table.key]
+    return entry.table == "project" and there != row and not any(said)
+
+
+def _describe_projects(connection: Any, table: RawTable, rows: list[Row]) -> None:
+    """Insert rows of projects, of which some were made with nothing but their name."""
+    columns = ", ".join(map(quote, table.columns))
+    marks = ", ".join(["%s"] * len(table.columns))
+    changed = ", ".join(f"{quote(c)} = VALUES({quote(c)})" for c in table.columns)
+    for row in rows:
+        connection.query(
+            f"INSERT INTO {table.sql} ({columns}) VALUES ({marks}) "
+            f"ON DUPLICATE KEY UPDATE {changed}",
+            row,
+        )
 
 
 def _refuse_alike(entry: DumpedTable, wanted: Collection[Key], there: Collection[Key]) -> None:
