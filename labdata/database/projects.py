@@ -95,6 +95,7 @@ class Lab:
         self._connection: LabConnection | None = None
         self._may_be_made = False
         self._plugin_tables: dict[str, Any] = {}
+        self._text_references: dict[str, Any] = {}  # of alike_rows, asked for once
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__.get("_tables", {})
@@ -197,7 +198,7 @@ class Lab:
                 for one in (cls, *parts_of(cls)):
                     one.database = one._connection = one._heading = one._support = None
                     one._seen_as = None
-            self._plugin_tables = {}
+            self._plugin_tables, self._text_references = {}, {}
             self._state, self._connection = "new", None
 
     def _bind(self, connection: LabConnection) -> None:
