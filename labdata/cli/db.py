@@ -20,6 +20,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..counted import count_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verbs."""
@@ -126,7 +128,10 @@ def _dump(options: argparse.Namespace) -> None:
         print_rows(_by_project(tables), ("project", "tables", "rows"))
     size = show_size(options.file.stat().st_size)
     n_rows = sum(table.n_rows for table in tables)
-    write(f"{n_rows} rows, {size}, in {options.file}. Recordings are not in it.", error=True)
+    write(
+        f"{count_of(n_rows, 'row')}, {size}, in {options.file}. Recordings are not in it.",
+        error=True,
+    )
 
 
 def _by_project(tables: list[Any]) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from ..errors import DatabaseError
 from .connection import LabConnection, connect
 from .datajoint_compat import dj, quiet_notices
 from .locks import server_lock
+from .new_project import read_projects, warn_of_new_project
 from .project_names import Level, schema_names
 from .project_views import GUARDED, find_views, view_name
 from .raw_tables import quote
@@ -224,7 +225,10 @@ class Lab:
                 "LABDATA_DATABASE_PROJECT, or ask the lab's administrator for a role, or for "
                 f"`labdata project create {self._project}`.",
             )
+        others = read_projects(connection) if new and not self._may_be_made else []
         self._make(connection, names)
+        if self._project and others:
+            warn_of_new_project(self._project, others, in_use=self is default_lab)
 
     def _refuse_other_case(self, connection: LabConnection, base: str, present: Any) -> None:
         """Raise if another project's name is this one's but for the case of letters."""
