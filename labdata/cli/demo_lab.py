@@ -69,10 +69,8 @@ def build_lab(folder: Path, *, seconds: float) -> DemoLab:
     write(f"labdata demo in {folder}\n")
     with show_progress("write recordings") as (progress, _):
         truth = write_lab(folder / "rig", main_duration_s=seconds, progress=progress)
-    _done(
-        "recordings",
-        f"{count_of(len(truth.sessions), 'session')} of {count_of(len(truth.subjects), 'subject')}",
-    )
+    sessions = count_of(len(truth.sessions), "session")
+    _done("recordings", f"{sessions} of {count_of(len(truth.subjects), 'subject')}")
     with _step("database"):
         from ..schema import default_lab
 

@@ -54,7 +54,8 @@ def run(options: argparse.Namespace) -> None:
     report = find_garbage(lab)
     print_rows(report.rows(), columns, as_json=options.json, empty="There is no garbage.")
     write(
-        f"{len(report.objects)} of {count_of(report.n_objects, 'object')}, {show_size(report.size_bytes)}. "
+        f"{len(report.objects)} of {count_of(report.n_objects, 'object')}, "
+        f"{show_size(report.size_bytes)}. "
         "Nothing is removed.",
         error=True,
     )

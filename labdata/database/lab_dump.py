@@ -243,6 +243,11 @@ def open_dump(path: Path) -> sqlite3.Connection:
     path : Path
         The file.
 
+    Returns
+    -------
+    sqlite3.Connection
+        That cannot write.
+
     Raises
     ------
     DatabaseError

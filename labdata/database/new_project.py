@@ -1,8 +1,8 @@
 """Said when a project is made because somebody named one that was not there.
 
-On the embedded database any first use makes its project, so that a laptop needs no ceremony; a name
-with a letter wrong makes one, too, and it is empty. It is said where it can be a slip: a variable of
-the environment or a call named it, and there are others.
+On the embedded database any first use makes its project, so that a laptop needs no ceremony; a
+name with a letter wrong makes one, too, and it is empty. It is said where it can be a slip: a
+variable of the environment or a call named it, and there are others.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def test_a_session_written_otherwise_and_a_part(lab) -> None:
 
 def test_two_of_one_insert(lab) -> None:
     before = names(lab)
-    with pytest.raises(DatabaseError, match="JC7.*jc7|jc7.*JC7"):
+    with pytest.raises(DatabaseError, match=r"JC7.*jc7|jc7.*JC7"):
         lab.Subject.insert([subject("JC7"), subject("jc7")], skip_duplicates=True)
     assert names(lab) == before
 
@@ -120,7 +120,7 @@ def test_rows_of_a_query(lab) -> None:
     with pytest.raises(DatabaseError, match="'JC1'"):
         lab.Subject.insert(vision.Subject, skip_duplicates=True)
     plan = plan_share(vision, lab, {"Subject": [("jc1",)]})
-    with pytest.raises(DatabaseError, match="jc1|JC1"):
+    with pytest.raises(DatabaseError, match=r"jc1|JC1"):
         plan.apply()
     assert len(lab.Subject & 'subject_name = "jc1"') == 1
     vision.Subject.insert1(subject("JC5"))
