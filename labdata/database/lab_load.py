@@ -103,10 +103,10 @@ def load_lab(
     """
     connection = connect()
     with filling_alone(connection, LOADING):
-        dumped, about = read_contents(file)
-        refuse_other(about["version"], None)
         if not connection.embedded and _has_schema(connection, connection._preferences.name):
             check_role(lab, "load a dump", ())
+        dumped, about = read_contents(file)
+        refuse_other(about["version"], None)
         with closing(open_dump(file)) as source:
             # dumps made before there were checksums have none
             refuse_damaged(file, source, about.get("sha256", {}))
