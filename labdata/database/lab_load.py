@@ -212,7 +212,7 @@ def _refuse_unknown_tables(load: _Load, there: _Tables, *, made: bool = False) -
 
 def _declared_tables(project: str | None) -> set[tuple[str, str]]:
     """Return level and name, as a dump has them, of the tables that opening a project makes."""
-    found = {
+    found: set[tuple[str, str]] = {
         ("global" if project is None and level == "data" else level, cls.table_name)
         for cls, level in declared_tables()
     }
