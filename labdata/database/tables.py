@@ -6,7 +6,6 @@ A table knows its lab and opens it when it is first used; nothing touches the da
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import QueryError
@@ -77,7 +76,9 @@ class LabTable(CheckedWrites):
 
     def _headed(self, html: str) -> str:
         """Return HTML below the line that says whose rows it shows."""
-        return f'<p class="labdata-place">{escape(self._headline())}</p>{html}'
+        from .previews import headed_html
+
+        return headed_html(self._headline(), html)
 
     def _headline(self) -> str:
         return f"{label_of(type(self))} · {place_of(self.lab)}"
