@@ -1,4 +1,4 @@
-"""A table wider than the page, measured in Chromium: it scrolls in its box and shows that it does."""
+"""A table wider than the page, measured in Chromium: it scrolls in its box and shows so."""
 
 from types import SimpleNamespace
 
@@ -69,9 +69,9 @@ def test_no_cell_breaks_and_a_long_text_is_whole_in_its_title(page, html, around
     heights = box.locator("tr").evaluate_all("rows => rows.map(r => r.offsetHeight)")
     assert heights == [28, 28, 27]  # the last has no line below
     cut = box.locator("td").evaluate_all(
-        "cells => cells.filter(c => c.scrollWidth > c.clientWidth).map(c => [c.title, c.innerText])"
+        "cells => cells.filter(c => c.scrollWidth > c.clientWidth).map(c => c.title)"
     )
-    assert [title for title, _ in cut] == [LONG, LONG]
+    assert cut == [LONG, LONG]
 
 
 def test_keys_stay_in_sight_beside_each_other(page, html):
