@@ -167,7 +167,9 @@ def _print_accounts(lab: Any, options: argparse.Namespace) -> None:
                 hint="`labdata account list` shows them.",
             )
     if options.project:
-        rows = [row for row in rows if options.project in (*row["projects"], *(row["roles"] or ()))]
+        rows = [
+            row for row in rows if options.project in (*row["projects"], *(row["roles"] or ()))
+        ]
     unseen = [row["user_name"] for row in rows if row["roles"] is None]
     if not options.json:
         rows = [
