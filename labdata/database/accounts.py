@@ -24,7 +24,7 @@ from .statements import Statement, show_statements
 
 #: "There is no such grant": for a schema, for a table.
 _NOT_GRANTED = (1141, 1147)
-#: Refused for want of a right: on a schema, a table, a column, of the whole server, to give rights.
+#: Refused for want of a right: on a schema, table or column, on the server, or to give rights.
 _DENIED = (1044, 1142, 1143, 1227, 1410)
 
 

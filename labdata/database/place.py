@@ -60,7 +60,7 @@ def describe_server(database: DatabasePreferences) -> str:
 
 
 def describe_query(expression: Any) -> str:
-    """Return a query's tables, projects and database: ``Session * Dataset · project vision · lab``.
+    """Return a query's tables, projects and database: ``Subject * Session · project a · lab``.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def describe_query(expression: Any) -> str:
     database = expression.connection._preferences
     sources = [_read_source(name, database.name) for name in _source_names(expression)]
     signs = set(_signs(expression))
-    # where they are mixed, what is done with what is in the query; here is said whose rows it reads
+    # where they are mixed, only whose rows are read is said; the query itself says the rest
     sign = signs.pop() if len(signs) == 1 else ", "
     tables = sign.join(dict.fromkeys(label for label, _ in sources))
     projects = dict.fromkeys(project for _, project in sources if project is not _OF_ALL)

@@ -94,8 +94,7 @@ def _in_its_row(error: RefusedRow, table: Any, rows: Any) -> RefusedRow:
         return error
     column, value = error.cell
     for number, row in enumerate(listed, 1):
-        given = row.get(column)
-        if given is value or (type(given) is type(value) and repr(given) == repr(value)):
+        if column in row and str(row[column]) == str(value):  # whichever type it came as
             key = {name: row[name] for name in table.primary_key if name in row}
             shown = ", ".join(f"{name}: {part}" for name, part in key.items())
             where = f"In row {number} of {len(listed)}{f' ({shown})' if shown else ''}."
