@@ -223,8 +223,6 @@ class EmbeddedDatabase:
     def _make(self, program: MariaDBProgram) -> None:
         """Make the system tables and the account beside their place, then move them there."""
         logger.info("Making a database in %s", self.folder)
-        for left in self.folder.glob("data.partial.*"):
-            shutil.rmtree(left, ignore_errors=True)
         # a new name, as the server of a killed starter may still be writing to the old one
         partial = Path(tempfile.mkdtemp(prefix="data.partial.", dir=self.folder))
         password = secrets.token_urlsafe(24)
@@ -259,6 +257,8 @@ class EmbeddedDatabase:
         partial.rename(self.folder / "data")
 
     def _launch(self, program: MariaDBProgram, timeout_s: float) -> None:
+        for left in self.folder.glob("data.partial.*"):  # of starters that were killed
+            shutil.rmtree(left, ignore_errors=True)
         log_start = self.log.stat().st_size if self.log.exists() else 0
         self.socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.socket.parent.stat().st_uid != os.getuid():

@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from labdata.cli import main
-from labdata.database.lab_dump import dump_lab, load_lab
+from labdata.database.lab_dump import dump_lab
+from labdata.database.lab_load import load_lab
 from labdata.database.lower_bounds import NOT_NEGATIVE
 from labdata.errors import DatabaseError
 from labdata.schema import default_lab, load_project_schema
