@@ -67,9 +67,7 @@ class ZarrSamples:
         expected = {f"{ARRAY}/{i}.0" for i in range(self._array.cdata_shape[0])}
         found = {n for n in entries if n.startswith(f"{ARRAY}/") and not n.endswith(".zarray")}
         if found != expected:
-            raise damaged(
-                self._name, f"it has {len(found & expected)} of {len(expected)} chunks"
-            )
+            raise damaged(self._name, f"it has {len(found & expected)} of {len(expected)} chunks")
 
     @property
     def shape(self) -> tuple[int, ...]:
