@@ -15,6 +15,7 @@ import hashlib
 import json
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -250,7 +251,7 @@ def _read_ch(text: str, name: str) -> dict[str, Any]:
             f"{about.get('algorithm')!r}, dtype {about['dtype']!r}).",
             hint="Decompress it with mtscomp, and put the .bin.",
         )
-    rising = all(a < b for x in (bounds, offsets) for a, b in zip(x, x[1:], strict=False))
+    rising = all(a < b for x in (bounds, offsets) for a, b in pairwise(x))
     if not (rising and len(bounds) == len(offsets) > 1 and bounds[-1] == about["shape"][0]):
         raise FormatError(
             f"The chunks in the .ch file of {name} do not fit together.",

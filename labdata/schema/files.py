@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import IntegrityError, PreferenceError, StoreError
+from ..formats.byte_ranges import ByteRanges, FileRanges
 from ..preferences import Preferences, absolute_folder, labdata_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..stores import LocalStore, Store, hash_file, resolve_inside
@@ -138,15 +139,86 @@ def open_in_place(row: dict[str, Any], preferences: Preferences | None = None) -
         return path
     store = open_store(row["storage"], preferences)
     if isinstance(store, LocalStore):
-        info = store.stat(row["file_path"])
-        if info.size_bytes != row["file_size"]:
-            raise StoreError(
-                f"{row['file_path']} has {info.size_bytes} bytes in {store.describe()}, "
-                f"{row['file_size']} were recorded.",
-                hint="The object was changed or cut; restore it from a copy.",
-            )
+        _require_size(store.stat(row["file_path"]).size_bytes, row, store)
         return resolve_inside(store.root / store.folder, row["file_path"])
     return _fetch(row, folders[0], preferences.allow_s3_download, preferences, None)
+
+
+class StoreRanges:
+    """Ranges of an object in a store, each asked for when it is wanted.
+
+    Parameters
+    ----------
+    store : Store
+        Where it is.
+    file_path : str
+        Its path there.
+    size_bytes : int
+        As it was recorded.
+    """
+
+    def __init__(self, store: Store, file_path: str, size_bytes: int) -> None:
+        self.store, self.file_path, self._size_bytes = store, file_path, size_bytes
+
+    @property
+    def name(self) -> str:
+        """The object's path."""
+        return self.file_path
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the object as it was recorded."""
+        return self._size_bytes
+
+    def read(self, start_byte: int, size_bytes: int) -> bytes:
+        """Return exactly these bytes; see :meth:`labdata.stores.Store.read_range`.
+
+        Parameters
+        ----------
+        start_byte, size_bytes : int
+            Within the object.
+
+        Raises
+        ------
+        StoreError
+            If the store does not give them all.
+        """
+        return self.store.read_range(self.file_path, start_byte=start_byte, size_bytes=size_bytes)
+
+
+def open_ranges(row: dict[str, Any], preferences: Preferences | None = None) -> ByteRanges:
+    """Return a file to read parts of: a local copy, else the object where it is.
+
+    Nothing is fetched but the parts that are read, so ``allow_s3_download`` is not asked.
+
+    Parameters
+    ----------
+    row : dict
+        A row of File.
+    preferences : Preferences, optional
+        By default the user's.
+
+    Raises
+    ------
+    StoreError
+        If it is nowhere to be read, or has another size than recorded.
+    """
+    preferences = preferences or load_preferences()
+    path = find_local(row["file_path"], row["file_size"], preferences.local_folders())
+    store = None if path else open_store(row["storage"], preferences)
+    if store is None or isinstance(store, LocalStore):
+        return FileRanges(path or open_in_place(row, preferences))
+    _require_size(store.stat(row["file_path"]).size_bytes, row, store)
+    return StoreRanges(store, row["file_path"], int(row["file_size"]))
+
+
+def _require_size(size_bytes: int, row: dict[str, Any], store: Store) -> None:
+    if size_bytes != row["file_size"]:
+        raise StoreError(
+            f"{row['file_path']} has {size_bytes} bytes in {store.describe()}, "
+            f"{row['file_size']} were recorded.",
+            hint="The object was changed or cut; restore it from a copy.",
+        )
 
 
 def _require_folder(folder: Path) -> None:

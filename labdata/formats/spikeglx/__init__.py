@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labdata.formats.spikeglx.binary import check_size, open_band
+from labdata.formats.spikeglx.binary import band_of_ranges, check_size, open_band
 from labdata.formats.spikeglx.events import (
     AnalogChannel,
     DigitalLine,
@@ -21,6 +21,7 @@ __all__ = [
     "SpikeGLXMeta",
     "SpikeGLXRun",
     "band_digital_events",
+    "band_of_ranges",
     "channel_uv_per_bit",
     "check_size",
     "check_still",

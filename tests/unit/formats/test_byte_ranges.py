@@ -97,7 +97,7 @@ def test_raw_frames_by_ranges(path: Path) -> None:
     for key in (5, slice(9, 3, -1), [1, 2]):
         with pytest.raises(FormatError, match="Samples are read"):
             samples[key]
-    with pytest.raises(FormatError, match="1166.67 frames"):
+    with pytest.raises(FormatError, match=r"1166\.67 frames"):
         RawSamples(FileRanges(path), 6)
 
 

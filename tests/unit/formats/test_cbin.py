@@ -84,7 +84,7 @@ def change(packed: Path, **values: object) -> None:
 def test_files_that_do_not_belong_together(packed: Path) -> None:
     about = json.loads(packed.with_suffix(".ch").read_text())
     change(packed, sha1_uncompressed="0" * 40)
-    with pytest.raises(IntegrityError, match="its .ch file says 0000"):
+    with pytest.raises(IntegrityError, match=r"its \.ch file says 0000"):
         verify_cbin(CbinSamples(FileRanges(packed), packed.with_suffix(".ch").read_text()))
     change(packed, algorithm="lossy")
     with pytest.raises(FormatError, match="algorithm 'lossy'"):
@@ -109,5 +109,5 @@ def test_files_that_do_not_belong_together(packed: Path) -> None:
 
 def test_a_cut_file_is_refused(packed: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-1])
-    with pytest.raises(IntegrityError, match="its .ch file says"):
+    with pytest.raises(IntegrityError, match=r"its \.ch file says"):
         open_cbin_band(packed)
