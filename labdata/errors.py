@@ -38,6 +38,10 @@ class LabdataError(Exception):
         return lines + [f"  at line {f.lineno} of the cell: {f.line}" for f in cells[:1]]
 
 
+class LabdataWarning(UserWarning):
+    """What was done is probably not what was meant; the text says how to undo it."""
+
+
 class PreferenceError(LabdataError):
     """A preference file, or one of its values, cannot be used."""
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ..counted import count_of
 from ..errors import LabdataError
 from ..preferences import Preferences, absolute_folder
 
@@ -109,7 +110,9 @@ def _check_database(preferences: Preferences, open_lab: Callable[[], Any]) -> Ch
     where = where or f"{preferences.database.user}@{preferences.database.host}"
     project = f"project {lab.project}" if lab.project else "no project"
     return Check(
-        "database", "ok", f"{where}; {server}; {project}; {n_subjects} subjects; {took_ms:.0f} ms"
+        "database",
+        "ok",
+        f"{where}; {server}; {project}; {count_of(n_subjects, 'subject')}; {took_ms:.0f} ms",
     )
 
 
@@ -219,4 +222,4 @@ def _check_plugins() -> Iterator[Check]:
             hint = "Rename it in one of the two plugins."
             yield Check(name, "failed", " ".join(doubled[plugin.name]), hint)
         else:
-            yield Check(name, "ok", f"{plugin.source}, {len(plugin.tables)} tables")
+            yield Check(name, "ok", f"{plugin.source}, {count_of(len(plugin.tables), 'table')}")

@@ -2,13 +2,15 @@
 
 A dump is the whole lab's database in one SQLite file: all projects, every row and blob. Files of
 recordings are not in it; they stay in their stores. Loading leaves equal rows alone, stops at rows
-with other content before anything is changed, and compares every row at the end.
+with other content before anything is changed, and compares every row at the end. Until then nobody
+opens the projects that it fills; killed, it is repeated.
 
 Examples:
   labdata db status                  version of the tables, and the last backup
   labdata db upgrade                 bring the tables to this labdata's version
   labdata db dump lab.sqlite
   labdata db load lab.sqlite         into the database of the preference file
+  labdata db load --give-up          open what a load that did not end had closed, as it is
   labdata db backup                  a dump in ~/labdata/backups, on a rotation
 """
 
@@ -17,6 +19,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 from typing import Any
+
+from ..counted import count_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without-jobs", action="store_true", help="load no uploads, tasks, renames that were"
     )
+    parser.add_argument(
+        "--give-up", action="store_true", help="load: open what was half loaded, as it is"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -39,7 +46,9 @@ def run(options: argparse.Namespace) -> None:
     from . import UsageError
     from .selection import say_place
 
-    if options.verb in ("dump", "load") and options.file is None:
+    if options.give_up and options.verb != "load":
+        raise UsageError("--give-up goes with load: `labdata db load --give-up`")
+    if options.verb in ("dump", "load") and options.file is None and not options.give_up:
         raise UsageError(f"Which file? `labdata db {options.verb} FILE`")
     if not options.json and options.verb != "load":
         say_place(whole=True)
@@ -63,16 +72,17 @@ def _show_status(options: argparse.Namespace) -> None:
     from ..database.backups import list_backups
     from ..database.connection import connect
     from ..database.lab_dump import list_all_projects
-    from ..database.schema_version import CURRENT, MOVING, read_version
+    from ..database.schema_version import CURRENT, LOADING, MOVING, read_version
     from .output import print_rows, show
 
     connection = connect()
     base = connection._preferences.name
     project = options.project or connection._preferences.project
     version = read_version(connection, base, project)
+    unfinished = {MOVING: "a migration has not ended", LOADING: "a load has not ended"}
     backups = list_backups(backup_folder())
     facts = {
-        "version": "a migration has not ended" if version == MOVING else version or "not recorded",
+        "version": unfinished.get(version or 0, version) or "not recorded",
         "version of labdata": CURRENT,
         "projects": ", ".join(p for p in list_all_projects(connection) if p) or "none",
         "last backup": backups[0][1] if backups else "none: `labdata db backup`",
@@ -118,7 +128,10 @@ def _dump(options: argparse.Namespace) -> None:
         print_rows(_by_project(tables), ("project", "tables", "rows"))
     size = show_size(options.file.stat().st_size)
     n_rows = sum(table.n_rows for table in tables)
-    write(f"{n_rows} rows, {size}, in {options.file}. Recordings are not in it.", error=True)
+    write(
+        f"{count_of(n_rows, 'row')}, {size}, in {options.file}. Recordings are not in it.",
+        error=True,
+    )
 
 
 def _by_project(tables: list[Any]) -> list[dict[str, Any]]:
@@ -133,16 +146,34 @@ def _by_project(tables: list[Any]) -> list[dict[str, Any]]:
 
 
 def _load(options: argparse.Namespace) -> None:
-    from ..database.lab_dump import load_lab
+    from ..database.lab_load import load_lab
+    from ..database.schema_version import LOADING, opening_unfinished
     from . import write
     from .output import print_rows, show_count
     from .selection import chosen_lab
 
-    lab = chosen_lab(options)
+    if options.give_up:
+        _give_up()
+        return
+    with opening_unfinished(LOADING):  # one that was killed is gone on with
+        lab = chosen_lab(options)
     with show_count("load", None) as progress:
         counts = load_lab(lab, options.file, without_jobs=options.without_jobs, progress=progress)
     print_rows([counts], list(counts), as_json=options.json)
     write("Every row of the dump is in the database, compared byte by byte.", error=True)
+
+
+def _give_up() -> None:
+    from ..database.connection import connect
+    from ..database.schema_version import LOADING
+    from ..database.unfinished import give_up
+    from . import write
+
+    closed = [project or "the data without a project" for project in give_up(connect(), LOADING)]
+    if closed:
+        write(f"Open again, with the rows that had come: {', '.join(closed)}.")
+    else:
+        write("No dump is half loaded.")
 
 
 def _backup(options: argparse.Namespace) -> None:

@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..counted import count_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -42,15 +44,16 @@ def run(options: argparse.Namespace) -> None:
     else:
         print_rows(plan.rows(), ("table", "rows", "of_others", "whose"))
         write(
-            f"\n{plan.n_rows} rows in {len(plan.tables)} tables, {sum(plan.others.values())} of "
-            f"other people; {plan.n_files} files with {show_size(plan.size_bytes)}."
+            f"\n{count_of(plan.n_rows, 'row')} in {count_of(len(plan.tables), 'table')}, "
+            f"{sum(plan.others.values())} of other people; {count_of(plan.n_files, 'file')} with "
+            f"{show_size(plan.size_bytes)}."
         )
     if not options.apply:
         write("Nothing is deleted yet: add --apply.", error=True)
         return
     with show_count("delete", plan.n_rows) as progress:
         n_rows = plan.apply(progress=progress)
-    write(f"Deleted {n_rows} rows.", error=True)
+    write(f"Deleted {count_of(n_rows, 'row')}.", error=True)
     if plan.n_files:
         write("The files' objects are still stored: `labdata garbage` lists them.", error=True)
 

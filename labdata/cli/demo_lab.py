@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ..counted import count_of
 from ..testing import LabTruth, write_lab
 from . import write
 from .output import show_progress, show_steps
@@ -68,7 +69,8 @@ def build_lab(folder: Path, *, seconds: float) -> DemoLab:
     write(f"labdata demo in {folder}\n")
     with show_progress("write recordings") as (progress, _):
         truth = write_lab(folder / "rig", main_duration_s=seconds, progress=progress)
-    _done("recordings", f"{len(truth.sessions)} sessions of {len(truth.subjects)} subjects")
+    sessions = count_of(len(truth.sessions), "session")
+    _done("recordings", f"{sessions} of {count_of(len(truth.subjects), 'subject')}")
     with _step("database"):
         from ..schema import default_lab
 
@@ -123,7 +125,9 @@ def _put(demo: DemoLab) -> None:
             put(plan, lab=lab, progress=progress)
         n_put += 1
     total = len(demo.truth.sessions)
-    _done("put", f"{total} datasets" + ("" if n_put == total else f", {total - n_put} before"))
+    _done(
+        "put", count_of(total, "dataset") + ("" if n_put == total else f", {total - n_put} before")
+    )
 
 
 def _upload(demo: DemoLab) -> None:

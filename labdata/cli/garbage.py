@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import argparse
 
+from ..counted import count_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -47,12 +49,13 @@ def run(options: argparse.Namespace) -> None:
         empty = f"Nothing has been garbage for {options.grace_days:g} days."
         print_rows(rows, columns[:3], as_json=options.json, empty=empty)
         total = sum(one.size_bytes for one in removed)
-        write(f"Removed {len(removed)} objects, {show_size(total)}.", error=True)
+        write(f"Removed {count_of(len(removed), 'object')}, {show_size(total)}.", error=True)
         return
     report = find_garbage(lab)
     print_rows(report.rows(), columns, as_json=options.json, empty="There is no garbage.")
     write(
-        f"{len(report.objects)} of {report.n_objects} objects, {show_size(report.size_bytes)}. "
+        f"{len(report.objects)} of {count_of(report.n_objects, 'object')}, "
+        f"{show_size(report.size_bytes)}. "
         "Nothing is removed.",
         error=True,
     )

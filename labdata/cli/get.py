@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 
+from ..counted import count_of
 from .selection import add_selection
 
 
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     listed = [{**row, "size": row["file_size"]} for row in rows]
     if not options.dry_run:
         total = sum(row["file_size"] for row in rows)
-        with show_progress(f"get {len(rows)} files", total) as (progress, _):
+        with show_progress(f"get {count_of(len(rows), 'file')}", total) as (progress, _):
             paths = query.get(download=True, verify=True, progress=progress)
         for row, path in zip(listed, paths, strict=True):
             row["local_path"] = str(path)

@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..counted import count_of
+
 _PLAN_COLUMNS = ("project", "table", "rows", "new", "same", "different", "unfit", "size")
 _FINDING_COLUMNS = {
     "project": "project",
@@ -115,8 +117,9 @@ def _migrate(options: argparse.Namespace) -> int:
             result = plan.apply(progress=progress)
     done = vars(result)
     write(
-        f"{result.n_inserted} rows came, {result.n_same} were here already, of {result.n_tables} "
-        f"tables; every row and {result.n_blobs} arrays were read back and are equal.",
+        f"Came: {count_of(result.n_inserted, 'row')}; here already: {result.n_same}; of "
+        f"{count_of(result.n_tables, 'table')}. Every row and {count_of(result.n_blobs, 'array')} "
+        "were read back and are equal.",
         error=True,
     )
     if options.no_verify_objects:

@@ -16,6 +16,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..counted import count_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -57,7 +59,11 @@ def run(options: argparse.Namespace) -> None:
         return
     with show_progress("rename", plan.size_bytes) as (progress, _):
         n_rows = plan.apply(progress=progress)
-    write(f"Renamed to {options.to} in {n_rows} rows, {len(plan.moves)} files.", error=True)
+    write(
+        f"Renamed to {options.to} in {count_of(n_rows, 'row')}, "
+        f"{count_of(len(plan.moves), 'file')}.",
+        error=True,
+    )
     if plan.moves:
         write("Their old objects are still stored: `labdata garbage` lists them.", error=True)
 
@@ -82,8 +88,9 @@ def _show_plan(plan: Any, *, as_json: bool) -> None:
         write("")
         print_rows(plan.files(), ("file_path", "size_bytes", "becomes"))
     write(
-        f"\n{plan.n_rows} rows in {len(plan.tables)} tables; {len(plan.moves)} files with "
-        f"{show_size(plan.size_bytes)} get another path, {len(plan.stays)} keep theirs."
+        f"\n{count_of(plan.n_rows, 'row')} in {count_of(len(plan.tables), 'table')}; to get "
+        f"another path: {count_of(len(plan.moves), 'file')} with {show_size(plan.size_bytes)}; to "
+        f"keep theirs: {len(plan.stays)}."
     )
 
 

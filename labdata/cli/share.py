@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..counted import count_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
@@ -44,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.apply:
         with show_count("copy", plan.n_new) as progress:
             n_rows = plan.apply(progress=progress)
-        write(f"Copied {n_rows} rows to {options.target}.", error=True)
+        write(f"Copied {count_of(n_rows, 'row')} to {options.target}.", error=True)
     elif plan.n_different:
         write("Rows with other content are in the way; nothing can be copied.", error=True)
         return 1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..progress import Progress
+from .dump_parts import remove_dead_parts
 from .lab_dump import dump_lab
 
 N_LAST, N_WEEKS = 7, 4
@@ -45,6 +46,7 @@ def make_backup(
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = folder / now.strftime(_NAME)
+    remove_dead_parts(folder, lambda name: _time_of(name) is not None)
     dump_lab(connection, file, progress=progress)
     kept = choose_kept(time for _, time in list_backups(folder))
     removed = [path for path, time in list_backups(folder) if time not in kept]
@@ -63,11 +65,18 @@ def list_backups(folder: Path) -> list[tuple[Path, datetime]]:
     """
     found = []
     for path in folder.glob("labdata-*.sqlite"):
-        try:
-            found.append((path, datetime.strptime(path.name, _NAME)))
-        except ValueError:
-            continue  # a file of the user's own
+        time = _time_of(path.name)
+        if time is not None:
+            found.append((path, time))
     return sorted(found, key=lambda item: item[1], reverse=True)
+
+
+def _time_of(name: str) -> datetime | None:
+    """Return the time in a backup's name; None for a file of the user's own."""
+    try:
+        return datetime.strptime(name, _NAME)
+    except ValueError:
+        return None
 
 
 def choose_kept(times: Iterable[datetime]) -> set[datetime]:

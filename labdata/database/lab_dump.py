@@ -3,10 +3,6 @@
 The file is a SQLite database with a table for each of the lab's, which anybody can open without
 labdata; blobs are the bytes that they were. It is written from one snapshot of the database, so
 that its tables fit together whoever works meanwhile, and under another name until it is whole.
-
-Loading checks the file against its checksums, inserts the rows that are missing and leaves those
-that are there with equal content; a row with other content stops it before it begins. Killed, it
-is repeated. At the end every row of the file is compared with the database.
 """
 
 from __future__ import annotations
@@ -14,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -26,22 +22,20 @@ import pymysql
 
 from ..errors import DatabaseError
 from ..progress import Progress, ignore_progress
+from ..stores.durable import publish
 from .datajoint_compat import dj
-from .dump_sums import RowSum, explained_damage, refuse_damaged
-from .hidden_tables import GARBAGE, HIDDEN_TABLES, RENAMES, make_hidden_table
-from .own_roles import check_role
-from .projects import Lab, make_lab, schema_names
-from .raw_tables import Key, RawTable, Row, fetch_rows, in_pieces, insert_rows, quote, read_tables
+from .dump_parts import part_of, remove_dead_parts
+from .dump_sums import RowSum, explained_damage
+from .hidden_tables import HIDDEN_TABLES
+from .projects import schema_names
+from .raw_tables import RawTable, quote, read_tables
 from .schema_version import UNMARKED, read_version, refuse_other
+from .unfinished import unfinished_projects
 
 _ROOM = "Is there room on the disk, and may you write into that folder?"
-_PIECE = 200
+#: Rows in one statement.
+PIECE = 200
 _FORMAT = "labdata dump 1"
-JOB_TABLES = frozenset(
-    {"upload_job", "upload_job__assigned_files", "compute_task", "compute_task__assigned_files"}
-)
-#: Numbered or dated by the one lab that they are of, as jobs are.
-_OF_ONE_LAB = JOB_TABLES | {RENAMES, GARBAGE}
 
 
 @dataclass(frozen=True)
@@ -90,15 +84,18 @@ def dump_lab(
     Raises
     ------
     DatabaseError
-        If the file is there already, or cannot be written.
+        If the file is there already, or cannot be written; or a project is not whole, as its
+        migration or load was killed: a dump of it would be taken for a whole lab.
     """
     if file.exists():
         raise DatabaseError(f"{file} is there already.", hint="Choose another name.")
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    remove_dead_parts(file.parent, lambda name: name == file.name)
+    part = part_of(file)
     report = progress or ignore_progress
     base = connection._preferences.name
     projects = list_all_projects(connection)
-    places = _places(connection, base, projects)
+    _refuse_unfinished(connection)
+    places = list_places(connection, base, projects)
     if not places:
         raise DatabaseError("There is nothing to dump: the database has no lab yet.")
     schemas = {schema for schema, _, _ in places}
@@ -117,7 +114,11 @@ def dump_lab(
             version = read_version(connection, base, connection._preferences.project)
             about = {"version": UNMARKED if version is None else version, "projects": projects}
             _write_contents(out, dumped, about | {"sha256": sums})
-        part.replace(file)
+        if not publish(part, file):
+            raise DatabaseError(
+                f"{file} is there now: another process has written it meanwhile.",
+                hint="Nothing of it was replaced. Choose another name, or keep that one.",
+            )
     except pymysql.MySQLError as error:
         raise DatabaseError(
             f"Your account may not read all of the lab: {error.args[-1]}",
@@ -144,7 +145,7 @@ def read_contents(file: Path) -> tuple[list[DumpedTable], dict[str, Any]]:
     DatabaseError
         If it is no dump of a lab, or damaged.
     """
-    with closing(_open_file(file)) as source, explained_damage(file):
+    with closing(open_dump(file)) as source, explained_damage(file):
         facts = dict(source.execute("SELECT name, value FROM about"))
         tables = [
             DumpedTable(name, project, level, table, n_rows)
@@ -156,85 +157,6 @@ def read_contents(file: Path) -> tuple[list[DumpedTable], dict[str, Any]]:
     if about.get("format") != _FORMAT:
         raise DatabaseError(f"{file} is no dump of a lab.", hint="`labdata db dump` makes one.")
     return tables, about
-
-
-def load_lab(
-    lab: Lab, file: Path, *, without_jobs: bool = False, progress: Progress | None = None
-) -> dict[str, int]:
-    """Bring the rows of a dump into the database, and compare them.
-
-    Parameters
-    ----------
-    lab : Lab
-        Tables of any project of the database; projects of the dump are made where missing.
-    file : Path
-        The dump.
-    without_jobs : bool, optional
-        Leave out the uploads, tasks and renames that were, and what was noted as garbage: their
-        numbers may be taken by others where the lab grows into one that is there.
-    progress : Progress, optional
-        Called with the number of rows loaded or found.
-
-    Returns
-    -------
-    dict of str to int
-        ``inserted``, ``same`` and ``compared`` rows.
-
-    Raises
-    ------
-    DatabaseError
-        If the account may not, the dump is damaged or of another version, tables are missing, or
-        rows with other content are in the way; then nothing is changed.
-    """
-    report = progress or ignore_progress
-    check_role(lab, "load a dump", ())
-    dumped, about = read_contents(file)
-    refuse_other(about["version"], None)
-    with closing(_open_file(file)) as source:
-        # dumps made before there were checksums have none
-        refuse_damaged(file, source, about.get("sha256", {}))
-    base = lab.connection._preferences.name
-    _make_projects(lab, about["projects"])
-    places = _places(lab.connection, base, about["projects"])
-    for entry in dumped:
-        if entry.n_rows and entry.table in HIDDEN_TABLES:
-            make_hidden_table(lab.connection, entry.table)
-    own = {schema for schema, _, _ in places}
-    tables = read_tables(lab.connection, own, hidden=HIDDEN_TABLES)
-    schemas = {(project, level): schema for schema, project, level in places}
-    ways = []
-    for entry in dumped:
-        if entry.n_rows == 0 or (without_jobs and entry.table in _OF_ONE_LAB):
-            continue
-        table = tables.get((schemas.get((entry.project, entry.level), ""), entry.table))
-        if table is None:
-            raise DatabaseError(
-                f"The database has no table {entry.table!r} of {entry.level}, and the dump has "
-                f"{entry.n_rows} rows of it.",
-                hint="Is it of a plugin? Install it first. Nothing was loaded.",
-            )
-        ways.append((entry, table))
-    with closing(_open_file(file)) as source:
-        todo = [(entry, table, *_missing(lab, source, entry, table)) for entry, table in ways]
-        counts = {"inserted": 0, "same": 0, "compared": 0}
-        for entry, table, missing, n_same in todo:
-            for rows in in_pieces(_rows(source, entry, table, missing), _PIECE):
-                try:
-                    with lab.connection.transaction:
-                        insert_rows(lab.connection, table, rows)
-                except dj.errors.DuplicateError as error:
-                    raise DatabaseError(
-                        f"{entry.name} has such a row already: {error.args[0]}",
-                        hint="Does another process load it, too? Repeat the command when that "
-                        "has ended. To a server, names that differ by case only are one.",
-                    ) from error
-                counts["inserted"] += len(rows)
-                report(len(rows))
-            counts["same"] += n_same
-            report(n_same)
-        for entry, table in ways:
-            counts["compared"] += _compare_all(lab, source, entry, table)
-    return counts
 
 
 def list_all_projects(connection: Any) -> list[str | None]:
@@ -255,19 +177,25 @@ def list_all_projects(connection: Any) -> list[str | None]:
     return [None, *(str(row[0]) for row in rows)]
 
 
-def _make_projects(lab: Lab, projects: Sequence[str | None]) -> None:
-    """Make the projects that are missing; their rows come with the dump."""
-    known = set(lab.Project.fetch("project_name"))
-    for project in projects:
-        if project and project not in known:
-            make_lab(project).create()
-            (lab.Project & {"project_name": project}).delete_quick()
+def _refuse_unfinished(connection: Any) -> None:
+    for project in unfinished_projects(connection):
+        refuse_other(read_version(connection, connection._preferences.name, project) or 0, project)
 
 
-def _places(
+def list_places(
     connection: Any, base: str, projects: Sequence[str | None]
 ) -> list[tuple[str, str | None, str]]:
-    """Return schema, project and level of everything in a lab that is there."""
+    """Return schema, project and level of everything in a lab that is there.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    base : str
+        ``database.name`` of the preferences.
+    projects : sequence of str or None
+        Of which; None for data without one, which lie among the shared tables.
+    """
     wanted: dict[str, tuple[str | None, str]] = {base: (None, "global")}
     for project in projects:
         names = schema_names(base, project)
@@ -307,7 +235,24 @@ def _new_file(path: Path) -> sqlite3.Connection:
     return out
 
 
-def _open_file(path: Path) -> sqlite3.Connection:
+def open_dump(path: Path) -> sqlite3.Connection:
+    """Open a dump to read it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    sqlite3.Connection
+        That cannot write.
+
+    Raises
+    ------
+    DatabaseError
+        If it is not there.
+    """
     if not path.is_file():
         raise DatabaseError(f"There is no file {path}.", hint="`labdata db dump FILE` makes one.")
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -316,17 +261,17 @@ def _open_file(path: Path) -> sqlite3.Connection:
 def _dump_table(
     cursor: Any, out: sqlite3.Connection, table: RawTable, name: str, report: Progress
 ) -> tuple[int, str]:
-    columns = ", ".join(map(_quoted, table.columns))
-    keys = ", ".join(map(_quoted, table.key))
-    out.execute(f"CREATE TABLE {_quoted(name)} ({columns}, PRIMARY KEY ({keys}))")
+    columns = ", ".join(map(quoted, table.columns))
+    keys = ", ".join(map(quoted, table.key))
+    out.execute(f"CREATE TABLE {quoted(name)} ({columns}, PRIMARY KEY ({keys}))")
     marks = ", ".join(["?"] * len(table.columns))
     cursor.execute(f"SELECT {', '.join(map(quote, table.columns))} FROM {table.sql}")
     n_rows, checksum = 0, RowSum()
     out.execute("BEGIN")
-    while rows := cursor.fetchmany(_PIECE):
+    while rows := cursor.fetchmany(PIECE):
         plain_rows = [tuple(map(plain, row)) for row in rows]
         checksum.add(plain_rows)
-        out.executemany(f"INSERT INTO {_quoted(name)} VALUES ({marks})", plain_rows)
+        out.executemany(f"INSERT INTO {quoted(name)} VALUES ({marks})", plain_rows)
         n_rows += len(rows)
         report(len(rows))
     out.execute("COMMIT")
@@ -368,77 +313,17 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _missing(
-    lab: Lab, source: sqlite3.Connection, entry: DumpedTable, table: RawTable
-) -> tuple[set[Key], int]:
-    """Return the keys of the rows that are not there, and how many are; refuse other content."""
-    missing: set[Key] = set()
-    n_same = 0
-    for rows in in_pieces(_rows(source, entry, table), _PIECE):
-        keyed = {table.key_of(row): row for row in rows}
-        there = _plain_rows(lab, table, keyed)
-        for key, row in keyed.items():
-            if key not in there:
-                missing.add(key)
-            elif table.comparable(there[key]) == table.comparable(row):
-                n_same += 1
-            else:
-                raise DatabaseError(
-                    f"{entry.name} has a row {key} with other content than the dump.",
-                    hint="Nothing was loaded. Load into an empty database, or another project.",
-                )
-    return missing, n_same
-
-
-def _compare_all(lab: Lab, source: sqlite3.Connection, entry: DumpedTable, table: RawTable) -> int:
-    n_rows = 0
-    for rows in in_pieces(_rows(source, entry, table), _PIECE):
-        keyed = {table.key_of(row): row for row in rows}
-        there = _plain_rows(lab, table, keyed)
-        for key, row in keyed.items():
-            if key not in there or table.comparable(there[key]) != table.comparable(row):
-                raise DatabaseError(
-                    f"The row {key} of {entry.name} is not in the database as in the dump.",
-                    hint="Load again into an empty database, and keep the dump.",
-                )
-        n_rows += len(rows)
-    if n_rows != entry.n_rows:
-        raise DatabaseError(
-            f"{entry.name} has {n_rows} rows in the dump, and {entry.n_rows} were written.",
-            hint="The file is damaged. Make another.",
-        )
-    return n_rows
-
-
-def _plain_rows(lab: Lab, table: RawTable, keys: Collection[Key]) -> dict[Key, Row]:
-    rows = fetch_rows(lab.connection, table, table.columns, table.key, keys)
-    plain_rows = [tuple(map(plain, row)) for row in rows]
-    return {table.key_of(row): row for row in plain_rows}
-
-
-def _rows(
-    source: sqlite3.Connection,
-    entry: DumpedTable,
-    table: RawTable,
-    only: Collection[Key] | None = None,
-) -> Iterator[Row]:
-    columns = ", ".join(map(_quoted, table.columns))
-    try:
-        rows = source.execute(f"SELECT {columns} FROM {_quoted(entry.name)}")
-    except sqlite3.OperationalError as error:
-        raise DatabaseError(
-            f"The table {entry.name} of the dump lacks a column: {error}.",
-            hint="Was it made by the same version of labdata?",
-        ) from None
-    for row in rows:
-        if only is None or table.key_of(row) in only:
-            yield row
-
-
 def _why(error: OSError | sqlite3.Error) -> str:
     said = error.strerror if isinstance(error, OSError) else None
     return said or str(error)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return the name of a table or column of a dump, quoted for SQLite.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    """
     return '"' + name.replace('"', '""') + '"'

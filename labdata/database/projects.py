@@ -9,7 +9,6 @@ activated once for all tables, creating what is missing only when the lab is new
 
 from __future__ import annotations
 
-import re
 import threading
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeVar
@@ -18,14 +17,16 @@ from ..errors import DatabaseError
 from .connection import LabConnection, connect
 from .datajoint_compat import dj, quiet_notices
 from .locks import server_lock
+from .new_project import read_projects, warn_of_new_project
+from .project_names import Level, schema_names
 from .project_views import GUARDED, find_views, view_name
 from .raw_tables import quote
 from .schema_version import (
     CHANGES,
     CURRENT,
     MAKING,
-    MOVING,
     STEPS,
+    UNFINISHED,
     UNMARKED,
     read_version,
     refuse_old_package,
@@ -41,16 +42,15 @@ __all__ = [
     "Lookup",
     "Manual",
     "Part",
+    "declared_tables",
     "default_lab",
+    "find_version",
     "make_lab",
+    "schema_names",
     "table",
 ]
 
-Level = Literal["global", "data", "computed"]
 _T = TypeVar("_T", bound=type)
-
-#: ``<name>_<project>`` must not be another's ``..._computed`` or ``..._user``.
-_PROJECT_NAME = re.compile(r"(?!.*(?:^|_)(?:computed|user)$)[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 
 #: The declarations, in the order in which their foreign keys need them.
 _declared: list[tuple[type, Level]] = []
@@ -96,6 +96,7 @@ class Lab:
         self._connection: LabConnection | None = None
         self._may_be_made = False
         self._plugin_tables: dict[str, Any] = {}
+        self._text_references: dict[str, Any] = {}  # of alike_rows, asked for once
 
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__.get("_tables", {})
@@ -198,7 +199,7 @@ class Lab:
                 for one in (cls, *parts_of(cls)):
                     one.database = one._connection = one._heading = one._support = None
                     one._seen_as = None
-            self._plugin_tables = {}
+            self._plugin_tables, self._text_references = {}, {}
             self._state, self._connection = "new", None
 
     def _bind(self, connection: LabConnection) -> None:
@@ -208,7 +209,7 @@ class Lab:
         names = schema_names(preferences.name, self._project)
         present = _present_tables(connection, set(names.values()))
         self._look_through(names["global"], connection, present)
-        version = self._version(connection, names, present)
+        version = self._version(connection, names, present, self._project)
         if version not in (None, MAKING):
             refuse_other(version, self._project)
             if self._is_complete(names, present):
@@ -224,7 +225,10 @@ class Lab:
                 "LABDATA_DATABASE_PROJECT, or ask the lab's administrator for a role, or for "
                 f"`labdata project create {self._project}`.",
             )
+        others = read_projects(connection) if new and not self._may_be_made else []
         self._make(connection, names)
+        if self._project and others:
+            warn_of_new_project(self._project, others, in_use=self is default_lab)
 
     def _refuse_other_case(self, connection: LabConnection, base: str, present: Any) -> None:
         """Raise if another project's name is this one's but for the case of letters."""
@@ -275,12 +279,10 @@ class Lab:
         base = connection._preferences.name
         names = schema_names(base, self._project)
         present = _present_tables(connection, set(names.values()))
-        version = self._version(connection, names, present)
+        version = self._version(connection, names, present, self._project)
         if version in (None, MAKING, CURRENT):
             return []
-        if version == MOVING:
-            refuse_other(version, self._project)
-        if version > CURRENT:
+        if version in UNFINISHED or version > CURRENT:
             refuse_other(version, self._project)
         write_version(connection, base, self._project, version)
         for before in range(version, CURRENT):
@@ -292,9 +294,13 @@ class Lab:
         return [f"version {n} to {n + 1}: {STEPS[n]}" for n in range(version, CURRENT)]
 
     def _version(
-        self, connection: LabConnection, names: dict[Level, str], present: dict[str, set[str]]
+        self,
+        connection: LabConnection,
+        names: dict[Level, str],
+        present: dict[str, set[str]],
+        project: str | None,
     ) -> int | None:
-        """Return the version of the tables; None if there are none yet."""
+        """Return the version of a project's tables; None if there are none yet."""
         own = {
             cls.table_name
             for name, cls in self._tables.items()
@@ -302,7 +308,7 @@ class Lab:
         }
         found = None
         if present.get(names["global"]):
-            found = read_version(connection, names["global"], self._project)
+            found = read_version(connection, names["global"], project)
         if found is None and own:
             refuse_old_package(names["data"], present[names["data"]])
             return UNMARKED
@@ -326,7 +332,8 @@ class Lab:
                 self._declare(connection, names, create=True)
                 self._fill_lookups()
                 self._register_project()
-                write_version(connection, names["global"], self._project, CURRENT)
+                if read_version(connection, names["global"], self._project) not in UNFINISHED:
+                    write_version(connection, names["global"], self._project, CURRENT)
         except dj.errors.DataJointError as error:
             raise DatabaseError(
                 f"The tables of {names['data']!r} could not be made: {error.args[0]}",
@@ -371,30 +378,6 @@ class Lab:
                 cls.insert(rows, skip_duplicates=True)
 
 
-def schema_names(name: str, project: str | None) -> dict[Level, str]:
-    """Return the names of a project's schemas by level.
-
-    Parameters
-    ----------
-    name : str
-        ``database.name`` of the preferences.
-    project : str or None
-        The project; without one, data live in the shared schema.
-
-    Raises
-    ------
-    DatabaseError
-        If the project's schema could not be told from those of results and plugins.
-    """
-    if project and not _PROJECT_NAME.fullmatch(project):
-        raise DatabaseError(
-            f"{project!r} cannot be the name of a project.",
-            hint="Use up to 32 letters, digits, _ and -, not ending in 'computed' or 'user'.",
-        )
-    data = f"{name}_{project}" if project else name
-    return {"global": name, "data": data, "computed": f"{data}_computed"}
-
-
 def make_lab(project: str) -> Lab:
     """Return the tables of a project, beside those of any other project in this process.
 
@@ -407,6 +390,31 @@ def make_lab(project: str) -> Lab:
     for cls, level in _declared:
         lab.adopt(bound_class(cls), level)
     return lab
+
+
+def declared_tables() -> list[tuple[Any, Level]]:
+    """Return every table with its level and after it its parts; plugins' are not among them."""
+    return [(one, level) for cls, level in _declared for one in (cls, *parts_of(cls))]
+
+
+def find_version(connection: LabConnection, project: str | None) -> int | None:
+    """Return the version of a project's tables, without opening them; None if there are none.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    project : str or None
+        The project.
+
+    Raises
+    ------
+    DatabaseError
+        If its tables were made by labdata 0.1, or it cannot be the name of a project.
+    """
+    names = schema_names(connection._preferences.name, project)
+    present = _present_tables(connection, set(names.values()))
+    return default_lab._version(connection, names, present, project)
 
 
 def _present_tables(connection: LabConnection, schemas: set[str]) -> dict[str, set[str]]:

@@ -283,17 +283,33 @@ def _by_size(rows: list[Row], most_bytes: int = 16 << 20) -> Iterator[list[Row]]
         yield group
 
 
+def read_references(connection: Any, table: Any) -> list[Reference]:
+    """Return the foreign keys of one table.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        Where it is.
+    table : Table
+        The table; its own schema and name count, also where a view stands for it.
+    """
+    found = _read_references(
+        connection, (table.database, table.table_name), "%s", " AND table_name = %s"
+    )
+    return found.get((table.database, table.table_name), [])
+
+
 def _read_references(
-    connection: Any, schemas: tuple[str, ...], marks: str
+    connection: Any, names: tuple[str, ...], marks: str, more: str = ""
 ) -> dict[tuple[str, str], list[Reference]]:
     found: dict[tuple[str, str, str], list[tuple[str, str, str, str]]] = {}
     for schema, table, constraint, column, *parent in connection.query(
         "SELECT table_schema, table_name, constraint_name, column_name, "
         "referenced_table_schema, referenced_table_name, referenced_column_name "
         f"FROM information_schema.key_column_usage WHERE table_schema IN ({marks}) "
-        "AND referenced_table_name IS NOT NULL "
+        f"AND referenced_table_name IS NOT NULL{more} "
         "ORDER BY table_schema, table_name, constraint_name, ordinal_position",
-        schemas,
+        names,
     ):
         found.setdefault((schema, table, constraint), []).append((column, *parent))
     references: dict[tuple[str, str], list[Reference]] = {}

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ..counted import count_of
 from ..errors import DatabaseError, QueryError
 from ..progress import Progress, ignore_progress
 from .archived import refuse_archived
@@ -111,8 +112,8 @@ class DeletePlan:
 
     def __repr__(self) -> str:
         return (
-            f"DeletePlan({self.n_rows} rows in {len(self.tables)} tables, "
-            f"{sum(self.others.values())} of others, {self.n_files} files)"
+            f"DeletePlan({count_of(self.n_rows, 'row')} in {count_of(len(self.tables), 'table')}, "
+            f"{sum(self.others.values())} of others, {count_of(self.n_files, 'file')})"
         )
 
     def _repr_html_(self) -> str:

@@ -23,8 +23,22 @@ CURRENT = 2
 #: Labs made before versions were kept.
 UNMARKED = 1
 MAKING = 0
-#: While rows of an older lab are copied into a project: it is not whole, and nobody reads it so.
-MOVING = -1
+#: While rows of an older lab, or of a dump, come into a project: it is not whole, and nobody reads
+#: it so. See :mod:`.unfinished`.
+MOVING, LOADING = -1, -2
+#: Such versions -> what is being done, how to go on, and how to leave it as it is.
+UNFINISHED = {
+    MOVING: (
+        "Rows of an older lab are being copied into",
+        "labdata migrate --from OLD_PREFERENCES --apply",
+        "labdata migrate --give-up",
+    ),
+    LOADING: (
+        "Rows of a dump are being loaded into",
+        "labdata db load FILE, with the same file",
+        "labdata db load --give-up",
+    ),
+}
 _TABLE = "~labdata_version"
 #: DataJoint 2 keeps it beside the tables that it makes; that of labdata 0.1 did not.
 _LINEAGE = "~lineage"
@@ -55,7 +69,27 @@ def read_version(connection: Any, name: str, project: str | None) -> int | None:
     return None if row is None else int(row[0])
 
 
-def write_version(connection: Any, name: str, project: str | None, version: int) -> None:
+def read_all_versions(connection: Any, name: str) -> dict[str | None, tuple[int, str]]:
+    """Return the version that is recorded of each project, and what recorded it.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    name : str
+        ``database.name`` of the preferences.
+    """
+    query = f"SELECT project, version, labdata FROM {quote(name)}.{quote(_TABLE)} ORDER BY project"
+    try:
+        rows = connection.query(query).fetchall()
+    except dj.errors.MissingTableError:
+        return {}
+    return {project or None: (int(version), str(by)) for project, version, by in rows}
+
+
+def write_version(
+    connection: Any, name: str, project: str | None, version: int, *, by: str = ""
+) -> None:
     """Record the version of a project's tables.
 
     Parameters
@@ -68,6 +102,8 @@ def write_version(connection: Any, name: str, project: str | None, version: int)
         The project.
     version : int
         Of its tables.
+    by : str, optional
+        What is recorded with it, up to 32 characters: by default the version of labdata.
     """
     from .. import __version__
 
@@ -78,17 +114,39 @@ def write_version(connection: Any, name: str, project: str | None, version: int)
     )
     connection.query(
         f"REPLACE INTO {table} VALUES (%s, %s, %s, UTC_TIMESTAMP())",
-        (project or "", version, __version__),
+        (project or "", version, by or __version__),
     )
 
 
-_opens_unfinished: ContextVar[bool] = ContextVar("opens_unfinished", default=False)
+def forget_version(connection: Any, name: str, project: str | None) -> None:
+    """Record no version of a project, as before its tables were made.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the database.
+    name : str
+        ``database.name`` of the preferences.
+    project : str or None
+        The project.
+    """
+    query = f"DELETE FROM {quote(name)}.{quote(_TABLE)} WHERE project = %s"
+    connection.query(query, (project or "",))
+
+
+_opens_unfinished: ContextVar[int | None] = ContextVar("opens_unfinished", default=None)
 
 
 @contextmanager
-def opening_unfinished() -> Iterator[None]:
-    """Let labs be opened whose migration has not ended, as the migration itself must."""
-    token = _opens_unfinished.set(True)
+def opening_unfinished(work: int = MOVING) -> Iterator[None]:
+    """Let labs be opened that are not whole, as the work that fills them must.
+
+    Parameters
+    ----------
+    work : int, optional
+        Which one: ``MOVING`` or ``LOADING``; labs that another fills stay closed.
+    """
+    token = _opens_unfinished.set(work)
     try:
         yield
     finally:
@@ -138,13 +196,14 @@ def refuse_other(version: int, project: str | None) -> None:
         Which says what to do.
     """
     where = f"project {project!r}" if project else "this lab"
-    if version == MOVING:
-        if _opens_unfinished.get():
+    if version in UNFINISHED:
+        if _opens_unfinished.get() == version:
             return
+        doing, go_on, leave = UNFINISHED[version]
         raise DatabaseError(
-            f"Rows of an older lab are being copied into {where}: it is not whole yet.",
-            hint="Wait, or go on: labdata migrate --from OLD_PREFERENCES --apply. To leave it as "
-            "it is: labdata migrate --give-up",
+            f"{doing} {where}: it is not whole yet.",
+            hint=f"Wait; or, if that was ended before its end, go on: {go_on}. To open it as it "
+            f"is, with the rows that have come: {leave}",
         )
     if version < CURRENT:
         raise DatabaseError(

@@ -16,10 +16,10 @@ import pymysql
 
 from ..database.connection import connect
 from ..database.datajoint_compat import dj
-from ..database.locks import server_lock
 from ..database.projects import schema_names
 from ..database.raw_tables import Key, quote
-from ..database.schema_version import opening_unfinished, read_version
+from ..database.schema_version import MOVING, opening_unfinished, read_version
+from ..database.unfinished import filling_alone
 from ..errors import DatabaseError, QueryError
 from .copying import RowProgress, TableCopy
 from .leaving_out import check_names, find_orphans, find_unplaced, find_unread, is_left
@@ -30,8 +30,6 @@ from .row_rules import UNKNOWN
 from .stores_note import find_stores
 from .unfinished import finish_migration, mark_unfinished
 
-#: How long to wait for another migration; that of a killed one is over when its server notices.
-_WAIT_S = 10
 #: Keys of a finding that are kept as examples.
 _EXAMPLES = 3
 _JOBS = frozenset({"Project", "Project.User", "UploadJob", "UploadJob.AssignedFiles"})
@@ -168,18 +166,14 @@ class MigrationPlan:
             stay.
         """
         self._refuse()
-        base = connect()._preferences.name
-        busy = DatabaseError(
-            "Another migration into this database is at work.", hint="Repeat when it has ended."
-        )
-        with server_lock(connect(), f"migrate.{base}", timeout_s=_WAIT_S, refused=busy):
+        with filling_alone(connect(), MOVING):
             return self._copy_all(progress)
 
     def _copy_all(self, progress: RowProgress | None) -> MigrationResult:
-        for project in self.new_projects:
-            _lab_of(project).create()
         # until all is here nobody is to take a part for the whole, whenever this ends
         mark_unfinished(self.projects)
+        for project in self.new_projects:
+            _lab_of(project).create()
         counts = {"inserted": 0, "same": 0, "blobs": 0, "bytes": 0}
         for table in self.tables:
             if not table.n_rows:

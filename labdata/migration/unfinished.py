@@ -1,16 +1,12 @@
-"""Projects into which rows are being copied are closed until all rows are there.
-
-A sorting of which half the units have come would be read as one with fewer units. The version of
-such a project says that it is not whole, and no labdata opens it but the migration that goes on.
-"""
+"""Which projects a migration closes until all rows are there: see the database's unfinished."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..database import unfinished
 from ..database.connection import connect
-from ..database.lab_dump import list_all_projects
-from ..database.schema_version import CURRENT, MOVING, read_version, write_version
+from ..database.schema_version import MOVING
 
 
 def mark_unfinished(projects: Sequence[str | None]) -> None:
@@ -21,9 +17,7 @@ def mark_unfinished(projects: Sequence[str | None]) -> None:
     projects : sequence of str or None
         Into which rows are copied.
     """
-    base = connect()._preferences.name
-    for project in projects:
-        write_version(connect(), base, project, MOVING)
+    unfinished.mark_unfinished(connect(), projects, MOVING)
 
 
 def finish_migration(projects: Sequence[str | None] | None = None) -> list[str | None]:
@@ -32,20 +26,14 @@ def finish_migration(projects: Sequence[str | None] | None = None) -> list[str |
     Parameters
     ----------
     projects : sequence of str or None, optional
-        Those that are whole now: others may be half filled by a migration before. By default all.
+        Those that are whole now: others may be half filled by a migration before. By default all,
+        as they are.
 
     Returns
     -------
     list of str or None
         The projects; empty if none was closed.
     """
-    base = connect()._preferences.name
-    closed = [
-        project
-        for project in list_all_projects(connect())
-        if (projects is None or project in projects)
-        and read_version(connect(), base, project) == MOVING
-    ]
-    for project in closed:
-        write_version(connect(), base, project, CURRENT)
-    return closed
+    if projects is None:
+        return unfinished.give_up(connect(), MOVING)
+    return unfinished.mark_whole(connect(), MOVING, projects)

@@ -215,7 +215,8 @@ def known_value(table: Any, attribute: str, value: str | None) -> str | None:
     UploadError
         If the column does not have it.
     """
-    if value is not None and not (table & {attribute: value}):
+    # the server finds other spellings, too, which the tables do not take
+    if value is not None and value not in (table & {attribute: value}).fetch(attribute):
         known = ", ".join(map(str, table.fetch(attribute)))
         raise UploadError(
             f"{value!r} is no {attribute} of the database.", hint=f"It has: {known or 'none'}."
@@ -254,6 +255,33 @@ def session_start(lab: Any, key: dict[str, str], found: datetime | None) -> date
             hint="Sessions are kept in the rig's local time: give that, without a zone.",
         )
     return found
+
+
+def check_spelling(lab: Any, key: dict[str, str]) -> None:
+    """Refuse a session or dataset that is there under a name that only the server takes for equal.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        subject_name, session_name, dataset_name.
+
+    Raises
+    ------
+    UploadError
+        With both names.
+    """
+    for table, name in ((lab.Session, "session_name"), (lab.Dataset, "dataset_name")):
+        part = {k: key[k] for k in table.primary_key}
+        for found in (table & part).fetch(name):
+            if found != key[name]:
+                raise UploadError(
+                    f"There is a {name} {found!r}: {key[name]!r} would be the same one to the "
+                    "database.",
+                    hint="Names that differ by the case of letters or accents only are one. Name "
+                    f"it {found!r}, or by another name: -s SESSION, -d DATASET.",
+                )
 
 
 def check_unchanged(folder: Path, before: dict[Path, tuple[int, int]]) -> None:

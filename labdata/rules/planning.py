@@ -15,6 +15,7 @@ from .base import UploadRule, find_rule
 from .checks import (
     check_new,
     check_paths,
+    check_spelling,
     check_subject,
     containing_folder,
     known_value,
@@ -168,6 +169,7 @@ def _check(
     file_paths = [path.relative_to(root).as_posix() for path in files]
     check_paths(file_paths)
     check_subject(lab, key["subject_name"])
+    check_spelling(lab, key)
     check_new(lab, file_paths)
     rule.check_dataset(lab, key)
     rule.check(folder, files)

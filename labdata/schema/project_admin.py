@@ -13,6 +13,7 @@ from typing import Any
 from ..database.archived import has_ended, note_archived, refuse_archived
 from ..database.datajoint_compat import dj
 from ..database.own_roles import check_role
+from ..database.project_removal import ProjectRemoval, plan_removal
 from ..database.projects import Lab, schema_names
 from ..database.row_copy import CopyPlan, plan_copy
 from ..errors import DatabaseError, QueryError
@@ -142,6 +143,55 @@ def archive_project(lab: Lab, name: str, *, reopen: bool = False) -> None:
     end = None if reopen else date.today()
     note_archived(lab.connection, name, reopened=reopen)
     lab.Project.update1({"project_name": name, "project_enddate": end})
+
+
+def plan_project_removal(lab: Lab, name: str) -> ProjectRemoval:
+    """Plan to remove an empty project, with its tables.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project of the database.
+    name : str
+        The project.
+
+    Returns
+    -------
+    ProjectRemoval
+        Its ``rows`` are in the way. :func:`remove_project` removes it.
+
+    Raises
+    ------
+    QueryError
+        If there is none, with the nearest name.
+    DatabaseError
+        If the account may not.
+    """
+    _check_known(name, lab.Project.fetch("project_name"))
+    check_role(lab, "delete a project", ())
+    return plan_removal(lab.connection, name)
+
+
+def remove_project(plan: ProjectRemoval) -> None:
+    """Remove an empty project; its tables in this process are forgotten.
+
+    Parameters
+    ----------
+    plan : ProjectRemoval
+        Of :func:`plan_project_removal`.
+
+    Raises
+    ------
+    DatabaseError
+        If it has rows; nothing is removed then.
+    """
+    from . import _labs, default_lab
+
+    plan.apply()
+    in_use = default_lab._project == plan.project
+    for lab in (_labs.pop(plan.project, None), default_lab if in_use else None):
+        if lab is not None:
+            lab.deactivate()
 
 
 def plan_share(

@@ -15,7 +15,8 @@ from lab_rows import dataset_of, insert_sorted_dataset, read_rows
 from labdata.cli import main
 from labdata.database.backups import choose_kept, list_backups, make_backup
 from labdata.database.connection import connect
-from labdata.database.lab_dump import dump_lab, load_lab, read_contents
+from labdata.database.lab_dump import dump_lab, read_contents
+from labdata.database.lab_load import load_lab
 from labdata.database.rename_log import read_renames
 from labdata.errors import DatabaseError
 from labdata.preferences import load_preferences
@@ -123,11 +124,11 @@ def test_other_content_stops_a_load_before_it_begins(make_embedded_lab, tmp_path
 
 
 def test_a_killed_load_is_repeated(make_embedded_lab, tmp_path, dumped, monkeypatch) -> None:
-    from labdata.database import lab_dump
+    from labdata.database import lab_load
 
     file, original = dumped
     with make_embedded_lab(tmp_path):
-        real, n_calls = lab_dump.insert_rows, []
+        real, n_calls = lab_load.insert_rows, []
 
         def stop(connection, table, rows):
             n_calls.append(table.name)
@@ -136,7 +137,7 @@ def test_a_killed_load_is_repeated(make_embedded_lab, tmp_path, dumped, monkeypa
             real(connection, table, rows)
 
         with monkeypatch.context() as now:
-            now.setattr(lab_dump, "insert_rows", stop)
+            now.setattr(lab_load, "insert_rows", stop)
             with pytest.raises(KeyboardInterrupt):
                 load_lab(default_lab, file)
         load_lab(default_lab, file)
@@ -238,7 +239,7 @@ def test_a_failed_dump_leaves_no_file(embedded_lab, tmp_path, monkeypatch) -> No
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as now, pytest.raises(DatabaseError, match="no lab yet"):
-        now.setattr(lab_dump, "_places", lambda *_: [])
+        now.setattr(lab_dump, "list_places", lambda *_: [])
         dump_lab(connect(), tmp_path / "d.sqlite")
     insert_dataset(default_lab)
     monkeypatch.setattr(lab_dump, "_write_contents", full)

@@ -112,12 +112,12 @@ def test_schemas_and_projects_that_are_not_read_are_named(old) -> None:
 
 
 def test_a_second_migration_at_the_same_time_waits_its_turn(old, monkeypatch, capsys) -> None:
+    from labdata.database import unfinished
     from labdata.database.locks import server_lock
     from labdata.errors import DatabaseError
-    from labdata.migration import plan
 
-    monkeypatch.setattr(plan, "_WAIT_S", 0)
-    name = f"migrate.{load_preferences().database.name}"
+    monkeypatch.setattr(unfinished, "WAIT_S", 0)
+    name = f"fill.{load_preferences().database.name}"
     with LabConnection(load_preferences().database).transaction as other:  # noqa: SIM117
         with server_lock(other, name, timeout_s=0, refused=DatabaseError("no")):
             assert run(old, "--apply") == 1
