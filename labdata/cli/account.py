@@ -20,6 +20,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -98,7 +99,8 @@ def _give_password(lab: Any, options: argparse.Namespace) -> None:
     with ExitStack() as on_failure:
         if options.write:
             on_failure.callback(options.write.unlink)
-        accounts.apply_plan(lab, plan, undo=undo)
+        deed = "make accounts" if options.verb == "create" else "give new passwords"
+        accounts.apply_plan(lab, plan, undo=undo, deed=deed, command=_as_typed(lab, options))
         on_failure.pop_all()
     done = "Made the account" if options.verb == "create" else "Gave a new password to"
     write(f"{done} {name}.")
@@ -140,7 +142,12 @@ def _change(lab: Any, options: argparse.Namespace) -> None:
     if options.dry_run:
         write(show_statements(plan))
         return
-    accounts.apply_plan(lab, plan)
+    deed = {
+        "grant": f"give the role {options.role} in {project}",
+        "revoke": f"take roles in {project}",
+        "delete": "delete accounts, which are those of all projects",
+    }[options.verb]
+    accounts.apply_plan(lab, plan, deed=deed, command=_as_typed(lab, options))
     if options.verb == "revoke":
         accounts.check_revoked(lab, name)
     write(done)
@@ -149,7 +156,7 @@ def _change(lab: Any, options: argparse.Namespace) -> None:
 def _print_accounts(lab: Any, options: argparse.Namespace) -> None:
     from ..database.known_accounts import list_accounts
     from ..errors import QueryError
-    from .output import print_rows
+    from .output import print_rows, write_quietly
 
     rows = list_accounts(lab)
     if options.verb == "show":
@@ -160,15 +167,42 @@ def _print_accounts(lab: Any, options: argparse.Namespace) -> None:
                 hint="`labdata account list` shows them.",
             )
     if options.project:
-        rows = [row for row in rows if options.project in row["roles"]]
+        rows = [
+            row for row in rows if options.project in (*row["projects"], *(row["roles"] or ()))
+        ]
+    unseen = [row["user_name"] for row in rows if row["roles"] is None]
     if not options.json:
-        rows = [row | {"roles": _in_words(row["roles"])} for row in rows]
+        rows = [
+            row | {"account": row["account"] or "not seen", "roles": _in_words(row)}
+            for row in rows
+        ]
     empty = "There are no lab members. `labdata account create NAME` adds one."
     print_rows(rows, _COLUMNS, as_json=options.json, empty=empty)
+    if unseen and not options.json:
+        name = unseen[0] if len(unseen) == 1 else ""
+        line = f"labdata account show {name}" if name else "labdata account list"
+        write_quietly(
+            "Which roles others have, the server shows to the lab's administrator only. "
+            f"Ask them to run `{line}`."
+        )
 
 
-def _in_words(roles: dict[str, list[str]]) -> str:
-    return "; ".join(f"{_place(project)}: {', '.join(names)}" for project, names in roles.items())
+def _in_words(row: dict[str, Any]) -> str:
+    """Return a member's roles by project; where they are not seen, whose member it is."""
+    if row["roles"] is None:
+        return "; ".join(f"{name}: member" for name in row["projects"])
+    return "; ".join(f"{_place(name)}: {', '.join(roles)}" for name, roles in row["roles"].items())
+
+
+def _as_typed(lab: Any, options: argparse.Namespace) -> str:
+    """Return the command line that does the same wherever it is run."""
+    words = ["labdata", "account", options.verb, options.name]
+    if lab.project and (options.role or options.verb == "revoke"):
+        words += ["-p", lab.project]
+    words += ["--role", options.role] if options.role else []
+    if options.verb in ("create", "reset-password"):
+        words += ["--write", f"{options.name}.json"]
+    return shlex.join(words)
 
 
 def _place(project: str | None) -> str:

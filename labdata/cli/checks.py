@@ -212,7 +212,12 @@ def _check_plugins() -> Iterator[Check]:
     from ..plugins import doubled_names, load_plugins
     from ..rules.base import own_rules
 
-    doubled = doubled_names({"UPLOAD_RULES": own_rules(), "ANALYSES": own_analyses()})
+    taken = {
+        "UPLOAD_RULES": own_rules(),
+        "ANALYSES": own_analyses(),
+        "DASHBOARDS": _own_dashboards(),
+    }
+    doubled = doubled_names(taken)
     for plugin in load_plugins():
         name = f"plugin {plugin.name}"
         if plugin.error:
@@ -223,3 +228,12 @@ def _check_plugins() -> Iterator[Check]:
             yield Check(name, "failed", " ".join(doubled[plugin.name]), hint)
         else:
             yield Check(name, "ok", f"{plugin.source}, {count_of(len(plugin.tables), 'table')}")
+
+
+def _own_dashboards() -> list[str]:
+    """Return the names of labdata's own pages, none of which is a plugin's to take."""
+    try:
+        from labdata_widgets.server import own_dashboards
+    except ImportError:  # then there are none that could be served
+        return []
+    return list(own_dashboards())

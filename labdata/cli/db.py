@@ -83,16 +83,16 @@ def _show_status(options: argparse.Namespace) -> None:
     backups = list_backups(backup_folder())
     facts = {
         "version": unfinished.get(version or 0, version) or "not recorded",
-        "version of labdata": CURRENT,
+        "version_of_labdata": CURRENT,
         "projects": ", ".join(p for p in list_all_projects(connection) if p) or "none",
-        "last backup": backups[0][1] if backups else "none: `labdata db backup`",
+        "last_backup": backups[0][1] if backups else "none: `labdata db backup`",
     }
     if not connection.embedded and not backups:
-        facts["last backup"] = "the server's administrator makes them"
+        facts["last_backup"] = "the server's administrator makes them"
     if options.json:
         print_rows([facts], [], as_json=True)
         return
-    rows = [{"fact": key, "value": show(value)} for key, value in facts.items()]
+    rows = [{"fact": key.replace("_", " "), "value": show(value)} for key, value in facts.items()]
     print_rows(rows, {"fact": "database", "value": base})
 
 

@@ -32,11 +32,11 @@ def run(options: argparse.Namespace) -> None:
     """Plan, and delete if told to."""
     from . import write
     from .output import print_rows, show_count, show_size
-    from .selection import check_subjects, chosen_keys, chosen_lab
+    from .selection import check_names, check_subjects, chosen_keys, chosen_lab
 
     lab = chosen_lab(options)
     check_subjects(lab, options.subject)
-    _check_names(lab, options)
+    check_names(lab, options)
     plan = _table(lab, options)().delete_plan(chosen_keys(options))
     if options.json:
         facts = {"files": plan.n_files, "size_bytes": plan.size_bytes, "others": plan.others}
@@ -56,23 +56,6 @@ def run(options: argparse.Namespace) -> None:
     write(f"Deleted {count_of(n_rows, 'row')}.", error=True)
     if plan.n_files:
         write("The files' objects are still stored: `labdata garbage` lists them.", error=True)
-
-
-def _check_names(lab: Any, options: argparse.Namespace) -> None:
-    """Refuse a session or dataset that none of the subjects has, also if there are others."""
-    from ..errors import QueryError
-
-    for table, column, given in (
-        (lab.Session, "session_name", options.session),
-        (lab.Dataset, "dataset_name", options.dataset),
-    ):
-        for name in given or ():
-            if not table & [{"subject_name": who, column: name} for who in options.subject]:
-                what = column.removesuffix("_name")
-                raise QueryError(
-                    f"There is no {what} {name!r} of {', '.join(options.subject)}.",
-                    hint=f"`labdata sessions -a {options.subject[0]}` lists them.",
-                )
 
 
 def _table(lab: Any, options: argparse.Namespace) -> Any:

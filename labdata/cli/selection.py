@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
 
 from ..errors import DatabaseError, QueryError
@@ -24,6 +25,36 @@ def add_selection(parser: argparse.ArgumentParser, *, required: bool = False) ->
     )
     parser.add_argument("-s", "--session", nargs="+", metavar="SESSION", help="sessions")
     parser.add_argument("-d", "--dataset", nargs="+", metavar="DATASET", help="dataset names")
+
+
+def number_of(noun: str, command: str) -> Callable[[str], int]:
+    """Return what reads the number of an upload or task as typed.
+
+    Parameters
+    ----------
+    noun : str
+        What has the number: ``task``.
+    command : str
+        What lists them.
+
+    Returns
+    -------
+    callable
+        From the text to the number; it raises UsageError with one sentence.
+    """
+
+    def read(text: str) -> int:
+        from . import UsageError
+
+        if text.isascii() and text.isdigit():
+            return int(text)
+        raise UsageError(f"{text!r} is not the number of {_a(noun)}; `{command}` lists them.")
+
+    return read
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def chosen_lab(options: argparse.Namespace) -> Any:
@@ -177,6 +208,38 @@ def check_datasets(lab: Any, options: argparse.Namespace) -> None:
                     hint=f"Did you mean {near[0]!r}?"
                     if near
                     else "`labdata sessions -a SUBJECT` lists them.",
+                )
+
+
+def check_names(lab: Any, options: argparse.Namespace) -> None:
+    """Refuse a session or dataset that none of the chosen subjects has.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    options : argparse.Namespace
+        Parsed options of :func:`add_selection`.
+
+    Raises
+    ------
+    QueryError
+        With the nearest name of these subjects.
+    """
+    for table, column, given in (
+        (lab.Session, "session_name", options.session),
+        (lab.Dataset, "dataset_name", options.dataset),
+    ):
+        of_subjects = table & [{"subject_name": who} for who in options.subject]
+        known = {str(name) for name in of_subjects.fetch(column)} if given else set()
+        for name in given or ():
+            if name not in known:
+                near = nearest(name, known)
+                lists = f"`labdata sessions -a {options.subject[0]}` lists them."
+                raise QueryError(
+                    f"There is no {column.removesuffix('_name')} {name!r} of "
+                    f"{', '.join(options.subject)}.",
+                    hint=f"Did you mean {near[0]!r}? {lists}" if near else lists,
                 )
 
 

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from ..schema.project_admin import plan_share
     from . import UsageError, write
     from .output import print_rows, show_count
-    from .selection import check_subjects, chosen_lab, find_lab
+    from .selection import check_names, check_subjects, chosen_lab, find_lab
 
     if options.source and options.project not in (None, options.source):
         raise UsageError("-p and --from name the same project; give one of them.")
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     source = chosen_lab(options)
     target = find_lab(options.target)
     check_subjects(source, options.subject)
+    check_names(source, options)
     plan = plan_share(source, target, _choose(source, options))
     print_rows(plan.rows(), ("table", "new", "same", "different"), as_json=options.json)
     if options.apply:

@@ -13,7 +13,11 @@ from typing import Any
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("job", nargs="+", type=int, help="number of the task")
+    from .selection import number_of
+
+    parser.add_argument(
+        "job", nargs="+", type=number_of("task", "labdata run --queue"), help="number of the task"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

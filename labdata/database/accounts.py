@@ -24,6 +24,8 @@ from .statements import Statement, show_statements
 
 #: "There is no such grant": for a schema, for a table.
 _NOT_GRANTED = (1141, 1147)
+#: Refused for want of a right: on a schema, table or column, on the server, or to give rights.
+_DENIED = (1044, 1142, 1143, 1227, 1410)
 
 
 def check_server(lab: Any) -> None:
@@ -273,7 +275,14 @@ def plan_delete(lab: Any, name: str) -> list[Statement]:
     ]
 
 
-def apply_plan(lab: Any, plan: Sequence[Statement], *, undo: Sequence[Statement] = ()) -> None:
+def apply_plan(
+    lab: Any,
+    plan: Sequence[Statement],
+    *,
+    undo: Sequence[Statement] = (),
+    deed: str = "change accounts",
+    command: str = "",
+) -> None:
     """Run the statements of a plan, in order.
 
     Parameters
@@ -284,11 +293,16 @@ def apply_plan(lab: Any, plan: Sequence[Statement], *, undo: Sequence[Statement]
         What to run.
     undo : sequence of Statement, optional
         Run if a statement after the first fails, so that no half-made account stays.
+    deed : str, optional
+        What the plan does, in words.
+    command : str, optional
+        What the lab's administrator is to run if this account may not.
 
     Raises
     ------
     DatabaseError
-        If this account may not do it, with the SQL for someone who may.
+        If this account may not do it, with the command for someone who may, or the server refuses
+        it; with the SQL of what ran before and was not taken back.
     """
     connection = lab.connection
     ((mode, version),) = connection.query("SELECT @@SESSION.sql_mode, VERSION()")
@@ -297,8 +311,12 @@ def apply_plan(lab: Any, plan: Sequence[Statement], *, undo: Sequence[Statement]
     done = 0
     try:
         for statement in plan:
-            _run(connection, statement, plan)
+            _run(connection, statement)
             done += 1
+    except (pymysql.MySQLError, dj.errors.DataJointError) as error:
+        user = connection.conn_info["user"]
+        ran = () if undo else plan[:done]
+        raise _explain(error, user, deed=deed, command=command, ran=ran) from None
     finally:
         if 0 < done < len(plan):
             for statement in undo:
@@ -307,18 +325,29 @@ def apply_plan(lab: Any, plan: Sequence[Statement], *, undo: Sequence[Statement]
             connection.query("SET SESSION sql_mode = %s", (mode,))
 
 
-def _run(connection: Any, statement: Statement, plan: Sequence[Statement]) -> None:
+def _run(connection: Any, statement: Statement) -> None:
     try:
         statement.run(connection)
     except (pymysql.MySQLError, dj.errors.DataJointError) as error:
-        if error.args and error.args[0] in statement.may_fail_with:
-            return
-        user = connection.conn_info["user"]
-        reason = error.args[1] if len(error.args) > 1 else error
-        raise DatabaseError(
-            f"The server did not let {user} do this: {reason}",
-            hint=f"The server's administrator can, with:\n{show_statements(plan)}",
-        ) from None
+        if not (error.args and error.args[0] in statement.may_fail_with):
+            raise
+
+
+def _explain(
+    error: Exception, user: str, *, deed: str, command: str, ran: Sequence[Statement]
+) -> DatabaseError:
+    """Return what to say of a refusal, and who can do it instead."""
+    reason = str(error.args[1] if len(error.args) > 1 else error)
+    denied = isinstance(error, dj.errors.AccessError) or (
+        bool(error.args) and error.args[0] in _DENIED
+    )
+    done = f" This was done before:\n{show_statements(ran)}" if ran else " Nothing was changed."
+    ask = "Ask the lab's administrator"
+    if command:
+        ask += f" to run `{command}` (with --dry-run it shows the SQL)"
+    if denied:
+        return DatabaseError(f"The account {user} may not {deed}.", hint=f"{ask}.{done}")
+    return DatabaseError(f"The server refused to {deed}: {reason}", hint=f"{ask}.{done}")
 
 
 def _shared(lab: Any, name: str) -> str:

@@ -35,9 +35,10 @@ def check_value(table: Any, column: str, value: Any) -> None:
     Raises
     ------
     DatabaseError
-        Also a ``ValueError``: a fraction for a whole number, or a name with spaces around it, with
-        a slash, or of dots alone.
+        Also a ``ValueError``: a fraction for a whole number, a name with spaces around it, with
+        a slash, or of dots alone, or what the table itself refuses.
     """
+    table.check_cell(column, value)
     if isinstance(value, float | np.floating | Decimal | str) and column in table.heading.names:
         from .tables import label_of
 

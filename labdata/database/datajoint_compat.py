@@ -32,6 +32,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import QueryError
+from .place import describe_query
 
 __all__ = ["dj", "fetch_rows", "install_mends", "quiet_notices"]
 
@@ -40,6 +41,7 @@ _original_fetch = _QueryExpression.fetch
 _original_aggr = _QueryExpression.aggr
 _original_preview = datajoint.expression.preview
 _original_html = datajoint.expression.repr_html
+_original_repr = _QueryExpression.__repr__
 _original_condition = datajoint.condition.make_condition
 _lock = threading.Lock()
 
@@ -62,6 +64,7 @@ def install_mends() -> None:
         _QueryExpression.join = taught(_QueryExpression.join)
         _QueryExpression.restrict = taught(_QueryExpression.restrict)
         _QueryExpression.proj = taught(_QueryExpression.proj)
+        _QueryExpression.__repr__ = _repr
         datajoint.expression.preview = _preview
         datajoint.expression.repr_html = _repr_html
         for module in (datajoint.condition, datajoint.expression, datajoint.table):
@@ -239,9 +242,24 @@ def _preview(query_expression: Any, limit: int | None, width: int | None) -> str
 def _repr_html(query_expression: Any) -> str:
     if not _is_ours(query_expression):
         return str(_original_html(query_expression))
-    from .previews import preview_html
+    from .previews import headed_html, preview_html
 
-    return preview_html(query_expression)
+    html = preview_html(query_expression)
+    if _says_its_place(query_expression):
+        return html
+    return headed_html(describe_query(query_expression), html)
+
+
+def _repr(self: Any) -> str:
+    text = str(_original_repr(self))
+    if not _is_ours(self) or _says_its_place(self):
+        return text
+    return f"{describe_query(self)}\n{text}"
+
+
+def _says_its_place(expression: Any) -> bool:
+    """Whether it is one table, which has a heading of its own."""
+    return isinstance(expression, dj.Table)
 
 
 # --- aggregation ---------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DatabaseError, QueryError
+from ..nearest import nearest
+from .project_views import MEMBERS
 from .rights import Role, grant_pattern, own_schemas
 
 #: Accounts may come from any computer; what they are let in by is the password over TLS.
@@ -112,19 +114,29 @@ def list_accounts(lab: Any) -> list[dict[str, Any]]:
     -------
     list of dict
         user_name; account, "yes" or "no", None where this account may not see it; state,
-        "active" or "left"; roles, project ("" for none) to list of roles.
+        "active" or "left"; projects, whose member it is; roles, project ("" for none) to list of
+        roles, None where this account may not see them.
     """
     known = read_accounts(lab)
-    rows = []
+    own = _own_name(lab)
+    members = lab.tables_and_parts()[MEMBERS]
+    projects: dict[str, list[str]] = {}
+    for row in members.fetch("user_name", "project_name", as_dict=True):
+        projects.setdefault(str(row["user_name"]), []).append(str(row["project_name"]))
+    rows: list[dict[str, Any]] = []
     for member in lab.LabMember.fetch("user_name", "is_active", as_dict=True):
         name = str(member["user_name"])
         seen = None if known.names is None else name in known.names
+        if name == own:
+            seen = True
+        of_project = {p or "": r for p, r in known.roles.get(name, {}).items()}
         rows.append(
             {
                 "user_name": name,
                 "account": {True: "yes", False: "no", None: None}[seen],
                 "state": "active" if member["is_active"] else "left",
-                "roles": {p or "": r for p, r in known.roles.get(name, {}).items()},
+                "projects": projects.get(name, []),
+                "roles": None if seen is None else of_project,
             }
         )
     return rows
@@ -153,18 +165,29 @@ def check_account(lab: Any, name: str) -> KnownAccounts:
         raise DatabaseError(
             f"There is no account {name!r}.", hint=f"`labdata account create {name}` makes one."
         )
-    ((own,),) = lab.connection.query("SELECT CURRENT_USER()")
-    if name in known.powerful or name == own.rpartition("@")[0]:
+    if name in known.powerful or name == _own_name(lab):
         whose = "your own" if name not in known.powerful else "an account of the whole server"
         raise DatabaseError(
             f"{name!r} is {whose}; labdata changes the accounts of lab members only.",
             hint="`labdata account list` shows them.",
         )
     if not (lab.LabMember & {"user_name": name}):
+        if known.names is None:  # whether it is an account is not known
+            near = nearest(name, map(str, lab.LabMember.fetch("user_name")))
+            raise QueryError(
+                f"There is no lab member {name!r}.",
+                hint=f"Did you mean {near[0]!r}?" if near else "`labdata account` lists them.",
+            )
         raise QueryError(
             f"{name!r} is an account, but no lab member.", hint="Add them to LabMember first."
         )
     return known
+
+
+def _own_name(lab: Any) -> str:
+    """Return the name of this very account."""
+    ((own,),) = lab.connection.query("SELECT CURRENT_USER()")
+    return str(own).rpartition("@")[0]
 
 
 def _account_name(grantee: str) -> str:

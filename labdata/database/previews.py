@@ -27,6 +27,10 @@ from ..text_table import GAP, format_table
 MOST_COUNTED = 10_000
 #: Characters of a console whose width is not known, and of a text that is no key.
 _WIDTH, _MOST_TEXT = 120, 40
+#: Characters of keys that stay in sight while a wide table scrolls: half of a narrow page.
+_MOST_FROZEN = 44
+#: Characters that fit into the widest cell of a page in any font.
+_SURELY_SHOWN = 20
 #: DataJoint's own setting cuts keys, so that one reads as another; it counts as not set.
 _DATAJOINTS_WIDTH = 14
 
@@ -89,23 +93,74 @@ def preview_html(expression: Any) -> str:
     shown = _First.of(expression, None)
     comments = {c: expression.heading.attributes[c].comment or "" for c in shown.columns}
     numbers = {c for c in shown.columns if shown.is_number(c)}
+    rows = list(shown.cells())
+    frozen = _frozen_columns(shown.columns, shown.keys, rows)
+
+    def attributes(column: str, title: str) -> str:
+        marks = "k" * (column in shown.keys), "n" * (column in numbers), "f" * (column in frozen)
+        css = " ".join(filter(None, marks))
+        parts = (
+            f' class="{css}"' if css else "",
+            f' style="{frozen[column]}"' if column in frozen else "",
+            f' title="{escape(title)}"' if title else "",
+        )
+        return "".join(parts)
+
+    def told(column: str, cell: str) -> str:
+        may_be_cut = len(cell) > _SURELY_SHOWN and column not in shown.keys
+        return cell if may_be_cut else ""
+
     head = "".join(
-        f'<th scope="col" title="{escape(comments[c])}" '
-        f'class="{"k" * (c in shown.keys)} {"n" * (c in numbers)}">{escape(c)}</th>'
-        for c in shown.columns
+        f'<th scope="col"{attributes(c, comments[c])}>{escape(c)}</th>' for c in shown.columns
     )
     body = "".join(
         "<tr>"
         + "".join(
-            f"<td{' class=n' * (c in numbers)}>{escape(cell)}</td>" for c, cell in row.items()
+            f"<td{attributes(c, told(c, cell))}>{escape(cell)}</td>" for c, cell in r.items()
         )
         + "</tr>"
-        for row in shown.cells()
+        for r in rows
     )
-    table = f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+    table = f'<div class="wide" tabindex="0"><table><tr>{head}</tr>{body}</table></div>'
     more = "<p>...</p>" if shown.has_more else ""
     total = f"<p>Total: {describe_count(expression)}</p>" if _shows_total(expression) else ""
     return card(table, more, total)
+
+
+def headed_html(headline: str, html: str) -> str:
+    """Return HTML below the line that says whose rows it shows.
+
+    Parameters
+    ----------
+    headline : str
+        The line, as text.
+    html : str
+        What is shown.
+    """
+    return f'<p class="labdata-place">{escape(headline)}</p>{html}'
+
+
+def _frozen_columns(
+    columns: Sequence[str], keys: frozenset[str], rows: Sequence[dict[str, str]]
+) -> dict[str, str]:
+    """Return the style of the first key columns, which stay in sight while the others scroll.
+
+    They are in a font of equal widths, so that how far from the left each stays is known.
+    """
+    from rich.cells import cell_len
+
+    frozen: dict[str, str] = {}
+    used = 0
+    for number, column in enumerate(columns):
+        width = max(cell_len(text) for text in (column, *(row[column] for row in rows)))
+        used += width
+        if column not in keys or used > _MOST_FROZEN:
+            break
+        left = f"calc({used - width}ch + {number} * var(--labdata-gap))" if number else "0"
+        frozen[column] = f"left:{left};min-width:{width}ch"
+    if frozen and len(frozen) < len(columns):
+        frozen[list(frozen)[-1]] += ";border-right:1px solid var(--labdata-line)"
+    return frozen
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ A table knows its lab and opens it when it is first used; nothing touches the da
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import QueryError
+from .archived import refuse_write
 from .connection import LabConnection
 from .datajoint_compat import dj
+from .lower_bounds import check_number
 from .place import place_of
 from .table_writes import CheckedPopulate, CheckedWrites
+from .teaching_errors import explained
 
 if TYPE_CHECKING:
     from .projects import Lab
@@ -77,7 +79,9 @@ class LabTable(CheckedWrites):
 
     def _headed(self, html: str) -> str:
         """Return HTML below the line that says whose rows it shows."""
-        return f'<p class="labdata-place">{escape(self._headline())}</p>{html}'
+        from .previews import headed_html
+
+        return headed_html(self._headline(), html)
 
     def _headline(self) -> str:
         return f"{label_of(type(self))} · {place_of(self.lab)}"
@@ -112,6 +116,53 @@ class LabTable(CheckedWrites):
             # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
             rows = type(self)() & self.keys()
         return int(rows._delete_cascading(transaction=transaction, prompt=prompt, **kwargs))
+
+    def check_cell(self, column: str, value: Any) -> None:
+        """Raise if a value is none that a column can hold; each that is inserted passes here.
+
+        Tables add to it what is special to them. Rows copied past the tables do not pass.
+
+        Parameters
+        ----------
+        column : str
+            Of this table.
+        value : object
+            As the user gave it.
+
+        Raises
+        ------
+        DatabaseError
+            Also a ``ValueError``: with the column, the value and what to write instead.
+        """
+        check_number(self, column, value)
+
+    def drop(self, *args: Any, **options: Any) -> None:
+        """Remove the table with those that depend on it; as in DataJoint.
+
+        Parameters
+        ----------
+        *args, **options
+            As in DataJoint.
+
+        Raises
+        ------
+        DatabaseError
+            If the project is archived, or this account may not.
+        """
+        with explained(self, deed="DROP"):
+            super().drop(*args, **options)
+
+    def drop_quick(self) -> None:
+        """Remove the table, if no other depends on it; as in DataJoint.
+
+        Raises
+        ------
+        DatabaseError
+            If the project is archived, or this account may not.
+        """
+        refuse_write(self)
+        with explained(self, deed="DROP"):
+            super().drop_quick()  # type: ignore[misc]
 
     def delete_plan(self, key: Any = None) -> DeletePlan:
         """Return what deleting these rows would delete; its ``apply`` deletes it.

@@ -35,7 +35,15 @@ _MOST_ROWS = 1000
 
 
 class RefusedRow(DatabaseError):
-    """A row that the database, or DataJoint before it, did not take."""
+    """A row that the database, or DataJoint before it, did not take.
+
+    Attributes
+    ----------
+    cell : tuple of str and object, or None
+        Column and value that were refused before the database saw them.
+    """
+
+    cell: tuple[str, Any] | None = None
 
     def suggest(self, *more: object) -> RefusedRow:
         """Return it with more said; DataJoint's own errors have this.
@@ -62,19 +70,36 @@ def explained(table: Any, rows: Any = (), *, deed: str = "INSERT") -> Iterator[N
         That is written to.
     rows : object, optional
         What is written, as far as it can be looked at twice.
-    deed : {"INSERT", "UPDATE", "DELETE"}, optional
+    deed : {"INSERT", "UPDATE", "DELETE", "DROP"}, optional
         What is done.
     """
     try:
         yield
     except LabdataError as error:
-        if isinstance(error, RefusedRow) or not _was_lost(error):
+        if isinstance(error, RefusedRow):
+            raise _in_its_row(error, table, rows) from None
+        if not _was_lost(error):
             raise
         lost = dj.errors.LostConnectionError
         raise refused_class(lost)(error.message, hint=f"{error.hint} {_LOST_HINT}") from None
     except (dj.errors.DataJointError, pymysql.MySQLError, KeyError, ValueError) as error:
         message, hint = _explain(error, table, _listed(rows), deed)
         raise refused_class(type(error))(message, hint=hint) from None
+
+
+def _in_its_row(error: RefusedRow, table: Any, rows: Any) -> RefusedRow:
+    """Return an error about a value with the row it stands in, where there are several."""
+    listed = _listed(rows)
+    if error.cell is None or len(listed) < 2:
+        return error
+    column, value = error.cell
+    for number, row in enumerate(listed, 1):
+        if column in row and str(row[column]) == str(value):  # whichever type it came as
+            key = {name: row[name] for name in table.primary_key if name in row}
+            shown = ", ".join(f"{name}: {part}" for name, part in key.items())
+            where = f"In row {number} of {len(listed)}{f' ({shown})' if shown else ''}."
+            return type(error)(f"{error.message} {where}", hint=error.hint)
+    return error
 
 
 _classes: dict[type[Exception], type[RefusedRow]] = {}
@@ -110,6 +135,8 @@ def _explain(error: Exception, table: Any, rows: list[Mapping[str, Any]], deed: 
             f"These rows of {_name(table)} were not deleted: {text}",
             f"{_name(table)}.delete_plan() shows all that depends on them, and deletes it whole.",
         )
+    if deed == "DROP":
+        return f"{_name(table)} was not removed: {text}", "Tables that depend on it go first."
     return f"{_name(table)} did not take this: {text}", _columns_hint(table)
 
 
@@ -251,7 +278,12 @@ def _no_number(text: str, table: Any, rows: Any, deed: str) -> Said | None:
 def _no_access(text: str, table: Any, rows: Any, deed: str) -> Said | None:
     from .own_roles import explain_role, is_limited, roles_that_may
 
-    verb = {"INSERT": "insert into", "UPDATE": "change", "DELETE": "delete from"}[deed]
+    verb = {
+        "INSERT": "insert into",
+        "UPDATE": "change",
+        "DELETE": "delete from",
+        "DROP": "remove",
+    }[deed]
     what = f"{verb} {_name(table)}"
     if not is_limited(table.lab):
         user = table.connection.conn_info["user"]
@@ -299,6 +331,8 @@ _TELLERS: tuple[tuple[type[Exception], Callable[..., Said | None]], ...] = (
 def _listed(rows: Any) -> list[Mapping[str, Any]]:
     if isinstance(rows, Mapping):
         return [rows]
+    if hasattr(rows, "to_dict") and hasattr(rows, "columns"):  # a DataFrame
+        rows = rows.to_dict("records")
     return [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
 
 

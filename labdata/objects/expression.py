@@ -12,7 +12,7 @@ import ast
 import io
 import operator
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,25 @@ def evaluate(text: str, names: Mapping[str, Any]) -> NDArray[np.bool_]:
             hint='Write comparisons such as "shank == 2 & depth > 500".',
         ) from fault
     return np.asarray(_Expression(text, names).truth(tree.body, negated=False), dtype=np.bool_)
+
+
+def check_expression(text: str, names: Iterable[str]) -> None:
+    """Raise if an expression could not be evaluated over columns of numbers.
+
+    Parameters
+    ----------
+    text : str
+        As of :func:`evaluate`.
+    names : iterable of str
+        Columns that there will be.
+
+    Raises
+    ------
+    ObjectError
+        As of :func:`evaluate`.
+    """
+    with np.errstate(all="ignore"):
+        evaluate(text, {name: np.ones(1) for name in names})
 
 
 class _Expression:

@@ -259,6 +259,26 @@ class UnitCountCriteria(Manual):
     mua_criteria=null : varchar(2000)
     """
 
+    def check_cell(self, column: str, value: Any) -> None:
+        """Raise also if a criterion cannot be read; UnitCount would refuse it much later.
+
+        Parameters
+        ----------
+        column : str
+            Of this table.
+        value : object
+            As the user gave it.
+
+        Raises
+        ------
+        DatabaseError
+            Also a ``ValueError``: what cannot be read in the text, or is no metric of units.
+        """
+        from .unit_count import check_criteria
+
+        super().check_cell(column, value)
+        check_criteria(self, column, value)
+
 
 @table("computed")
 class UnitCount(Computed):

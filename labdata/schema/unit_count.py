@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..objects.expression import evaluate
+from ..database.teaching_errors import refused_class
+from ..errors import ObjectError
+from ..objects.expression import check_expression, evaluate
 
 
 def judge_units(metrics: pd.DataFrame, criteria: str) -> np.ndarray:
@@ -40,13 +42,42 @@ def judge_units(metrics: pd.DataFrame, criteria: str) -> np.ndarray:
     return np.broadcast_to(passed, (len(metrics),)).copy()
 
 
+def check_criteria(table: Any, column: str, value: Any) -> None:
+    """Raise if a value is a criterion that could not be judged by.
+
+    Parameters
+    ----------
+    table : UnitCountCriteria
+        That is written to.
+    column : str
+        Of it.
+    value : object
+        As the user gave it.
+
+    Raises
+    ------
+    DatabaseError
+        Also a ``ValueError``, with what :func:`labdata.objects.expression.evaluate` says.
+    """
+    is_left_out = value is None or (column == "mua_criteria" and value == "")
+    if column not in ("sua_criteria", "mua_criteria") or is_left_out:
+        return
+    try:
+        check_expression(str(value), _metric_names(table.lab))
+    except ObjectError as error:
+        raise refused_class(ValueError)(f"{column}: {error.message}", hint=error.hint) from None
+
+
+def _metric_names(lab: Any) -> list[str]:
+    return [n for n, a in lab.UnitMetrics.heading.attributes.items() if a.numeric]
+
+
 def make_unit_count(table: Any, key: dict[str, Any]) -> None:
     """Judge the units of one sorting; see :class:`UnitCount`."""
     lab = table.lab
     criteria = (lab.UnitCountCriteria & key).fetch1()
     units = (lab.UnitMetrics & key).fetch(as_dict=True)
-    names = [n for n, a in lab.UnitMetrics.heading.attributes.items() if a.numeric]
-    metrics = pd.DataFrame(units, columns=names)
+    metrics = pd.DataFrame(units, columns=_metric_names(lab))
     single = judge_units(metrics, criteria["sua_criteria"])
     multi = np.ones(len(metrics), dtype=bool)
     if criteria["mua_criteria"]:

@@ -204,6 +204,8 @@ def test_the_command_shows_and_only_then_deletes(lab, capsys) -> None:
         assert main(["delete", "-a", "JC1", *wrong, "--apply"]) == 1
     assert rows_of(lab) == before
     assert "SpikeSorting" in capsys.readouterr().err
+    assert main(["delete", "-a", "JC1", "-s", "20250601_1000", "--apply"]) == 1
+    assert "Did you mean '20250601_100000'?" in capsys.readouterr().err
     assert main([*line, "--table", "SpikeSorting", "--apply"]) == 0
     assert (len(lab.SpikeSorting()), len(lab.Session & SESSION)) == (0, 1)
     assert main([*line, "--apply"]) == 0

@@ -13,6 +13,7 @@ import pytest
 import labdata
 from labdata.cli import COMMANDS, build_parser, main
 from labdata.database.connection import connect
+from labdata.database.datajoint_compat import dj
 from labdata.schema import Dataset, Session, default_lab, load_project_schema
 from labdata.testing import insert_dataset, insert_streams, insert_unit
 
@@ -53,6 +54,38 @@ def test_html_begins_with_the_same_line(base: str, name: str, restriction: dict)
     line, _, rest = table._repr_html_().partition("</p>")
     assert line == f'<p class="labdata-place">{name} · project vision · {base}'
     assert "<table" in rest
+
+
+def _queries(lab: Any) -> dict[str, Any]:
+    sessions = lab.Session.proj()
+    of_two = lab.Subject.proj(a="subject_name") * default_lab.Subject.proj(b="subject_name")
+    other = load_project_schema("attention").Subject.proj(b="subject_name")
+    return {
+        "Session * Dataset · {}": lab.Session * lab.Dataset,
+        "Session * Dataset * SpikeSorting.Unit · {}": lab.Session
+        * lab.Dataset
+        * lab.SpikeSorting.Unit,
+        "UnitMetrics * File · {}": lab.UnitMetrics.proj() * lab.File.proj(),
+        "Subject, Session · {}": lab.Subject.aggr(lab.Session, n="count(session_name)"),
+        "Session + Dataset · {}": sessions + (dj.U(*lab.Session.primary_key) & lab.Dataset),
+        "Session * Dataset · {} ": (lab.Session * lab.Dataset).proj(a="subject_name") & "a != 'x'",
+        "Session · {}": lab.Session.proj(animal="subject_name"),
+        "Subject · project vision and of none · {base}": of_two,
+        "Subject · projects attention, vision · {base}": lab.Subject.proj(a="subject_name")
+        * other,
+    }
+
+
+def test_a_join_a_projection_an_aggregation_and_a_union_say_whose_rows_too(base: str) -> None:
+    for expected, query in _queries(load_project_schema("vision")).items():
+        line = expected.strip().format(f"project vision · {base}", base=base)
+        assert repr(query).split("\n")[0] == line
+        assert query._repr_html_().startswith(f'<p class="labdata-place">{line}</p>')
+        assert len(repr(query).split(base)) == len(query._repr_html_().split(base)) == 2
+    of_none = Session * Dataset
+    assert repr(of_none).split("\n")[0] == f"Session * Dataset · {base}"
+    shared = default_lab.LabMember * load_project_schema("vision").Project
+    assert repr(shared).split("\n")[0] == f"LabMember * Project · {base}"
 
 
 @pytest.mark.parametrize("kind", ["spikes", "events"])

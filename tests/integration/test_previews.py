@@ -129,9 +129,21 @@ def test_a_text_of_the_database_is_no_part_of_the_page() -> None:
     assert f"{attack[:39]}…" in text  # a long text that is no key says that it was cut
 
 
+def test_a_long_text_is_whole_on_a_page_and_keys_stay_in_sight() -> None:
+    text = "The animal was restless; " * 10
+    row = {"notetaker": "member1", "note_datetime": "2025-06-02 12:00:00", "notes": text}
+    default_lab.Note.insert1(row)
+    html = default_lab.Note()._repr_html_()
+    assert f'title="{text}">{text}</td>' in html
+    assert '<td class="k f" style="left:0;min-width:9ch">member1</td>' in html
+    assert html.count('class="k f"') == 2 * len(Cells(html).rows)
+    paths = "x" * 60  # a key that would fill the page scrolls with it
+    assert previews._frozen_columns(["path", "n"], frozenset(["path"]), [{"path": paths}]) == {}
+
+
 def test_numbers_are_aligned_to_the_right_and_null_is_empty() -> None:
     lines = repr(Subject.aggr(Session, n="count(session_name)")).splitlines()
-    assert all(line[-1].isdigit() and len(line) == len(lines[1]) for line in lines[2:-2])
+    assert all(line[-1].isdigit() and len(line) == len(lines[2]) for line in lines[3:-1])
     (row,) = repr(default_lab.LabMember & "user_name = 'member1'").splitlines()[3:-1]
     assert "None" not in row
 

@@ -189,8 +189,14 @@ def test_the_command_shows_the_plan_and_copies_when_told_to(labs, capsys) -> Non
     assert set(target.Subject.fetch("subject_name")) == {"JC1"}
     assert main(["share", "--from", "vision", "--to", "atention", "-a", "JC1"]) == 1
     assert "Did you mean 'attention'?" in capsys.readouterr().err
-    assert main([*line, "-s", "nothing"]) == 1
-    assert "No session matches" in capsys.readouterr().err
+    for wrong, guess in (("nothing", None), ("20250601_10000", "20250601_100000")):
+        assert main([*line, "-s", wrong]) == 1
+        said = capsys.readouterr().err
+        assert f"There is no session {wrong!r} of JC1." in said
+        assert (f"Did you mean {guess!r}?" in said) == bool(guess)
+        assert "`labdata sessions -a JC1` lists them." in said
+    assert main([*line, "-d", "ephys_g1"]) == 1
+    assert "Did you mean 'ephys_g0'?" in capsys.readouterr().err
 
 
 def test_equal_subject_names_side_by_side(labs: Any) -> None:

@@ -244,12 +244,17 @@ def find_dashboard(name: str) -> Path:
     if importlib.util.find_spec("voila") is None:
         raise MissingPackageError("voila", "dashboards")
     of_plugins = {key: Path(path) for key, path in contributions("DASHBOARDS").items()}
-    known = of_plugins | {path.stem: path for path in sorted(_DASHBOARDS.glob("*.ipynb"))}
+    known = of_plugins | own_dashboards()
     if name not in known:
         raise LabdataError(
             f"There is no dashboard {name!r}.", hint=f"There are: {', '.join(known)}."
         )
     return known[name]
+
+
+def own_dashboards() -> dict[str, Path]:
+    """Return the notebooks of this package by name; a plugin's of such a name is not served."""
+    return {path.stem: path for path in sorted(_DASHBOARDS.glob("*.ipynb"))}
 
 
 def voila_command(notebook: Path, port: int, folder: Path) -> list[str]:

@@ -263,16 +263,84 @@ def test_wrong_words_are_one_error(told: Any, kim: Any) -> None:
         assert told("reset-password", other, "--dry-run", code=1)
 
 
-def test_without_the_right_the_sql_is_for_the_administrator(
+def test_without_the_right_the_command_is_for_the_administrator(
     told: Any, kim: Any, tmp_path: Path
 ) -> None:
     before, file = state(kim), tmp_path / "x.json"
     line = ["create", "eve", "-p", OURS, "--role", "reader"]
     said = told(*line, "--write", str(file), by="scientist", code=1)
-    assert said.count("labdata:") == 1 and "administrator" in said
-    assert "CREATE USER 'eve'@'%' IDENTIFIED BY '***' REQUIRE SSL;" in said
-    assert told(*line, "--dry-run", by="scientist").strip() in said.replace("  CREATE", "CREATE")
+    place, error, *hint = said.strip().splitlines()
+    assert place.startswith("project a_b")
+    assert error == "labdata: The account scientist may not make accounts."
+    assert len(hint) == 1 and "Nothing was changed." in hint[0]
+    command = "labdata account create eve -p a_b --role reader --write eve.json"
+    assert f"`{command}`" in hint[0] and "administrator" in hint[0]
+    assert "GRANT" not in said and "CREATE USER" not in said and "denied" not in said
+    shown = told(*line, "--dry-run", by="scientist")
+    assert "CREATE USER 'eve'@'%' IDENTIFIED BY '***' REQUIRE SSL;" in shown
     assert state(kim) == before and not file.exists()
+
+
+def test_what_ran_before_a_refusal_is_shown(
+    told: Any, kim: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from labdata.database import accounts
+    from labdata.database.statements import Statement
+
+    plan = accounts.plan_grant
+    broken = Statement("GRANT SELECT ON `nowhere`.`nothing` TO %s@%s", ("kim", "%"))
+    monkeypatch.setattr(accounts, "plan_grant", lambda *a, **k: [*plan(*a, **k)[:9], broken])
+    said = told("grant", "kim", "-p", OURS, "--role", "reader", code=1)
+    assert "Nothing was changed" not in said
+    done = said.partition("This was done before:")[2].strip().splitlines()
+    assert len(done) == 9 and "nowhere" not in "".join(done)
+
+
+def test_a_projects_admin_sees_who_is_a_member_and_whom_to_ask_for_roles(
+    told: Any, kim: Any
+) -> None:
+    kim.make("chair", "-p", OURS, "--role", "admin")
+    told("grant", "kim", "-p", OURS, "--role", "reader")
+    by: dict[str, Any] = {"by": "chair", "project": OURS}
+    (row,) = json.loads(told("show", "kim", "--json", **by))
+    assert (row["account"], row["roles"], row["projects"]) == (None, None, [OURS])
+    said = told("show", "kim", **by)
+    assert f"{OURS}: member" in said and "not seen" in said
+    (own,) = json.loads(told("show", "chair", "--json", **by))
+    assert own["account"] == "yes" and own["roles"][OURS][-1] == "admin"
+    listed = told("list", "-p", OURS, **by)
+    assert "kim" in listed and "chair" in listed
+    (row,) = json.loads(told("show", "kim", "--json"))  # the lab's administrator sees more
+    assert (row["account"], row["roles"]) == ("yes", {OURS: ["reader"]})
+
+
+def test_the_hint_on_unseen_roles_is_a_command(
+    told: Any, kim: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kim.make("dean", "-p", OURS, "--role", "admin")
+    with kim.used_by("dean", OURS):
+        assert main(["account", "show", "kim"]) == 0
+    said = capsys.readouterr().err
+    assert "Ask them to run `labdata account show kim`" in said
+    with kim.used_by("chief"):
+        assert main(["account", "show", "kim"]) == 0
+    assert "Ask" not in capsys.readouterr().err
+
+
+def test_what_a_projects_admin_may_not_do_is_said_in_words(told: Any, kim: Any) -> None:
+    kim.make("provost", "-p", OURS, "--role", "admin")
+    before = state(kim)
+    by: dict[str, Any] = {"by": "provost", "project": OURS, "code": 1}
+    said = told("delete", "kim", **by)
+    assert "The account provost may not delete accounts" in said
+    assert "`labdata account delete kim`" in said and "administrator" in said
+    assert "denied" not in said and "DROP" not in said
+    assert "may not give new passwords" in told(
+        "reset-password", "kim", "--write", str(kim.folder / "new.json"), **by
+    )
+    said = told("delete", "kin", **by)
+    assert "There is no lab member 'kin'." in said and "Did you mean 'kim'?" in said
+    assert state(kim) == before
 
 
 def test_a_half_made_account_is_taken_back(

@@ -298,3 +298,20 @@ def test_a_role_of_an_older_labdata_is_given_once_more(
             assert main(["account", "grant", role, "-p", OURS, "--role", role]) == 0
     with accounts.used_by("admin", OURS):
         assert main(lines[0]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["drop_quick", "drop"])
+def test_a_reader_who_removes_a_table_is_told_who_may(
+    accounts: Any, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows_of_all(accounts)
+    with accounts.used_by("reader", OURS):
+        table = default_lab.Weighing()
+        with dj.config.override(safemode=False), pytest.raises(DatabaseError) as caught:
+            getattr(table, method)()
+    assert caught.value.message == (
+        "reader has the role reader in project 'a_b'; to remove Weighing takes "
+        "the lab's administrator."
+    )
+    assert "Nothing was changed" in str(caught.value.hint)
+    assert rows_of_all(accounts) == before

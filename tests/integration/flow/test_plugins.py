@@ -160,3 +160,22 @@ def test_dashboards_of_plugins_are_found(with_plugins, tmp_path) -> None:
     with_plugins(pages=make_plugin(tmp_path / "pages", f"DASHBOARDS = {{'mine': {str(page)!r}}}"))
     assert server.find_dashboard("mine") == page
     assert server.find_dashboard("spike_sorting").name == "spike_sorting.ipynb"
+
+
+def test_a_page_of_labdatas_own_name_is_flagged_and_not_served(
+    with_plugins, tmp_path, capsys
+) -> None:
+    server = pytest.importorskip("labdata_widgets.server")
+    pytest.importorskip("voila")
+    page = tmp_path / "page.ipynb"
+    page.write_text("{}")
+    code = f"DASHBOARDS = {{'spike_sorting': {str(page)!r}}}"
+    with_plugins(pages=make_plugin(tmp_path / "pages", code))
+    main(["doctor", "--json"])
+    checks = {c["name"]: c for c in json.loads(capsys.readouterr().out)["checks"]}
+    check = checks["plugin pages"]
+    assert check["state"] == "failed"
+    assert "'spike_sorting' in DASHBOARDS again; that of labdata counts" in check["message"]
+    assert "Rename it" in check["hint"]
+    assert server.find_dashboard("spike_sorting") == server.own_dashboards()["spike_sorting"]
+    assert server.find_dashboard("spike_sorting") != page

@@ -267,6 +267,12 @@ def test_a_row_that_reads_back_differently_undoes_its_piece(old, monkeypatch) ->
     assert len(default_lab.Weighing()) == 1
 
 
+def test_a_number_that_would_be_refused_today_comes_as_it_is(old) -> None:
+    old.sql("INSERT INTO weighing VALUES ('JC1', '2019-01-01', -4)")
+    assert run(old, "--apply", "--no-verify-objects") == 0
+    assert -4.0 in default_lab.Weighing.fetch("weight")
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_a_repetition_completes_it(old) -> None:
     for number in range(3000):

@@ -63,7 +63,12 @@ def test_version(capsys):
         (["put"], ["folder"]),
         (["put", "x", "--nonsense"], ["--nonsense"]),
         (["put", "x", "--session-datetime", "monday"], ["monday"]),
-        (["upload", "twelve"], ["twelve"]),
+        (["upload", "twelve"], ["'twelve' is not the number of an upload", "upload --queue"]),
+        (
+            ["task", "abc"],
+            ["'abc' is not the number of a task; `labdata run --queue` lists them."],
+        ),
+        (["task", "1.5"], ["'1.5'"]),
         (["get"], ["-a"]),
         (["--nonsense"], ["--nonsense"]),
     ],
