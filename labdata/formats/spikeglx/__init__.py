@@ -12,7 +12,7 @@ from labdata.formats.spikeglx.events import (
 )
 from labdata.formats.spikeglx.geometry import ProbeGeometry, channel_uv_per_bit, read_probe
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, parse_meta, read_meta
-from labdata.formats.spikeglx.runs import SpikeGLXRun, check_still, find_runs
+from labdata.formats.spikeglx.runs import SpikeGLXRun, find_runs, is_stream
 
 __all__ = [
     "AnalogChannel",
@@ -24,8 +24,8 @@ __all__ = [
     "band_of_ranges",
     "channel_uv_per_bit",
     "check_size",
-    "check_still",
     "find_runs",
+    "is_stream",
     "open_band",
     "parse_meta",
     "read_analog_channels",

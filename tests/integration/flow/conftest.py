@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from labdata.errors import DatabaseError
-from labdata.formats import spikeglx
 from labdata.preferences import default_preferences, write_preferences
+from labdata.rules import quiet
 from labdata.testing import GroundTruth, ProbeSpec, write_spikeglx_run
 
 #: <repo>/../shared: outside generator and real data, where they are at hand.
@@ -192,8 +192,7 @@ def make_rig(home: Path, database_folder: Path) -> Iterator[Rig]:
         pool = _pool_of(str(database_folder))
         database = pool.take()
         patch.setenv("LABDATA_DATABASE", database)
-        quick = functools.partial(spikeglx.check_still, settle_s=0.2)
-        patch.setattr(spikeglx, "check_still", quick)
+        patch.setattr(quiet, "SETTLE_FRESH_S", 0.2)
         made = Rig(home)
         for folder in (made.rig, made.server, made.home / "cache", made.store):
             folder.mkdir(parents=True)
