@@ -103,10 +103,10 @@ def load_lab(
     """
     connection = connect()
     with filling_alone(connection, LOADING):
-        dumped, about = read_contents(file)
-        refuse_other(about["version"], None)
         if not connection.embedded and _has_schema(connection, connection._preferences.name):
             check_role(lab, "load a dump", ())
+        dumped, about = read_contents(file)
+        refuse_other(about["version"], None)
         with closing(open_dump(file)) as source:
             # dumps made before there were checksums have none
             refuse_damaged(file, source, about.get("sha256", {}))
@@ -212,7 +212,7 @@ def _refuse_unknown_tables(load: _Load, there: _Tables, *, made: bool = False) -
 
 def _declared_tables(project: str | None) -> set[tuple[str, str]]:
     """Return level and name, as a dump has them, of the tables that opening a project makes."""
-    found = {
+    found: set[tuple[str, str]] = {
         ("global" if project is None and level == "data" else level, cls.table_name)
         for cls, level in declared_tables()
     }

@@ -378,13 +378,13 @@ class Lab:
                 cls.insert(rows, skip_duplicates=True)
 
 
-def make_lab(project: str) -> Lab:
+def make_lab(project: str | None) -> Lab:
     """Return the tables of a project, beside those of any other project in this process.
 
     Parameters
     ----------
-    project : str
-        Its name.
+    project : str or None
+        Its name; None for the data without one.
     """
     lab = Lab(project)
     for cls, level in _declared:

@@ -279,7 +279,7 @@ def _lab_of(project: str | None) -> Any:
 
     if project == default_lab.project:
         return default_lab
-    return load_project_schema(project) if project else make_lab(project)  # type: ignore[arg-type]
+    return load_project_schema(project) if project else make_lab(project)
 
 
 def _open_ours(projects: Sequence[str | None]) -> tuple[dict[str | None, Any], list[OurTable]]:

@@ -45,6 +45,8 @@ def judge_units(metrics: pd.DataFrame, criteria: str) -> np.ndarray:
 def check_criteria(table: Any, column: str, value: Any) -> None:
     """Raise if a value is a criterion that could not be judged by.
 
+    One that begins with ``manual_`` is no expression: it names who chose units by hand.
+
     Parameters
     ----------
     table : UnitCountCriteria
@@ -61,6 +63,8 @@ def check_criteria(table: Any, column: str, value: Any) -> None:
     """
     is_left_out = value is None or (column == "mua_criteria" and value == "")
     if column not in ("sua_criteria", "mua_criteria") or is_left_out:
+        return
+    if str(value).startswith("manual_"):
         return
     try:
         check_expression(str(value), _metric_names(table.lab))

@@ -190,7 +190,7 @@ def test_the_command_shows_and_only_then_deletes(lab, capsys) -> None:
     before = rows_of(lab)
     assert main(line) == 0
     shown = capsys.readouterr()
-    assert "DatasetEvents.Digital" in shown.out and "1 files with 7 B" in shown.out
+    assert "DatasetEvents.Digital" in shown.out and "1 file with 7 B" in shown.out
     assert "Nothing is deleted yet" in shown.err
     assert main([*line, "--json"]) == 0
     (facts,) = json.loads(capsys.readouterr().out)

@@ -158,6 +158,7 @@ def test_criteria_that_are_right_are_taken(lab: Any) -> None:
         "isi_contamination < 0.1 & spike_amplitude > 50",
         "abs(depth - 500) < 10 | 1/(snr - 1) > 2",  # a division by zero is no fault of the text
         "~(unit_id in [1, 2])",
+        "manual_anna",  # chosen by hand, not by an expression
     ]
     lab.UnitCountCriteria.insert(
         {"unit_criteria_id": n, "sua_criteria": text, "mua_criteria": None}
@@ -165,7 +166,7 @@ def test_criteria_that_are_right_are_taken(lab: Any) -> None:
     )
     with pytest.raises(DatabaseError, match="Cannot read"):
         lab.UnitCountCriteria.update1({"unit_criteria_id": 0, "sua_criteria": "snr >"})
-    assert len(lab.UnitCountCriteria()) == 3
+    assert len(lab.UnitCountCriteria()) == 4
     lab.UnitCountCriteria.delete_quick()
 
 
