@@ -215,7 +215,7 @@ def check_new(lab: Any, file_paths: list[str]) -> None:
         raise UploadError(
             f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).",
             hint="`labdata upload --queue` shows the jobs"
-            + (f"; `labdata upload {row[1]} --reset-failed` tries it again." * failed or "."),
+            + (f"; `labdata upload {row[1]} --retry` tries it again." * failed or "."),
         )
     for table in (lab.File, lab.ProcessedFile):
         row = connection.query(

@@ -202,7 +202,7 @@ def _compress(original: PutFile, context: UploadContext) -> PutFile:
             f"{original.path} changed after it was verified: its SHA-256 is {report.sha256[:12]}, "
             f"{(original.sha256 or 'none')[:12]} was put.",
             hint="Does another program write to the inbox? Restore the file, then "
-            "`labdata upload --reset-failed`.",
+            "`labdata upload --retry`.",
         )
     verify_band(original.path, destination)
     return PutFile(destination, stem + SUFFIX)
