@@ -29,7 +29,15 @@ class ZipRangeStore(Store):  # type: ignore[misc]
         return key in self.entries
 
     def getitems(self, keys: Sequence[str], *, contexts: Mapping[str, Any]) -> dict[str, bytes]:
-        """Return the entries there are of those asked for."""
+        """Return the entries there are of those asked for, neighbours by one range.
+
+        Parameters
+        ----------
+        keys : sequence of str
+            Names.
+        contexts : mapping
+            Zarr's hints on where to decode to; not used.
+        """
         del contexts
         return self.entries.read_all([key for key in keys if key in self.entries])
 

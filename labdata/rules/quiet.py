@@ -52,6 +52,11 @@ def look_first(folder: Path, files: tuple[Path, ...]) -> FirstLook:
         The folder.
     files : tuple of Path
         Its files.
+
+    Returns
+    -------
+    FirstLook
+        For :func:`require_still`.
     """
     states = {path: file_state(path) for path in files}
     youngest_ns = max((changed_ns for _, changed_ns in states.values()), default=0)
