@@ -32,7 +32,12 @@ _COLUMNS = ("job", "subject_name", "session_name", "dataset_name", "files", "raw
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("job", nargs="*", type=int, help="job numbers (default: all of this host)")
+    from .selection import number_of
+
+    number = number_of("upload", "labdata upload --queue")
+    parser.add_argument(
+        "job", nargs="*", type=number, help="job numbers (default: all of this host)"
+    )
     parser.add_argument("--queue", action="store_true", help="list the jobs")
     parser.add_argument(
         "--retry",

@@ -22,7 +22,13 @@ def test_singular_and_plural(number, thing, words):
 
 @pytest.mark.parametrize(
     ("n_bytes", "shown"),
-    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (2**40, "1.0 TiB"), (3 * 2**50, "3072.0 TiB")],
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1536, "1.5 KiB"),
+        (2**40, "1.0 TiB"),
+        (3 * 2**50, "3072.0 TiB"),
+    ],
 )
 def test_sizes(n_bytes: int, shown: str) -> None:
     assert show_size(n_bytes) == shown

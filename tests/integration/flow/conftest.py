@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.util
 import itertools
+import json
 import os
 import shutil
 import traceback
@@ -256,3 +257,24 @@ def run_child() -> Callable[[Callable[[], Any]], int]:
 def rig_maker() -> Callable[[Path, Path], contextlib.AbstractContextManager[Rig]]:
     """For rigs that live longer than a test."""
     return make_rig
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Type a command, which must end with the code given; what it said is returned."""
+    from labdata.cli import main
+
+    def run(*line: object, code: int = 0) -> Any:
+        got = main([str(word) for word in line])
+        said = capsys.readouterr()
+        assert got == code, said.err
+        assert "Traceback" not in said.err
+        return said
+
+    return run
+
+
+@pytest.fixture
+def told(typed: Callable[..., Any]) -> Callable[..., Any]:
+    """Type a command and return the JSON that it prints."""
+    return lambda *line: json.loads(typed(*line, "--json").out)
