@@ -196,7 +196,9 @@ class StoreRanges:
         return self.store.read_range(self.file_path, start_byte=start_byte, size_bytes=size_bytes)
 
 
-def open_ranges(row: dict[str, Any], preferences: Preferences | None = None) -> ByteRanges:
+def open_ranges(
+    row: dict[str, Any], preferences: Preferences | None = None, *, local: bool = True
+) -> ByteRanges:
     """Return a file to read parts of: a local copy, else the object where it is.
 
     Nothing is fetched but the parts that are read, so ``allow_s3_download`` is not asked.
@@ -207,6 +209,8 @@ def open_ranges(row: dict[str, Any], preferences: Preferences | None = None) -> 
         A row of File.
     preferences : Preferences, optional
         By default the user's.
+    local : bool, optional
+        Whether a local copy will do; else it is the store that is read.
 
     Raises
     ------
@@ -214,11 +218,14 @@ def open_ranges(row: dict[str, Any], preferences: Preferences | None = None) -> 
         If it is nowhere to be read, or has another size than recorded.
     """
     preferences = preferences or load_preferences()
-    path = find_local(row["file_path"], row["file_size"], preferences.local_folders())
-    store = None if path else open_store(row["storage"], preferences)
-    if store is None or isinstance(store, LocalStore):
-        return FileRanges(path or open_in_place(row, preferences))
+    folders = preferences.local_folders() if local else []
+    path = find_local(row["file_path"], row["file_size"], folders)
+    if path:
+        return FileRanges(path)
+    store = open_store(row["storage"], preferences)
     _require_size(store.stat(row["file_path"]).size_bytes, row, store)
+    if isinstance(store, LocalStore):
+        return FileRanges(resolve_inside(store.root / store.folder, row["file_path"]))
     return StoreRanges(store, row["file_path"], int(row["file_size"]))
 
 
