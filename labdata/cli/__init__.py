@@ -19,6 +19,7 @@ COMMANDS = {
     "put": "bring a raw folder to the server and register its upload",
     "upload": "upload what was put: compress, store, describe (on the server)",
     "get": "fetch the files of a session to this computer",
+    "clean": "free this computer of files that the store holds",
     "run": "run an analysis",
     "task": "run a task by its number",
     "project": "list, make, describe and archive projects",

@@ -132,12 +132,14 @@ def _put(demo: DemoLab) -> None:
 
 def _upload(demo: DemoLab) -> None:
     from ..errors import UploadError
-    from ..rules.uploading import claimable_jobs, reset_failed
-    from .upload import upload_jobs
+    from ..rules.upload_worker import upload_jobs
+    from ..rules.uploading import claimable_jobs, retry_failed
+    from .upload import report_outcomes, show_upload
 
     lab = demo.lab
-    reset_failed(lab, [int(n) for n in (lab.UploadJob & 'job_status="FAILED"').fetch("job_id")])
-    _, failed = upload_jobs(lab, claimable_jobs(lab))
+    retry_failed(lab, [int(n) for n in (lab.UploadJob & 'job_status="FAILED"').fetch("job_id")])
+    jobs = claimable_jobs(lab)
+    _, failed = report_outcomes(upload_jobs(lab, jobs, show=show_upload))
     if failed:
         raise UploadError(
             f"Upload job {failed[0]} of the demo failed.",

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from datetime import date, datetime
 from typing import Any
 
+from ..counted import show_size
 from ..progress import Progress
 from . import write
 
@@ -131,22 +132,6 @@ def show_heading(column: str) -> str:
     """
     short = column.removesuffix("_name").removeprefix("job_").removeprefix("task_")
     return _HEADINGS.get(short, short.replace("_", " "))
-
-
-def show_size(n_bytes: int) -> str:
-    """Return bytes in binary units.
-
-    Parameters
-    ----------
-    n_bytes : int
-        For instance 1536, which is ``1.5 KiB``.
-    """
-    size = float(n_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
 
 
 @contextmanager

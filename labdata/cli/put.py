@@ -20,7 +20,7 @@ from typing import Any
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument("folder", nargs="+", help="folder of raw data, inside a local path")
-    parser.add_argument("-r", "--rule", help="upload rule (ephys, none; default by the name)")
+    parser.add_argument("-r", "--rule", help="upload rule (ephys, none; default by the files)")
     parser.add_argument("-a", "--subject", help="subject_name, if the path does not say it")
     parser.add_argument("-s", "--session", help="session_name, if the path does not say it")
     parser.add_argument("-d", "--dataset", help="dataset_name, if the path does not say it")
@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start of a new session, if its name does not say it",
     )
     parser.add_argument("-u", "--experimenter", help="lab member of a new session")
+    parser.add_argument(
+        "--subject-is-right",
+        action="store_true",
+        help="put it even if the path or the files name another subject",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -64,16 +69,23 @@ def run(options: argparse.Namespace) -> None:
             dataset_type=options.dataset_type,
             session_datetime=options.session_datetime,
             experimenter=options.experimenter,
+            subject_is_right=options.subject_is_right,
             lab=lab,
         )
         for folder in options.folder
     ]
     rows: list[dict[str, Any]] = []
-    columns = ["job", "subject_name", "session_name", "dataset_name", "rule", "files", "size"]
+    columns = ["job", "subject_name", "session_name", "dataset_name", "rule", "rule_by"]
+    columns += ["files", "size"]
     try:
         for plan in plans:
             row = {k: plan.job[k] for k in ("subject_name", "session_name", "dataset_name")}
-            row |= {"rule": plan.rule.name, "files": len(plan.files), "size": plan.size_bytes}
+            row |= {
+                "rule": plan.rule.name,
+                "rule_by": plan.why_rule,
+                "files": len(plan.files),
+                "size": plan.size_bytes,
+            }
             if not options.dry_run:
                 with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
                     row["job"] = put(plan, lab=lab, progress=progress)

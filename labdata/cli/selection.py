@@ -178,39 +178,6 @@ def check_subjects(lab: Any, subjects: list[str] | None) -> None:
             )
 
 
-def check_datasets(lab: Any, options: argparse.Namespace) -> None:
-    """Refuse a session or dataset name that no dataset of the chosen subjects has.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables.
-    options : argparse.Namespace
-        Parsed options of :func:`add_selection`.
-
-    Raises
-    ------
-    QueryError
-        With the nearest name.
-    """
-    of_subjects = lab.Dataset & [{"subject_name": name} for name in options.subject]
-    for attribute, given in (
-        ("session_name", options.session),
-        ("dataset_name", options.dataset),
-    ):
-        known = {str(name) for name in of_subjects.fetch(attribute)} if given else set()
-        for name in given or []:
-            if name not in known:
-                near = nearest(name, known)
-                what = attribute.removesuffix("_name")
-                raise QueryError(
-                    f"There is no {what} {name!r} of these subjects.",
-                    hint=f"Did you mean {near[0]!r}?"
-                    if near
-                    else "`labdata sessions -a SUBJECT` lists them.",
-                )
-
-
 def check_names(lab: Any, options: argparse.Namespace) -> None:
     """Refuse a session or dataset that none of the chosen subjects has.
 

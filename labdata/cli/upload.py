@@ -1,24 +1,33 @@
 """Upload what was put: verify, apply the rule, store, verify again, describe. Runs on the server.
 
 Each job is whole or not at all, and can be interrupted and repeated at any moment. Without numbers
-all jobs of this host are uploaded.
+all jobs of this host are uploaded. A job that fails is told to whom on_failure in the preference
+file names.
 
 Examples:
   labdata upload
   labdata upload 12 13
-  labdata upload --queue             what waits, works, failed and why
-  labdata upload --reset-failed      try failed jobs again
+  labdata upload --watch             go on with what comes, as a service
+  labdata upload --queue             what waits, works (how far, how fast), failed and why
+  labdata upload --retry             try failed jobs again
 """
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..rules.upload_worker import Outcome
 
 QUEUE_COLUMNS = (
     *("job_id", "job_status", "subject_name", "session_name", "dataset_name", "job_rule"),
     *("files", "size", "job_host", "job_endtime", "job_log"),
 )
+_COLUMNS = ("job", "subject_name", "session_name", "dataset_name", "files", "raw", "stored")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "job", nargs="*", type=number, help="job numbers (default: all of this host)"
     )
     parser.add_argument("--queue", action="store_true", help="list the jobs")
-    parser.add_argument("--reset-failed", action="store_true", help="try failed jobs again")
+    parser.add_argument(
+        "--retry",
+        "--reset-failed",
+        dest="retry",
+        action="store_true",
+        help="try failed jobs again",
+    )
+    parser.add_argument("--watch", action="store_true", help="go on with what comes, for good")
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="with --watch, between two looks (default 10)",
+    )
     parser.add_argument("--all-hosts", action="store_true", help="also jobs of other hosts")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -38,10 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """List or upload jobs."""
     from ..errors import QueryError
-    from ..rules.uploading import check_may_upload, claimable_jobs, failed_jobs, reset_failed
+    from ..rules.upload_worker import upload_jobs
+    from ..rules.uploading import check_may_upload, claimable_jobs, failed_jobs, retry_failed
     from .output import print_rows
     from .selection import chosen_lab
 
+    if options.watch and (options.job or options.queue or not options.every > 0):
+        raise QueryError(
+            "--watch takes all jobs that come, and --every more than 0 seconds.",
+            hint="`labdata upload --watch`, without numbers and without --queue.",
+        )
     lab = chosen_lab(options)
     if options.queue:
         rows = find_jobs(lab, options.job)
@@ -53,59 +82,93 @@ def run(options: argparse.Namespace) -> int:
         print_rows(rows, QUEUE_COLUMNS, as_json=options.json, empty=empty)
         return 0
     check_may_upload(lab)  # once, and not for each job
-    if options.reset_failed:
-        reset_failed(lab, options.job or failed_jobs(lab, all_hosts=options.all_hosts))
+    if options.retry:
+        retry_failed(lab, options.job or failed_jobs(lab, all_hosts=options.all_hosts))
+    if options.watch:
+        return _watch(lab, options)
     jobs = options.job or claimable_jobs(lab, all_hosts=options.all_hosts)
-    rows, failed = upload_jobs(lab, jobs)
-    columns = ("job", "subject_name", "session_name", "dataset_name", "files", "raw", "stored")
-    print_rows(rows, (*columns, "ratio"), as_json=options.json, empty="Nothing to upload.")
+    rows, failed = report_outcomes(upload_jobs(lab, jobs, show=show_upload))
+    print_rows(rows, (*_COLUMNS, "ratio"), as_json=options.json, empty="Nothing to upload.")
     return 1 if failed else 0
 
 
-def upload_jobs(lab: Any, jobs: list[int]) -> tuple[list[dict[str, Any]], list[int]]:
-    """Upload jobs one after another; one that fails is said and does not stop the others.
+def _watch(lab: Any, options: argparse.Namespace) -> int:
+    """Upload what comes, a line a job, until interrupted or ended."""
+    import signal
+    import threading
+
+    from ..rules.upload_worker import watch_jobs
+    from .output import print_rows, write_quietly
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt  # as Ctrl-C: the job in hand is given back
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+    write_quietly(f"Watching for uploads every {options.every:g} s. Ctrl-C ends it.")
+    outcomes = watch_jobs(
+        lab,
+        show=show_upload,
+        stop=threading.Event(),
+        poll_s=options.every,
+        all_hosts=options.all_hosts,
+    )
+    for outcome in outcomes:
+        rows, _ = report_outcomes([outcome])
+        if rows:
+            print_rows(rows, (*_COLUMNS, "ratio"), as_json=options.json)
+    return 0
+
+
+def show_upload(job_id: int) -> AbstractContextManager[Any]:
+    """Show the progress of a job; see :data:`labdata.rules.upload_worker.ShowProgress`.
 
     Parameters
     ----------
-    lab : Lab
-        The tables.
-    jobs : list of int
-        Their numbers.
+    job_id : int
+        The job.
+    """
+    from .output import show_progress
+
+    return show_progress(f"upload {job_id}")
+
+
+def report_outcomes(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], list[int]]:
+    """Say what failed as it fails; return the rows of what was uploaded, and what failed.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        As they come.
 
     Returns
     -------
     list of dict, list of int
         What was uploaded, and the jobs that failed.
     """
-    from ..errors import LabdataError
-    from ..rules.uploading import upload_job
     from . import write
-    from .output import show_progress
 
     rows, failed = [], []
-    for job_id in jobs:
-        try:
-            with show_progress(f"upload {job_id}") as (progress, set_total):
-                result = upload_job(job_id, lab=lab, progress=progress, on_size=set_total)
-        except LabdataError as error:
-            write(f"labdata: upload job {job_id} failed: {error.message}", error=True)
-            if error.hint:
-                write(f"  {error.hint}", error=True)
+    for outcome in outcomes:
+        job_id, result, problem = outcome.job_id, outcome.result, outcome.problem
+        if problem:
+            write(f"labdata: upload job {job_id} failed: {problem.message}", error=True)
+            if problem.hint:
+                write(f"  {problem.hint}", error=True)
             failed.append(job_id)
-            continue
-        if result is None:
+        elif result is None:
             write(f"labdata: upload job {job_id} is done, or another worker has it.", error=True)
-            continue
-        rows.append(
-            {
-                "job": job_id,
-                **result.key,
-                "files": result.n_files,
-                "raw": result.raw_bytes,
-                "stored": result.stored_bytes,
-                "ratio": round(result.raw_bytes / max(result.stored_bytes, 1), 2),
-            }
-        )
+        else:
+            rows.append(
+                {
+                    "job": job_id,
+                    **result.key,
+                    "files": result.n_files,
+                    "raw": result.raw_bytes,
+                    "stored": result.stored_bytes,
+                    "ratio": round(result.raw_bytes / max(result.stored_bytes, 1), 2),
+                }
+            )
     return rows, failed
 
 

@@ -76,6 +76,18 @@ class Claim:
         where = f"job_id=%s AND {self.prefix}_claim=%s AND {self.prefix}_status='WORKING'"
         return _update(self.table, values, where, (self.job_id, self.token)) == 1
 
+    def note(self, text: str) -> None:
+        """Write how far the work is to the row's log, if the row is still this worker's.
+
+        Parameters
+        ----------
+        text : str
+            One line; the next one takes its place.
+        """
+        values = {f"{self.prefix}_log": "\n".join([*self.notes, text])[-_LOG_LENGTH:]}
+        where = f"job_id=%s AND {self.prefix}_claim=%s AND {self.prefix}_status='WORKING'"
+        _update(self.table, values, where, (self.job_id, self.token))
+
     def is_held(self) -> bool:
         """Whether the row is still this worker's; inside a transaction it stays so to its end."""
         found = self.table.connection.query(

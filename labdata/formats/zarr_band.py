@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from labdata.errors import FormatError
 from labdata.formats.bands import RecordedBand
+from labdata.formats.byte_ranges import ByteRanges
 from labdata.formats.spikeglx.binary import open_band
 from labdata.formats.spikeglx.geometry import channel_uv_per_bit
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, parse_meta
@@ -127,13 +128,13 @@ def compress_band(
     )
 
 
-def open_zarr_band(path: str | Path) -> RecordedBand:
+def open_zarr_band(source: str | Path | ByteRanges) -> RecordedBand:
     """Open a compressed band for reading.
 
     Parameters
     ----------
-    path : str or Path
-        A file that :func:`compress_band` wrote.
+    source : str, Path or ByteRanges
+        A file that :func:`compress_band` wrote, or ranges of one that is elsewhere.
 
     Returns
     -------
@@ -147,8 +148,9 @@ def open_zarr_band(path: str | Path) -> RecordedBand:
     IntegrityError
         When it is damaged.
     """
-    path = Path(path)
-    samples = ZarrSamples(path)
+    source = Path(source) if isinstance(source, str) else source
+    samples = ZarrSamples(source)
+    path = source if isinstance(source, Path) else Path(source.name)
     meta = _stored_meta(path, samples.attributes)
     if samples.shape != (meta.n_samples, meta.n_saved_channels):
         raise damaged(path, f"it holds {samples.shape}, its meta says {meta.n_samples}")

@@ -7,7 +7,6 @@ in decompression is an :class:`~labdata.errors.IntegrityError`.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labdata.errors import FormatError, IntegrityError
+from labdata.formats.byte_ranges import ByteRanges, FileRanges
+from labdata.formats.zip_ranges import ZipRanges
 
 #: Version of the layout, in the attribute ``layout`` of the group.
 LAYOUT = "labdata-band-1"
@@ -32,8 +33,8 @@ class ZarrSamples:
 
     Parameters
     ----------
-    path : Path
-        The ``.zarr.zip`` file.
+    source : Path or ByteRanges
+        The ``.zarr.zip`` file, or ranges of it wherever it is.
 
     Raises
     ------
@@ -43,38 +44,30 @@ class ZarrSamples:
         When it is damaged or lacks a chunk.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        if not path.is_file():
-            raise FormatError(f"{path} does not exist.", hint="Give a .zarr.zip file.")
+    def __init__(self, source: Path | ByteRanges) -> None:
+        import zarr
+
+        ranges = FileRanges(source) if isinstance(source, Path) else source
+        self._name = ranges.name
         try:
-            group = self._open()
+            entries = ZipRanges(ranges)
+            # here, as it brings Zarr along, which is heavy
+            from labdata.formats.zip_store import ZipRangeStore
+
+            group = zarr.open_group(ZipRangeStore(entries), mode="r")
             self.attributes: dict[str, Any] = group.attrs.asdict()
             self._array = group[ARRAY]
-            names = group.store.zf.namelist()
         except _BAD_ZIP as error:
-            raise damaged(path, str(error)) from error
+            raise damaged(self._name, str(error)) from error
         if self.attributes.get("layout") != LAYOUT:
             raise FormatError(
-                f"{path} is not a compressed band ({self.attributes.get('layout')!r}).",
+                f"{self._name} is not a compressed band ({self.attributes.get('layout')!r}).",
                 hint=f"Give a file that compress_band wrote (layout {LAYOUT!r}).",
             )
         expected = {f"{ARRAY}/{i}.0" for i in range(self._array.cdata_shape[0])}
-        found = {n for n in names if n.startswith(f"{ARRAY}/") and not n.endswith(".zarray")}
-        if found != expected or len(names) != len(set(names)):
-            raise damaged(path, f"it has {len(found & expected)} of {len(expected)} chunks")
-
-    def _open(self) -> Any:
-        import zarr
-
-        self._pid = os.getpid()
-        return zarr.open_group(zarr.ZipStore(str(self._path), mode="r"), mode="r")
-
-    def _own_array(self) -> Any:
-        """Return the array, opened anew after a fork: both processes share a file's position."""
-        if self._pid != os.getpid():
-            self._array = self._open()[ARRAY]
-        return self._array
+        found = {n for n in entries if n.startswith(f"{ARRAY}/") and not n.endswith(".zarray")}
+        if found != expected:
+            raise damaged(self._name, f"it has {len(found & expected)} of {len(expected)} chunks")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,10 +79,10 @@ class ZarrSamples:
         try:
             if isinstance(key, tuple):
                 rows, columns = key
-                return cast(NDArray[np.int16], self._own_array().oindex[rows, columns])
-            return cast(NDArray[np.int16], self._own_array()[key])
+                return cast(NDArray[np.int16], self._array.oindex[rows, columns])
+            return cast(NDArray[np.int16], self._array[key])
         except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
-            raise damaged(self._path, f"{key}: {error}") from error
+            raise damaged(self._name, f"{key}: {error}") from error
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.int16]]]:
         """Yield (first sample, samples) of each chunk in order, decompressing two ahead."""

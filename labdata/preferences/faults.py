@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ..errors import PreferenceError
-from .model import DatabasePreferences, Preferences, StoragePreferences
+from .model import DatabasePreferences, FailurePreferences, Preferences, StoragePreferences
 from .showing import is_secret, masked
 
 
@@ -56,4 +56,6 @@ def _known_keys(location: list[str]) -> list[str]:
         return [str(field.alias) for field in DatabasePreferences.model_fields.values()]
     if location[:1] == ["storage"]:
         return list(StoragePreferences.model_fields)
+    if location[:1] == ["on_failure"]:
+        return list(FailurePreferences.model_fields)
     return list(Preferences.model_fields)

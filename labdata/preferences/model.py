@@ -87,6 +87,28 @@ class StoragePreferences(_Model):
         return {"endpoint", "bucket", "access_key", "secret_key"}
 
 
+class FailurePreferences(_Model):
+    """Who is told when an upload fails; nobody by default.
+
+    Attributes
+    ----------
+    command : list of str or None
+        A program and its arguments; it gets the facts as JSON on its standard input.
+    webhook : str or None
+        A web address that takes a message by POST; it is kept as a secret.
+    """
+
+    command: list[str] | None = Field(None, min_length=1)
+    webhook: SecretStr | None = None
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("a web address is expected, https://...")
+        return value
+
+
 class Preferences(_Model):
     """All preferences of a user, validated; see the user guide for their meaning.
 
@@ -100,6 +122,8 @@ class Preferences(_Model):
         Whether a file that is on no local path may be fetched from an S3 store unasked.
     upload_path, upload_host, upload_storage : str or None
         The server's inbox as seen from here, the host that uploads, and the store it uploads to.
+    on_failure : FailurePreferences
+        A command or web address that is told when an upload fails.
     """
 
     local_paths: list[str] = Field(default_factory=lambda: ["~/data"], min_length=1)
@@ -121,6 +145,7 @@ class Preferences(_Model):
     upload_path: str | None = None
     upload_host: str | None = None
     upload_storage: str | None = None
+    on_failure: FailurePreferences = Field(default_factory=FailurePreferences)
 
     _file: Path | None = None
     _origins: dict[str, str] = {}

@@ -54,4 +54,6 @@ def is_secret(key: str) -> bool:
     key : str
         Its name, dotted or not.
     """
-    return any(word in key.lower() for word in ("password", "access_key", "secret", "token"))
+    return any(
+        word in key.lower() for word in ("password", "access_key", "secret", "token", "webhook")
+    )

@@ -122,6 +122,37 @@ class UploadRule(ABC):
         """
         del folder, files
 
+    def recognises(self, files: tuple[Path, ...]) -> bool:
+        """Return whether a folder is of this kind, by its files' names.
+
+        Where the user names no rule, the first that recognises the folder is taken.
+
+        Parameters
+        ----------
+        files : tuple of Path
+            Its files.
+        """
+        del files
+        return False
+
+    def said(self, folder: Path) -> dict[str, str]:
+        """Return what the acquisition program wrote of itself: paths, notes, names.
+
+        It is searched for the name of another subject than the one that the folder is put to.
+
+        Parameters
+        ----------
+        folder : Path
+            The folder to be put.
+
+        Returns
+        -------
+        dict of str to str
+            Where it was found, for the message, to the text.
+        """
+        del folder
+        return {}
+
     def check_dataset(self, lab: Any, key: dict[str, str]) -> None:
         """Refuse a dataset that cannot take these data beside what it has.
 
@@ -185,6 +216,28 @@ class UploadRule(ABC):
 def rule_names() -> list[str]:
     """Return the names of all rules, built in and installed."""
     return _RULES.names()
+
+
+def guess_rule(files: tuple[Path, ...]) -> UploadRule | None:
+    """Return the rule that recognises a folder by its files, if one does.
+
+    Parameters
+    ----------
+    files : tuple of Path
+        Its files.
+
+    Raises
+    ------
+    RuleError
+        If several do.
+    """
+    found = [rule for rule in map(find_rule, rule_names()) if rule.recognises(files)]
+    if len(found) > 1:
+        raise RuleError(
+            f"The folder may be of several kinds: {', '.join(rule.name for rule in found)}.",
+            hint="Say which with -r.",
+        )
+    return found[0] if found else None
 
 
 def find_rule(name: str) -> UploadRule:

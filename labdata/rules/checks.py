@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from ..counted import count_of
 from ..errors import UploadError
 from ..nearest import nearest
 from ..preferences import Preferences
 from ..stores import validate_object_path
 
+#: Size in bytes, and time of the last change in ns.
+FileState = tuple[int, int]
 #: Files that operating systems leave behind; never data.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 #: What File.file_path holds, less the longer suffix of a compressed band.
@@ -45,6 +49,27 @@ def containing_folder(folder: Path, preferences: Preferences) -> Path:
         f"{folder} is not inside a local path ({shown}).",
         hint="Move it there, or add its parent to local_paths in the preference file.",
     )
+
+
+def relative_path(path: PurePath, root: PurePath) -> str:
+    """Return a path as the database has it: relative to its root, with ``/`` on every system.
+
+    Parameters
+    ----------
+    path, root : PurePath
+        Of this system or, in tests, of another.
+
+    Raises
+    ------
+    UploadError
+        If the path is not below the root.
+    """
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        raise UploadError(
+            f"{path} is not inside {root}.", hint="Is a link or another drive in the way?"
+        ) from None
 
 
 def list_files(folder: Path) -> tuple[Path, ...]:
@@ -95,7 +120,7 @@ def _unreadable(path: object) -> UploadError:
     )
 
 
-def check_subject(lab: Any, subject: str) -> None:
+def check_subject(lab: Any, subject: str) -> list[str]:
     """Refuse a subject that the database does not have.
 
     Parameters
@@ -104,6 +129,11 @@ def check_subject(lab: Any, subject: str) -> None:
         The tables.
     subject : str
         Its name.
+
+    Returns
+    -------
+    list of str
+        All subjects.
 
     Raises
     ------
@@ -118,6 +148,7 @@ def check_subject(lab: Any, subject: str) -> None:
             hint=(f"Did you mean {near[0]!r}? " if near else "")
             + "Name it with -a, or add it to Subject first.",
         )
+    return known
 
 
 def check_paths(file_paths: list[str]) -> None:
@@ -184,7 +215,7 @@ def check_new(lab: Any, file_paths: list[str]) -> None:
         raise UploadError(
             f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).",
             hint="`labdata upload --queue` shows the jobs"
-            + (f"; `labdata upload {row[1]} --reset-failed` tries it again." * failed or "."),
+            + (f"; `labdata upload {row[1]} --retry` tries it again." * failed or "."),
         )
     for table in (lab.File, lab.ProcessedFile):
         row = connection.query(
@@ -284,31 +315,35 @@ def check_spelling(lab: Any, key: dict[str, str]) -> None:
                 )
 
 
-def check_unchanged(folder: Path, before: dict[Path, tuple[int, int]]) -> None:
-    """Look at every file again, once all are copied: one may have grown after its own turn.
+def require_same(before: Mapping[Path, FileState], folder: Path, meanwhile: str) -> None:
+    """Look at every file again, and raise if one changed, appeared or vanished.
 
     Parameters
     ----------
+    before : mapping
+        Path to :func:`file_state` of each file.
     folder : Path
         The folder.
-    before : dict
-        Path to :func:`file_state` of each file, from before the first was copied.
+    meanwhile : str
+        What was done between, as in ``"while it was copied"``.
 
     Raises
     ------
     UploadError
-        If one changed, appeared or vanished.
+        With the first file that is not as it was.
     """
     after = {path: file_state(path) for path in list_files(folder)}
-    changed = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
+    known = before.keys() | after.keys()
+    changed = sorted(path for path in known if before.get(path) != after.get(path))
     if changed:
+        more = f" (and {count_of(len(changed) - 1, 'other file')})" if len(changed) > 1 else ""
         raise UploadError(
-            f"{changed[0]} changed, appeared or vanished while {folder} was copied.",
-            hint="Put it again when the recording has ended.",
+            f"{changed[0]}{more} changed, appeared or vanished {meanwhile}.",
+            hint="The recording or copy has not ended: put the folder again when it has.",
         )
 
 
-def file_state(path: Path) -> tuple[int, int]:
+def file_state(path: Path) -> FileState:
     """Return what changes when a file is written to: its size in bytes and time in ns.
 
     Parameters

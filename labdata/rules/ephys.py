@@ -29,10 +29,23 @@ class EphysRule(UploadRule):
     name: ClassVar[str] = "ephys"
     dataset_type: ClassVar[str | None] = "ephys"
 
+    def recognises(self, files: tuple[Path, ...]) -> bool:
+        """Return whether there are files of SpikeGLX."""
+        return any(spikeglx.is_stream(path) for path in files)
+
+    def said(self, folder: Path) -> dict[str, str]:
+        """Return where SpikeGLX wrote the run, and the notes of its user."""
+        found = {}
+        for meta in _only_run(folder).streams:
+            for field in ("fileName", "userNotes"):
+                if text := meta.fields.get(field):
+                    found[f"{field} in {meta.path.name}"] = text
+        return found
+
     def check(self, folder: Path, files: tuple[Path, ...]) -> None:
-        """Refuse a run that is cut, incomplete, still being written, or one of several."""
-        spikeglx.check_still(folder)
-        _only_run(folder)
+        """Refuse a run that is cut, incomplete, or one of several."""
+        for meta in _only_run(folder).streams:
+            spikeglx.check_size(meta)
 
     def check_dataset(self, lab: Any, key: dict[str, str]) -> None:
         """Refuse a dataset that has a recording already."""
@@ -157,8 +170,14 @@ def insert_configuration(lab: Any, probe: spikeglx.ProbeGeometry) -> dict[str, A
 
 def _only_run(folder: Path) -> spikeglx.SpikeGLXRun:
     runs = spikeglx.find_runs(folder)
+    if not runs:
+        raise RuleError(
+            f"There is no SpikeGLX run in {folder}.",
+            hint="Give the folder that holds the <run>_g0_t0.*.bin and .meta files, or say "
+            "-r none to store any files as they are.",
+        )
     if len(runs) != 1:
-        names = ", ".join(run.name for run in runs) or "none"
+        names = ", ".join(run.name for run in runs)
         raise RuleError(
             f"{folder} holds {len(runs)} runs ({names}), where a dataset is one run.",
             hint="Put each run's folder as a dataset of its own, with -d.",
@@ -183,7 +202,7 @@ def _compress(original: PutFile, context: UploadContext) -> PutFile:
             f"{original.path} changed after it was verified: its SHA-256 is {report.sha256[:12]}, "
             f"{(original.sha256 or 'none')[:12]} was put.",
             hint="Does another program write to the inbox? Restore the file, then "
-            "`labdata upload --reset-failed`.",
+            "`labdata upload --retry`.",
         )
     verify_band(original.path, destination)
     return PutFile(destination, stem + SUFFIX)

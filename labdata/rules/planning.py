@@ -11,8 +11,9 @@ from typing import Any
 from ..database.archived import refuse_archived
 from ..database.own_roles import check_role
 from ..preferences import Preferences, absolute_folder, load_preferences
-from .base import UploadRule, find_rule
+from .base import UploadRule, find_rule, guess_rule
 from .checks import (
+    FileState,
     check_new,
     check_paths,
     check_spelling,
@@ -20,9 +21,12 @@ from .checks import (
     containing_folder,
     known_value,
     list_files,
+    relative_path,
     session_start,
 )
 from .names import PathNames, check_name, guess_dataset_type, parse_date, read_path
+from .quiet import look_first, require_still
+from .subject_guard import check_same_animal
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class PutPlan:
         How they will be uploaded.
     job : dict
         The UploadJob row.
+    states : dict
+        Size and time of each file when it was planned; they must not change any more.
+    why_rule : str
+        How the rule was found: ``said``, ``files`` (their names) or ``dataset type``.
     """
 
     folder: Path
@@ -54,6 +62,8 @@ class PutPlan:
     size_bytes: int
     rule: UploadRule
     job: dict[str, Any]
+    states: dict[Path, FileState]
+    why_rule: str = "said"
 
     def file_path(self, path: Path) -> str:
         """Return the path in the database of one of the files.
@@ -63,7 +73,7 @@ class PutPlan:
         path : Path
             One of ``files``.
         """
-        return path.relative_to(self.root).as_posix()
+        return relative_path(path, self.root)
 
 
 def plan_put(
@@ -76,6 +86,7 @@ def plan_put(
     dataset_type: str | None = None,
     session_datetime: datetime | None = None,
     experimenter: str | None = None,
+    subject_is_right: bool = False,
     lab: Any = None,
     preferences: Preferences | None = None,
 ) -> PutPlan:
@@ -86,13 +97,16 @@ def plan_put(
     folder : path
         A folder within one of ``local_paths``.
     rule : str, optional
-        Upload rule; by default the one of the dataset's type, else ``none``.
+        Upload rule; by default the one that recognises the files, else the one of the dataset's
+        type, else ``none``.
     subject, session, dataset, dataset_type : str, optional
         Names where the path does not say them, or says them wrongly.
     session_datetime : datetime, optional
         Start of a new session where its name does not say it.
     experimenter : str, optional
         Lab member of a new session.
+    subject_is_right : bool, optional
+        Put it even if the path or the files name another subject of the lab.
     lab : Lab, optional
         Tables of another project.
     preferences : Preferences, optional
@@ -106,8 +120,8 @@ def plan_put(
     Raises
     ------
     UploadError
-        If the folder is outside the local paths, empty or put already, or a name is missing or
-        unknown.
+        If the folder is outside the local paths, empty, put already or still being written, a
+        name is missing or unknown, or the files name another subject.
     LabdataError
         If the rule refuses the files.
     """
@@ -120,9 +134,14 @@ def plan_put(
     names = _read_names(folder, root, preferences)
     key = _dataset_key(names, subject, session, dataset)
     kind = dataset_type or guess_dataset_type(key["dataset_name"])
-    chosen = find_rule(rule or ("ephys" if kind == "ephys" else "none"))
     files = list_files(folder)
-    _check(lab, key, chosen, folder, root, files)
+    look = look_first(folder, files)
+    chosen, why = _choose_rule(rule, kind, files)
+    known = _check(lab, key, chosen, folder, root, files)
+    if not subject_is_right:
+        check_same_animal(
+            key["subject_name"], known, path_subject=names.subject_name, texts=chosen.said(folder)
+        )
     began = session_datetime or _named_start(key, names, preferences)
     job = {
         **key,
@@ -134,13 +153,26 @@ def plan_put(
         **_handling(preferences),
     }
     inbox = absolute_folder("upload_path", preferences.upload_path or str(root))
-    size = sum(path.stat().st_size for path in files)
-    return PutPlan(folder, root, inbox, files, size, chosen, job)
+    require_still(look)
+    size = sum(size_bytes for size_bytes, _ in look.states.values())
+    return PutPlan(folder, root, inbox, files, size, chosen, job, look.states, why)
+
+
+def _choose_rule(
+    said: str | None, kind: str | None, files: tuple[Path, ...]
+) -> tuple[UploadRule, str]:
+    """Return the rule that was said, that knows such files, or that is usual, and which of it."""
+    if said:
+        return find_rule(said), "said"
+    guessed = guess_rule(files)
+    if guessed:
+        return guessed, "files"
+    return find_rule("ephys" if kind == "ephys" else "none"), "dataset type"
 
 
 def _read_names(folder: Path, root: Path, preferences: Preferences) -> PathNames:
     return read_path(
-        folder.relative_to(root).as_posix(),
+        relative_path(folder, root),
         preferences.path_rules,
         preferences.path_rules_session_date,
     )
@@ -164,15 +196,16 @@ def _check(
     folder: Path,
     root: Path,
     files: tuple[Path, ...],
-) -> None:
+) -> list[str]:
     """Refuse what cannot be put: its paths, its subject, what is there already, its content."""
-    file_paths = [path.relative_to(root).as_posix() for path in files]
+    file_paths = [relative_path(path, root) for path in files]
     check_paths(file_paths)
-    check_subject(lab, key["subject_name"])
+    known = check_subject(lab, key["subject_name"])
     check_spelling(lab, key)
     check_new(lab, file_paths)
     rule.check_dataset(lab, key)
     rule.check(folder, files)
+    return known
 
 
 def _named_start(

@@ -19,7 +19,7 @@ from ..database.locks import server_lock
 from ..errors import IntegrityError, UploadError
 from ..progress import Progress, ignore_progress
 from ..stores import Checksums, copy_hashed, hash_file
-from .checks import check_new, check_unchanged, file_state
+from .checks import check_new, relative_path, require_same
 from .planning import PutPlan, default_lab, plan_put
 
 __all__ = ["PutPlan", "plan_put", "put", "utc"]
@@ -59,10 +59,10 @@ def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress)
             hint="Is the server's folder mounted? Check upload_path.",
         )
     made: list[Path] = []
-    before = {path: file_state(path) for path in plan.files}
     try:
         rows = [_assigned(plan, path, _bring(plan, path, made, progress)) for path in plan.files]
-        check_unchanged(plan.folder, before)
+        # one that was copied early may have grown since; so may any since it was planned
+        require_same(plan.states, plan.folder, f"while {plan.folder} was copied")
     except (IntegrityError, UploadError):
         _take_back(lab, plan, made)
         raise
@@ -104,7 +104,7 @@ def _take_back(lab: Any, plan: PutPlan, made: list[Path]) -> None:
     """
     with _registering(lab):
         for copy in made:
-            file_path = copy.relative_to(plan.inbox).as_posix()
+            file_path = relative_path(copy, plan.inbox)
             if not (lab.UploadJob.AssignedFiles & {"src_path": file_path}):
                 copy.unlink(missing_ok=True)
     for folder in sorted({p for c in made for p in c.parents}, reverse=True):

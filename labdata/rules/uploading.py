@@ -30,6 +30,7 @@ from ..schema.files import open_store
 from ..scratch import scratch_folder
 from ..stores import hash_file, resolve_inside
 from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
+from .job_progress import JobProgress
 from .putting import utc
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,8 @@ def upload_job(
     ) as claim:
         if claim is None:
             return None
-        return _Upload(lab, preferences, claim).run(progress, on_size)
+        with JobProgress(claim, progress, on_size) as told:
+            return _Upload(lab, preferences, claim).run(told.advance, told.set_total)
 
 
 def check_may_upload(lab: Any) -> None:
@@ -160,7 +162,7 @@ def check_may_upload(lab: Any) -> None:
     check_role(lab, "upload", ("experimenter", "admin"))
 
 
-def reset_failed(lab: Any, job_ids: list[int]) -> int:
+def retry_failed(lab: Any, job_ids: list[int]) -> int:
     """Let failed jobs be claimed again.
 
     Parameters
@@ -233,7 +235,7 @@ class _Upload:
     ) -> tuple[PutFile, ...]:
         """Return the files of a folder, each read and found to be what was put."""
         paths = [resolve_inside(folder, row["src_path"]) for row in self.assigned]
-        again = f"`labdata upload {self.job['job_id']} --reset-failed`"
+        again = f"`labdata upload {self.job['job_id']} --retry`"
         for path, row in zip(paths, self.assigned, strict=True):
             if not path.is_file():
                 raise UploadError(
@@ -336,7 +338,7 @@ class _Upload:
             timeout_s=600,
             refused=UploadError(
                 "Another upload has been registering for ten minutes.",
-                hint=f"`labdata upload {self.job['job_id']} --reset-failed` when it has ended.",
+                hint=f"`labdata upload {self.job['job_id']} --retry` when it has ended.",
             ),
         )
 
@@ -387,7 +389,7 @@ def _check_job(lab: Any, job_id: int) -> None:
     if status == "FAILED":
         raise UploadError(
             f"Upload job {job_id} failed before: {log}",
-            hint=f"Once that is mended, `labdata upload {job_id} --reset-failed`.",
+            hint=f"Once that is mended, `labdata upload {job_id} --retry`.",
         )
 
 

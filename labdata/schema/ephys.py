@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..database.projects import Computed, Imported, Manual, Part, table
 from .general import Dataset, File  # noqa: F401  (named by foreign keys)
+
+if TYPE_CHECKING:
+    from ..formats.bands import RecordedBand
 
 
 @table("data")
@@ -89,6 +92,38 @@ class EphysRecording(Imported):
         sampling_rate : float64          # Hz, calibrated, as the recording states it
         n_samples=null : int64           # of the AP band
         """
+
+        def open(self, *, band: str = "ap", download: bool = False) -> RecordedBand:
+            """Open the samples of the probe, to read any second of them where they are.
+
+            Parameters
+            ----------
+            band : str, optional
+                ``"ap"`` or ``"lf"``.
+            download : bool, optional
+                Fetch the whole file to the first local path before, verified.
+
+            Returns
+            -------
+            RecordedBand
+                ``samples[a:b]`` are int16 (n, n_channels), ``read_uv(a, b)`` microvolts. Of a file
+                in a store only the chunks that are touched are read.
+
+            Raises
+            ------
+            QueryError
+                If not exactly one probe is chosen, or it has no such band.
+            LabdataError
+                If the file cannot be read, or is damaged.
+
+            Examples
+            --------
+            >>> probe = EphysRecording.ProbeSetting & session & "probe_num = 0"  # doctest: +SKIP
+            >>> probe.open().read_uv(30000, 60000)  # doctest: +SKIP
+            """
+            from .recorded_bands import open_probe_band
+
+            return open_probe_band(self, band=band, download=download)
 
     class ProbeFile(Part):
         """Files of a probe."""

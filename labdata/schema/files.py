@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import IntegrityError, PreferenceError, StoreError
+from ..formats.byte_ranges import ByteRanges, FileRanges
 from ..preferences import Preferences, absolute_folder, labdata_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..stores import LocalStore, Store, hash_file, resolve_inside
@@ -82,23 +83,32 @@ def get_files(
     progress: Progress | None = None,
 ) -> list[Path]:
     """Return the files of a query of File on this computer; see :meth:`File.get`."""
-    preferences = load_preferences()
-    if local_paths is None:
-        folders = preferences.local_folders()
-    else:
+    from .fetching import fetch_planned, plan_fetch
+
+    folders = None
+    if local_paths is not None:
         folders = [absolute_folder("local_paths", str(p)) for p in local_paths]
-    allowed = preferences.allow_s3_download if download is None else download
-    found = []
-    for row in query.fetch(as_dict=True):
-        path = find_local(row["file_path"], row["file_size"], folders)
-        if path and verify:
-            _verify_local(path, row, progress or ignore_progress)
-        found.append(path or _fetch(row, folders[0], allowed, preferences, progress))
-    return found
+    plan = plan_fetch(query.fetch(as_dict=True), folders=folders)
+    return fetch_planned(plan, download=download, verify=verify, progress=progress)
 
 
-def _verify_local(path: Path, row: dict[str, Any], progress: Progress) -> None:
-    """Raise if a local copy is not what was recorded; files of older labs have only an MD5."""
+def verify_local(path: Path, row: dict[str, Any], progress: Progress = ignore_progress) -> None:
+    """Raise if a local copy is not what was recorded; files of older labs have only an MD5.
+
+    Parameters
+    ----------
+    path : Path
+        The copy.
+    row : dict
+        A row of File.
+    progress : Progress, optional
+        Told the bytes read.
+
+    Raises
+    ------
+    IntegrityError
+        If it is other content.
+    """
     if row["file_sha256"]:
         kind, found = "sha256", hash_file(path, progress=progress).sha256
     else:
@@ -138,15 +148,94 @@ def open_in_place(row: dict[str, Any], preferences: Preferences | None = None) -
         return path
     store = open_store(row["storage"], preferences)
     if isinstance(store, LocalStore):
-        info = store.stat(row["file_path"])
-        if info.size_bytes != row["file_size"]:
-            raise StoreError(
-                f"{row['file_path']} has {info.size_bytes} bytes in {store.describe()}, "
-                f"{row['file_size']} were recorded.",
-                hint="The object was changed or cut; restore it from a copy.",
-            )
+        _require_size(store.stat(row["file_path"]).size_bytes, row, store)
         return resolve_inside(store.root / store.folder, row["file_path"])
-    return _fetch(row, folders[0], preferences.allow_s3_download, preferences, None)
+    check_may_fetch(row, preferences.allow_s3_download, preferences)
+    return fetch_file(row, folders[0], preferences)
+
+
+class StoreRanges:
+    """Ranges of an object in a store, each asked for when it is wanted.
+
+    Parameters
+    ----------
+    store : Store
+        Where it is.
+    file_path : str
+        Its path there.
+    size_bytes : int
+        As it was recorded.
+    """
+
+    def __init__(self, store: Store, file_path: str, size_bytes: int) -> None:
+        self.store, self.file_path, self._size_bytes = store, file_path, size_bytes
+
+    @property
+    def name(self) -> str:
+        """The object's path."""
+        return self.file_path
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the object as it was recorded."""
+        return self._size_bytes
+
+    def read(self, start_byte: int, size_bytes: int) -> bytes:
+        """Return exactly these bytes; see :meth:`labdata.stores.Store.read_range`.
+
+        Parameters
+        ----------
+        start_byte, size_bytes : int
+            Within the object.
+
+        Raises
+        ------
+        StoreError
+            If the store does not give them all.
+        """
+        return self.store.read_range(self.file_path, start_byte=start_byte, size_bytes=size_bytes)
+
+
+def open_ranges(
+    row: dict[str, Any], preferences: Preferences | None = None, *, local: bool = True
+) -> ByteRanges:
+    """Return a file to read parts of: a local copy, else the object where it is.
+
+    Nothing is fetched but the parts that are read, so ``allow_s3_download`` is not asked.
+
+    Parameters
+    ----------
+    row : dict
+        A row of File.
+    preferences : Preferences, optional
+        By default the user's.
+    local : bool, optional
+        Whether a local copy will do; else it is the store that is read.
+
+    Raises
+    ------
+    StoreError
+        If it is nowhere to be read, or has another size than recorded.
+    """
+    preferences = preferences or load_preferences()
+    folders = preferences.local_folders() if local else []
+    path = find_local(row["file_path"], row["file_size"], folders)
+    if path:
+        return FileRanges(path)
+    store = open_store(row["storage"], preferences)
+    _require_size(store.stat(row["file_path"]).size_bytes, row, store)
+    if isinstance(store, LocalStore):
+        return FileRanges(resolve_inside(store.root / store.folder, row["file_path"]))
+    return StoreRanges(store, row["file_path"], int(row["file_size"]))
+
+
+def _require_size(size_bytes: int, row: dict[str, Any], store: Store) -> None:
+    if size_bytes != row["file_size"]:
+        raise StoreError(
+            f"{row['file_path']} has {size_bytes} bytes in {store.describe()}, "
+            f"{row['file_size']} were recorded.",
+            hint="The object was changed or cut; restore it from a copy.",
+        )
 
 
 def _require_folder(folder: Path) -> None:
@@ -161,26 +250,68 @@ def _require_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _fetch(
-    row: dict[str, Any],
-    folder: Path,
-    allowed: bool,
-    preferences: Preferences,
-    progress: Progress | None,
-) -> Path:
+def check_may_fetch(row: dict[str, Any], allowed: bool, preferences: Preferences) -> None:
+    """Raise if a file is in an S3 store, and such may not be read unasked.
+
+    Parameters
+    ----------
+    row : dict
+        A row of File.
+    allowed : bool
+        Whether S3 stores may be read; local ones always are.
+    preferences : Preferences
+        With the stores.
+
+    Raises
+    ------
+    StoreError
+        Which says how to allow it.
+    """
     settings = preferences.storage.get(row["storage"])
     if settings and settings.protocol == "s3" and not allowed:
         raise StoreError(
             f"{row['file_path']} is on no local path, and allow_s3_download is false.",
             hint="Use `labdata get`, or set allow_s3_download to true.",
         )
+
+
+def fetch_file(
+    row: dict[str, Any],
+    folder: Path,
+    preferences: Preferences,
+    progress: Progress = ignore_progress,
+) -> Path:
+    """Fetch a file from its store, verified; see :meth:`labdata.stores.Store.get`.
+
+    Parameters
+    ----------
+    row : dict
+        A row of File.
+    folder : Path
+        Local path that receives it.
+    preferences : Preferences
+        With the stores.
+    progress : Progress, optional
+        Told the bytes as they come.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    LabdataError
+        If it cannot be had, or is not what was recorded; then there is no file.
+    """
     store = open_store(row["storage"], preferences)
     _require_folder(folder)
     destination = resolve_inside(folder, row["file_path"])
-    store.get(
-        row["file_path"],
-        destination,
-        sha256=row["file_sha256"],
-        progress=progress or ignore_progress,
-    )
+    store.get(row["file_path"], destination, sha256=row["file_sha256"], progress=progress)
+    if not row["file_sha256"]:
+        try:
+            verify_local(destination, row)
+        except IntegrityError:
+            destination.unlink()
+            raise
     return destination

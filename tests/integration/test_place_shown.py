@@ -115,6 +115,7 @@ LISTS = {
     "upload": ["--queue"],
     "run": ["--queue"],
     "get": ["-a", "JC1", "--dry-run"],
+    "clean": ["--dry-run"],
     "rename": ["-a", "JC1", "--to", "JC2"],
     "delete": ["-a", "JC1"],
     "project": ["list"],

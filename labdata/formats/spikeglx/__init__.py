@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labdata.formats.spikeglx.binary import check_size, open_band
+from labdata.formats.spikeglx.binary import band_of_ranges, check_size, open_band
 from labdata.formats.spikeglx.events import (
     AnalogChannel,
     DigitalLine,
@@ -12,7 +12,7 @@ from labdata.formats.spikeglx.events import (
 )
 from labdata.formats.spikeglx.geometry import ProbeGeometry, channel_uv_per_bit, read_probe
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, parse_meta, read_meta
-from labdata.formats.spikeglx.runs import SpikeGLXRun, check_still, find_runs
+from labdata.formats.spikeglx.runs import SpikeGLXRun, find_runs, is_stream
 
 __all__ = [
     "AnalogChannel",
@@ -21,10 +21,11 @@ __all__ = [
     "SpikeGLXMeta",
     "SpikeGLXRun",
     "band_digital_events",
+    "band_of_ranges",
     "channel_uv_per_bit",
     "check_size",
-    "check_still",
     "find_runs",
+    "is_stream",
     "open_band",
     "parse_meta",
     "read_analog_channels",

@@ -14,6 +14,8 @@ import numpy as np
 
 from labdata.errors import FormatError
 from labdata.formats.bands import RecordedBand, Samples
+from labdata.formats.byte_ranges import ByteRanges
+from labdata.formats.raw_samples import RawSamples
 from labdata.formats.spikeglx.geometry import channel_uv_per_bit
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, read_meta
 
@@ -87,10 +89,44 @@ def open_band(path: str | Path) -> RecordedBand:
     samples = np.memmap(
         check_size(meta), dtype="<i2", mode="r", shape=(meta.n_samples, meta.n_saved_channels)
     )
+    return _band(meta, cast(Samples, samples))
+
+
+def band_of_ranges(ranges: ByteRanges, meta: SpikeGLXMeta) -> RecordedBand:
+    """Return the band of a ``.bin`` that is read by ranges, wherever it is.
+
+    Parameters
+    ----------
+    ranges : ByteRanges
+        Of the ``.bin``.
+    meta : SpikeGLXMeta
+        Its description.
+
+    Returns
+    -------
+    RecordedBand
+        Its samples are read when they are sliced.
+
+    Raises
+    ------
+    FormatError
+        When the sizes disagree.
+    """
+    samples = RawSamples(ranges, meta.n_saved_channels)
+    if ranges.size_bytes != meta.file_size_bytes:
+        raise FormatError(
+            f"{ranges.name} has {ranges.size_bytes} bytes, its meta file says "
+            f"{meta.file_size_bytes}.",
+            hint="One of the two belongs to another recording, or the file was cut.",
+        )
+    return _band(meta, samples)
+
+
+def _band(meta: SpikeGLXMeta, samples: Samples) -> RecordedBand:
     return RecordedBand(
         name=meta.name,
         meta=meta,
-        samples=cast(Samples, samples),
+        samples=samples,
         uv_per_bit=channel_uv_per_bit(meta),
         sampling_rate_hz=meta.sampling_rate_hz,
     )

@@ -1,4 +1,4 @@
-"""Which files of a folder make up a run, and whether the run has ended.
+"""Which files of a folder make up a run.
 
 SpikeGLX names its files ``<run>_g<gate>_t<trigger>.<stream>``. One gate and trigger of one run is
 one recording, whichever folders its probes were written to. Probes are known by the number in
@@ -8,12 +8,10 @@ their file's name, so a run that holds only ``imec1`` holds probe 1.
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from labdata.errors import FormatError, UploadError
-from labdata.formats.spikeglx.binary import check_size
+from labdata.errors import FormatError
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, read_meta
 
 _NAME = re.compile(
@@ -120,64 +118,15 @@ def find_runs(folder: str | Path) -> list[SpikeGLXRun]:
     ]
 
 
-def check_still(
-    source: str | Path | SpikeGLXRun, *, settle_s: float = 2.0, quiet_s: float = 0.0
-) -> list[SpikeGLXRun]:
-    """Check that a run has ended: it is whole, and nothing in it changes while we watch.
-
-    SpikeGLX writes the final size into the meta file when a recording ends. Sizes that disagree
-    therefore mean a run that is being written, copied or cut. A copy in progress may have the
-    full size before its content, so the folder is also looked at twice.
+def is_stream(path: Path) -> bool:
+    """Return whether a file is one of a SpikeGLX run, by its name.
 
     Parameters
     ----------
-    source : str, Path or SpikeGLXRun
-        A folder of runs, or one run.
-    settle_s : float, optional
-        Time between the two looks.
-    quiet_s : float, optional
-        Refuse as well when a file was modified less than this long ago.
-
-    Returns
-    -------
-    list of SpikeGLXRun
-        The runs that were checked, read after the second look.
-
-    Raises
-    ------
-    UploadError
-        When a file appears, vanishes, grows or is touched between the looks, or is too young.
-    FormatError
-        When a size contradicts its meta, or there is no run.
+    path : Path
+        The file.
     """
-    folders = _folders(source)
-    before = _look(folders)
-    youngest = max((mtime_ns for _, mtime_ns in before.values()), default=0)
-    age_s = time.time() - youngest / 1e9
-    if before and age_s < quiet_s:
-        raise UploadError(
-            f"A file in {folders[0]} was written {age_s:.1f} s ago, less than {quiet_s:g} s.",
-            hint="Wait until the recording or copy has ended, then try again.",
-        )
-    time.sleep(settle_s)
-    after = _look(folders)
-    changed = sorted(p for p in before.keys() | after.keys() if before.get(p) != after.get(p))
-    if changed:
-        raise UploadError(
-            f"{changed[0]} changed within {settle_s:g} s"
-            + (f", and {len(changed) - 1} other files." if len(changed) > 1 else "."),
-            hint="The run is still being written or copied; try again when that has ended.",
-        )
-    runs = [source] if isinstance(source, SpikeGLXRun) else find_runs(source)
-    if not runs:
-        raise FormatError(
-            f"There is no SpikeGLX run in {source}.",
-            hint="Give the folder that holds the <run>_g0_t0.*.bin and .meta files.",
-        )
-    for run in runs:
-        for meta in run.streams:
-            check_size(read_meta(meta.path))
-    return runs
+    return _STREAM.search(path.name) is not None
 
 
 def _paired_metas(folder: Path) -> list[Path]:
@@ -200,25 +149,3 @@ def _paired_metas(folder: Path) -> list[Path]:
                 "if it is still running, wait for its end.",
             )
     return [p for p in names if p.suffix == ".meta"]
-
-
-def _folders(source: str | Path | SpikeGLXRun) -> list[Path]:
-    if isinstance(source, SpikeGLXRun):
-        return sorted({path.parent for path in source.files})
-    if not Path(source).is_dir():
-        raise FormatError(f"{source} is not a folder.", hint="Give the folder of the run.")
-    return [Path(source)]
-
-
-def _look(folders: list[Path]) -> dict[Path, tuple[int, int]]:
-    """Size and modification time of every file, so that any change is seen."""
-    seen = {}
-    for folder in folders:
-        for path in folder.rglob("*"):
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                continue
-            if path.is_file():
-                seen[path] = (stat.st_size, stat.st_mtime_ns)
-    return seen

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import importlib.util
 import itertools
+import json
 import os
 import shutil
 import traceback
@@ -18,8 +19,8 @@ from typing import Any
 import pytest
 
 from labdata.errors import DatabaseError
-from labdata.formats import spikeglx
 from labdata.preferences import default_preferences, write_preferences
+from labdata.rules import quiet
 from labdata.testing import GroundTruth, ProbeSpec, write_spikeglx_run
 
 #: <repo>/../shared: outside generator and real data, where they are at hand.
@@ -192,8 +193,7 @@ def make_rig(home: Path, database_folder: Path) -> Iterator[Rig]:
         pool = _pool_of(str(database_folder))
         database = pool.take()
         patch.setenv("LABDATA_DATABASE", database)
-        quick = functools.partial(spikeglx.check_still, settle_s=0.2)
-        patch.setattr(spikeglx, "check_still", quick)
+        patch.setattr(quiet, "SETTLE_FRESH_S", 0.2)
         made = Rig(home)
         for folder in (made.rig, made.server, made.home / "cache", made.store):
             folder.mkdir(parents=True)
@@ -257,3 +257,24 @@ def run_child() -> Callable[[Callable[[], Any]], int]:
 def rig_maker() -> Callable[[Path, Path], contextlib.AbstractContextManager[Rig]]:
     """For rigs that live longer than a test."""
     return make_rig
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Type a command, which must end with the code given; what it said is returned."""
+    from labdata.cli import main
+
+    def run(*line: object, code: int = 0) -> Any:
+        got = main([str(word) for word in line])
+        said = capsys.readouterr()
+        assert got == code, said.err
+        assert "Traceback" not in said.err
+        return said
+
+    return run
+
+
+@pytest.fixture
+def told(typed: Callable[..., Any]) -> Callable[..., Any]:
+    """Type a command and return the JSON that it prints."""
+    return lambda *line: json.loads(typed(*line, "--json").out)

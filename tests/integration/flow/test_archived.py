@@ -10,7 +10,7 @@ from labdata.cli import main
 from labdata.database.datajoint_compat import dj
 from labdata.errors import DatabaseError
 from labdata.rules.putting import plan_put, put
-from labdata.rules.uploading import reset_failed, upload_job
+from labdata.rules.uploading import retry_failed, upload_job
 from labdata.schema.project_admin import archive_project, create_project, plan_share
 from labdata.testing import insert_dataset, insert_streams, insert_unit
 
@@ -130,7 +130,7 @@ def test_an_upload_that_waits_goes_on_when_the_project_is_open_again(rig: Any, l
     number = rig.put(folder, lab=lab, **names)
     archive_project(rig.lab, "vision")
     before = rig.state()
-    for attempt in (lambda: upload_job(number, lab=lab), lambda: reset_failed(lab, [number])):
+    for attempt in (lambda: upload_job(number, lab=lab), lambda: retry_failed(lab, [number])):
         with pytest.raises(DatabaseError, match=REFUSED):
             attempt()
     assert rig.state() == before
@@ -163,7 +163,7 @@ def test_archived_while_it_uploads_the_job_fails_and_all_is_there(
     assert not lab.Dataset & {"dataset_name": "behaviour"}
     assert (rig.server / f"JC1/{SESSION}/behaviour/log.csv").read_bytes() == b"1,2\n"
     archive_project(rig.lab, "vision", reopen=True)
-    assert reset_failed(lab, [number]) == 1
+    assert retry_failed(lab, [number]) == 1
     assert upload_job(number, lab=lab).n_files == 1
 
 

@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import pytest
 
-from labdata.cli import main
-
 SESSION = "20240305_100000"
 FILES = {"a.csv": b"1,2\n" * 1000, "b.bin": bytes(range(256)) * 40}
-
-
-@pytest.fixture
-def typed(capsys):
-    def run(*line, code=0):
-        got = main([str(word) for word in line])
-        said = capsys.readouterr()
-        assert got == code, said.err
-        assert "Traceback" not in said.err
-        return said
-
-    return run
-
-
-@pytest.fixture
-def told(typed):
-    return lambda *line: json.loads(typed(*line, "--json").out)
 
 
 @pytest.fixture
@@ -228,7 +208,7 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     lab_rig.prefer(local_paths=[str(lab_rig.home / "cache")])  # the rig is another computer
     said = typed("upload", code=1)
     assert f"upload job {job_id} failed" in said.err
-    assert "--reset-failed" in said.err
+    assert "--retry" in said.err
     jobs = {row["job_id"]: row for row in told("upload", "--queue")}
     assert jobs[job_id]["job_status"] == "FAILED"
     assert "b.bin differs" in jobs[job_id]["job_log"]

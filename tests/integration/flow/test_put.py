@@ -257,7 +257,7 @@ def test_fault_41_a_copy_of_a_killed_put_whose_source_changed_is_named(
     folder = lab_rig.folder(PLAIN, FILES)
 
     def work():
-        putting.check_unchanged = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        putting.require_same = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
         lab_rig.put(folder)
 
     assert run_child(work) == -signal.SIGKILL
@@ -368,7 +368,7 @@ def test_put_killed_and_repeated_ends_in_the_same_state(lab_rig, monkeypatch, st
     def work():
         putting.copy_hashed = copy
         if step == "all copies":
-            putting.check_unchanged = die
+            putting.require_same = die
         put(plan)
 
     assert run_child(work) == -signal.SIGKILL

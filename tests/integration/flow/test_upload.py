@@ -18,7 +18,7 @@ from labdata.errors import IntegrityError, RuleError, UploadError
 from labdata.formats import spikeglx
 from labdata.formats.zarr_band import restore_bin
 from labdata.rules import ephys, uploading
-from labdata.rules.uploading import claimable_jobs, failed_jobs, reset_failed, upload_job
+from labdata.rules.uploading import claimable_jobs, failed_jobs, retry_failed, upload_job
 from labdata.testing import ProbeSpec, write_spikeglx_run
 
 DATASET = "JC1/20240305_100000/ephys_g0"
@@ -279,7 +279,7 @@ def test_a_flipped_byte_in_the_inbox_fails_with_the_reason(lab_rig, put_run):
     flip(damaged)
     with pytest.raises(UploadError, match="failed before"):
         lab_rig.upload(put_run)
-    assert reset_failed(lab_rig.lab, [put_run]) == 1
+    assert retry_failed(lab_rig.lab, [put_run]) == 1
     assert lab_rig.upload(put_run).n_files
     assert lab_rig.job(put_run)["job_status"] == "COMPLETED"
 
@@ -612,7 +612,7 @@ def test_a_job_is_never_uploaded_into_another_project(lab_rig, put_plain):
     assert len(shared.Dataset()) == 0
     assert len(shared.File()) == 2  # raw files are the lab's
     shared.connection.query(f"UPDATE {lab.UploadJob.full_table_name} SET job_status='FAILED'")
-    assert reset_failed(shared, [job_id]) == 0
+    assert retry_failed(shared, [job_id]) == 0
 
 
 def test_a_second_recording_of_a_dataset_is_a_clear_failure(lab_rig, put_run, small_run):

@@ -38,7 +38,7 @@ def test_help_lists_every_command_and_examples(line, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["subjects", "sessions", "put", "upload", "get", "run", "task"]
+    "command", ["subjects", "sessions", "put", "upload", "get", "clean", "run", "task"]
 )
 def test_each_command_explains_itself(command, capsys):
     assert main([command, "--help"]) == 0

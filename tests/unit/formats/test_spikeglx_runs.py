@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from labdata.errors import FormatError, LabdataError, UploadError
-from labdata.formats.spikeglx import check_still, find_runs
+from labdata.errors import FormatError
+from labdata.formats.spikeglx import find_runs
 
 Write = Callable[..., Path]
 
@@ -107,60 +104,3 @@ def test_a_renamed_file_is_not_silently_left_out(add: Write, tmp_path: Path) -> 
     path.rename(path.with_name("probe.imec0.ap.bin"))
     with pytest.raises(FormatError, match="no gate and trigger"):
         find_runs(tmp_path)
-
-
-def test_a_run_at_rest_passes(add: Write, tmp_path: Path) -> None:
-    add("imec0")
-    add("nidq")
-    (run,) = check_still(tmp_path, settle_s=0.01)
-    assert check_still(run, settle_s=0.01) == [run]
-
-
-def test_no_run_is_not_a_run_at_rest(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="no SpikeGLX run"):
-        check_still(tmp_path, settle_s=0.01)
-
-
-def test_a_size_that_disagrees_is_not_at_rest(add: Write, tmp_path: Path) -> None:
-    path = add("imec0")
-    path.write_bytes(path.read_bytes() + b"\0" * 60)
-    with pytest.raises(FormatError, match="360 bytes, its meta file says 300"):
-        check_still(tmp_path, settle_s=0.01)
-
-
-def test_a_meta_without_its_end_is_not_at_rest(add: Write, tmp_path: Path) -> None:
-    meta = add("imec0").with_suffix(".meta")
-    lines = [x for x in meta.read_text().splitlines() if not x.startswith("fileSizeBytes")]
-    meta.write_text("\n".join(lines))
-    with pytest.raises(FormatError, match="lacks fileSizeBytes") as caught:
-        check_still(tmp_path, settle_s=0.01)
-    assert "still be running" in str(caught.value.hint)
-
-
-@pytest.mark.parametrize("change", ["grow", "touch", "appear", "vanish"])
-def test_a_change_while_watching_is_seen(add: Write, tmp_path: Path, change: str) -> None:
-    path, other = add("imec0"), add("nidq")
-
-    def disturb() -> None:
-        time.sleep(0.1)
-        if change == "grow":
-            path.write_bytes(path.read_bytes() + b"\0\0")
-        elif change == "touch":
-            os.utime(path, (1, 1))
-        elif change == "appear":
-            (tmp_path / "new.tmp").write_text("x")
-        else:
-            other.unlink()
-
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    with pytest.raises(UploadError, match=r"changed within 0.5 s"):
-        check_still(tmp_path, settle_s=0.5)
-    thread.join()
-
-
-def test_a_young_file_can_be_refused(add: Write, tmp_path: Path) -> None:
-    add("imec0")
-    with pytest.raises(UploadError, match="less than 60 s"):
-        check_still(tmp_path, settle_s=0.0, quiet_s=60.0)
-    assert issubclass(UploadError, LabdataError)

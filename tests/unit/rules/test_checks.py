@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labdata.errors import StoreError, UploadError
-from labdata.rules.checks import check_paths, check_unchanged, file_state, list_files
+from labdata.rules.checks import check_paths, file_state, list_files, require_same
 from labdata.rules.putting import utc
 
 
@@ -68,10 +68,10 @@ def test_any_change_of_any_file_is_seen(tmp_path, change):
     }
     changes[change]()
     if change == "none":
-        check_unchanged(tmp_path, before)
+        require_same(before, tmp_path, "meanwhile")
         return
     with pytest.raises(UploadError, match="changed, appeared or vanished"):
-        check_unchanged(tmp_path, before)
+        require_same(before, tmp_path, "meanwhile")
 
 
 def test_a_folder_that_cannot_be_looked_into_is_not_left_out(tmp_path, monkeypatch):

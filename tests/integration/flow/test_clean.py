@@ -1,0 +1,259 @@
+"""``clean``: a local file goes only if the store was just seen to hold what it holds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from labdata.errors import MissingObjectError
+from labdata.rules import cleaning
+from labdata.rules.cleaning import clean, plan_clean
+from labdata.stores import checksums
+from labdata.stores.local import LocalStore
+
+SESSION = "20240305_100000"
+TASK = f"JC1/{SESSION}/task"
+FILES = {"a.csv": b"1,2\n", "b.bin": os.urandom(90_000)}
+
+
+@pytest.fixture
+def stored(lab_rig):
+    """A task's files on the rig, in the inbox and in the store."""
+    lab_rig.upload(lab_rig.put(lab_rig.folder(TASK, FILES)))
+    return lab_rig
+
+
+def kept(done):
+    """Why each file was kept, by its place and name."""
+    return {f"{one.path.parts[-5]}/{one.path.name}": one.kept for one in done}
+
+
+def local_files(rig):
+    found = [*rig.rig.rglob("*"), *rig.server.rglob("*")]
+    return sorted(f"{p.relative_to(rig.home)}" for p in found if p.is_file())
+
+
+def test_what_the_store_holds_goes_with_its_empty_folders(stored):
+    objects = {p: p.read_bytes() for p in stored.store.rglob("*") if p.is_file()}
+    other = stored.folder("JC1/notes", {"todo.txt": b"x"})
+    done = clean(plan_clean())
+    assert {one.path.name: one.kept for one in done if one.kept} == {
+        "todo.txt": "not in the database"
+    }
+    assert sum(one.size_bytes for one in done if not one.kept) == 2 * sum(map(len, FILES.values()))
+    assert local_files(stored) == ["rig/JC1/notes/todo.txt"]
+    assert not (stored.rig / "JC1" / SESSION).exists()
+    assert stored.rig.is_dir() and stored.server.is_dir() and other.is_dir()
+    assert {p: p.read_bytes() for p in stored.store.rglob("*") if p.is_file()} == objects
+    assert plan_clean()[0].kept  # again: nothing to do
+    paths = stored.lab.File().get()
+    assert {p.name: p.read_bytes() for p in paths} == FILES
+
+
+def test_a_dry_run_decides_the_same_and_removes_nothing(stored):
+    before = local_files(stored)
+    dry = clean(plan_clean(), dry_run=True)
+    assert local_files(stored) == before
+    assert kept(dry) == kept(clean(plan_clean()))
+
+
+def object_of(rig, name="b.bin"):
+    return rig.store / TASK / name
+
+
+def truncate(path):
+    os.truncate(path, 10)
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[77] ^= 8
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (Path.unlink, "cannot tell: There is no object"),
+        (truncate, "the store has 10 bytes of it, 90000 were recorded"),
+        (flip, "the store has other content"),
+    ],
+)
+def test_fault_03_what_the_store_lacks_stays(stored, harm, words, quick):
+    harm(object_of(stored))
+    done = clean(plan_clean(), quick=quick)
+    assert [words in one.kept for one in done if one.path.name == "b.bin"] == [True, True]
+    assert local_files(stored) == [f"{place}/{TASK}/b.bin" for place in ("rig", "server")]
+
+
+def test_a_store_that_is_away_confirms_nothing(stored):
+    stored.store.rename(stored.store.with_name("unplugged"))
+    stored.prefer(storage={"data": {"protocol": "local", "path": str(stored.home / "gone")}})
+    done = clean(plan_clean())
+    assert all(one.kept.startswith("cannot tell") for one in done)
+    assert len(local_files(stored)) == 4
+
+
+def test_a_local_file_that_differs_stays(stored):
+    flip(stored.rig / TASK / "b.bin")
+    truncate(stored.server / TASK / "b.bin")
+    reasons = kept(clean(plan_clean()))
+    assert reasons["rig/b.bin"] == "differs from what was recorded"
+    assert reasons["server/b.bin"] == "has 10 bytes, 90000 were recorded"
+    assert (stored.rig / TASK / "b.bin").exists() and (stored.server / TASK / "b.bin").exists()
+
+
+def test_a_file_that_changes_while_it_is_confirmed_stays(stored, monkeypatch):
+    real = LocalStore.stat
+
+    def stat(self, path, **options):
+        for place in (stored.rig, stored.server):
+            with (place / path).open("ab") as file:
+                file.write(b"more")
+        return real(self, path, **options)
+
+    monkeypatch.setattr(LocalStore, "stat", stat)
+    done = clean(plan_clean(names=["b.bin"]))
+    # the second copy is looked at after it has changed
+    assert {one.kept for one in done} <= {
+        "changed while it was looked at",
+        "differs from what was recorded",
+    }
+    assert len(local_files(stored)) == 4
+
+
+def test_the_stored_object_itself_is_never_removed(stored):
+    """A local path that leads into the store, as on a server where they are one disk."""
+    stored.prefer(local_paths=[str(stored.store), str(stored.rig)], upload_path=None)
+    done = clean(plan_clean())
+    reasons = {one.path: one.kept for one in done}
+    assert reasons[object_of(stored)] == "is the stored object itself"
+    assert object_of(stored).exists()
+    assert not (stored.rig / TASK / "b.bin").exists()
+
+
+def test_what_waits_for_its_upload_stays(lab_rig):
+    lab_rig.put(lab_rig.folder(TASK, FILES))
+    done = clean(plan_clean())
+    assert {one.kept for one in done} == {"not in the database"}
+    assert len(local_files(lab_rig)) == 4
+
+
+# --- originals of compressed recordings ----------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(lab_rig, small_run):
+    lab_rig.upload(lab_rig.put(lab_rig.record(small_run.run_folder)))
+    return lab_rig
+
+
+def bands(rig, where="rig"):
+    return sorted((rig.home / where).rglob("*.ap.bin"))
+
+
+def test_an_original_goes_when_its_compressed_form_says_it_was_made_of_it(recorded, small_run):
+    done = clean(plan_clean(only_processed=True))
+    assert bands(recorded) == bands(recorded, "server") == []
+    assert sum(not one.kept for one in done) == 2
+    assert list(recorded.rig.rglob("*.nidq.bin")), "it is no original of a compressed file"
+    opened = recorded.lab.EphysRecording.ProbeSetting().open()
+    (original,) = Path(small_run.run_folder).rglob("*.ap.bin")
+    assert opened.samples[:].tobytes() == original.read_bytes()
+
+
+def test_an_original_stays_if_the_compressed_file_is_of_another(recorded):
+    """The object is whole by its checksum, and yet was not made of these bytes."""
+    (path,) = recorded.store.rglob("*.ap.zarr.zip")
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    sha256 = checksums.hash_file(bands(recorded)[0]).sha256.encode()
+    entries[".zattrs"] = entries[".zattrs"].replace(sha256, b"0" * 64)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    found = checksums.hash_file(path)
+    recorded.lab.connection.query(
+        f"UPDATE {recorded.lab.File.full_table_name} SET file_sha256=%s, file_size=%s "
+        "WHERE file_path LIKE '%%.zarr.zip'",
+        (found.sha256, found.size_bytes),
+    )
+    done = clean(plan_clean(only_processed=True))
+    assert {one.kept for one in done if one.path.suffix == ".bin" and ".ap" in one.path.name} == {
+        f"{path.name} was not made of it"
+    }
+    assert len(bands(recorded)) == 1
+
+
+def test_an_original_stays_if_the_compressed_file_is_damaged_or_gone(recorded):
+    (path,) = recorded.store.rglob("*.ap.zarr.zip")
+    flip(path)
+    assert all(one.kept for one in clean(plan_clean(only_processed=True)))
+    path.unlink()
+    assert all(one.kept for one in clean(plan_clean(only_processed=True)))
+    connection = recorded.lab.connection
+    connection.query("SET FOREIGN_KEY_CHECKS=0")
+    connection.query(
+        f"DELETE FROM {recorded.lab.File.full_table_name} WHERE file_path LIKE '%%.zarr.zip'"
+    )
+    connection.query("SET FOREIGN_KEY_CHECKS=1")
+    reasons = {one.kept for one in plan_clean(only_processed=True) if one.path in bands(recorded)}
+    assert reasons == {"no stored file is known to hold it"}
+    assert len(bands(recorded)) == 1
+
+
+# --- what is chosen, and the command -------------------------------------------------------------
+
+
+def test_by_subject_name_age_and_amount(stored):
+    stored.upload(stored.put(stored.folder("JC2/20240306_100000/task", {"c.bin": b"c" * 50})))
+    for days, path in enumerate(sorted(stored.rig.rglob("*.*"))):
+        then = path.stat().st_mtime - 86400 * (days + 1)
+        os.utime(path, (then, then))
+    by_subject = plan_clean(keys=[{"subject_name": "JC2"}])
+    assert {one.path.name for one in by_subject} == {"c.bin"}
+    assert {one.path.name for one in plan_clean(names=["/task/b"])} == {"b.bin"}
+    old = [one for one in plan_clean(older_than_days=1.5) if not one.kept]
+    assert {str(one.path.relative_to(stored.home)) for one in old} == {
+        f"rig/{TASK}/b.bin",
+        "rig/JC2/20240306_100000/task/c.bin",
+    }
+    freed = [one for one in clean(plan_clean(), free_bytes=60) if not one.kept]
+    # the oldest first, and no more once enough is free
+    assert [one.path.name for one in freed] == ["b.bin", "c.bin"]
+
+
+def test_the_command_reports_what_it_did_and_why_not(stored, typed, told):
+    stored.folder("JC1/notes", {"todo.txt": b"x"})
+    said = typed("clean", "--dry-run")
+    assert "4  " in said.out and "would be removed" in said.out
+    assert "kept: not in the database" in said.out
+    assert "175.8 KiB in 4 files would be free" in said.err
+    rows = told("clean", "-f", "b.bin")
+    assert [row["removed"] for row in rows] == [True, True]
+    listed = typed("clean", "--list").out
+    assert str(stored.rig / TASK / "a.csv") in listed and "removed" in listed
+    assert local_files(stored) == ["rig/JC1/notes/todo.txt"]
+    assert "no subject 'JC9'" in typed("clean", "-a", "JC9", code=1).err
+    assert "negative" in typed("clean", "--older-than", "-1", code=1).err
+    assert "need the subject" in typed("clean", "-s", SESSION, code=1).err
+
+
+def test_leftovers_of_killed_copies_go_too(stored, typed):
+    left = stored.server / TASK / ".labdata-partial-1-abc"
+    left.write_bytes(b"half")
+    typed("clean")
+    assert left.exists(), "its writer may live"
+    shutil.rmtree(stored.server / TASK)
+
+
+def test_a_missing_object_is_not_an_unreachable_one(stored):
+    object_of(stored).unlink()
+    with pytest.raises(MissingObjectError):
+        LocalStore(stored.store).stat(f"{TASK}/b.bin")
+    assert cleaning.plan_clean(folders=[stored.home / "cache"]) == []

@@ -1,0 +1,164 @@
+"""A probe's samples are read where they are: on the rig, in a local store, in a distant one."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labdata.errors import QueryError, StoreError
+from labdata.formats import zip_ranges
+from labdata.formats.spikeglx import open_band
+from labdata.schema import files
+from labdata.stores import LocalStore
+
+DATASET = {
+    "subject_name": "JC1",
+    "session_name": "20240305_100000",
+    "dataset_name": "ephys_g0",
+}
+
+
+def probe_key(probe_num):
+    return {**DATASET, "probe_num": probe_num}
+
+
+class Distant:
+    """A store that is not on this computer: it gives ranges, and counts them."""
+
+    def __init__(self, real: LocalStore) -> None:
+        self.real, self.asked = real, []
+
+    def describe(self) -> str:
+        return "far away"
+
+    def stat(self, path, **options):
+        return self.real.stat(path, **options)
+
+    def get(self, path, destination, **options):
+        return self.real.get(path, destination, **options)
+
+    def read_range(self, path, *, start_byte, size_bytes):
+        self.asked.append((Path(path).name, size_bytes))
+        return self.real.read_range(path, start_byte=start_byte, size_bytes=size_bytes)
+
+
+@pytest.fixture(scope="module")
+def world(rig_maker, tmp_path_factory, database_folder, two_probe_run):
+    with rig_maker(tmp_path_factory.mktemp("open"), database_folder) as rig:
+        rig.add_subjects("JC1")
+        folder = rig.record(two_probe_run.run_folder)
+        rig.upload(rig.put(folder))
+        shutil.rmtree(folder)  # only the store has it now
+        yield rig, two_probe_run
+
+
+@pytest.fixture
+def distant(world, monkeypatch):
+    rig, _ = world
+    store = Distant(LocalStore(rig.store))
+    monkeypatch.setattr(files, "open_store", lambda name, preferences=None: store)
+    return store
+
+
+def raw_band(run, probe_num, band="ap"):
+    (path,) = Path(run.run_folder).rglob(f"*imec{probe_num}.{band}.bin")
+    return open_band(path)
+
+
+@pytest.mark.parametrize(("probe_num", "band"), [(0, "ap"), (1, "ap"), (1, "lf")])
+def test_from_a_local_store(world, probe_num, band):
+    rig, run = world
+    opened = (rig.lab.EphysRecording.ProbeSetting & probe_key(probe_num)).open(band=band)
+    raw = raw_band(run, probe_num, band)
+    assert opened.name == raw.name
+    assert opened.sampling_rate_hz == raw.sampling_rate_hz
+    np.testing.assert_array_equal(opened.samples[:], raw.samples[:])
+    np.testing.assert_array_equal(opened.read_uv(10, 900), raw.read_uv(10, 900))
+
+
+def test_from_a_distant_store_only_what_is_sliced(world, distant, monkeypatch):
+    monkeypatch.setattr(zip_ranges, "_TAIL_BYTES", 20_000)  # the recording is small
+    rig, run = world
+    opened = (rig.lab.EphysRecording.ProbeSetting & probe_key(0)).open()
+    distant.asked.clear()
+    raw = raw_band(run, 0)
+    np.testing.assert_array_equal(opened.samples[31_000:46_000], raw.samples[31_000:46_000])
+    ((name, size_bytes),) = distant.asked  # neighbouring chunks are one range
+    whole = next(rig.store.rglob(name)).stat().st_size
+    assert 0.2 * whole < size_bytes < 0.4 * whole, "2 of 8 chunks"
+    assert not list(rig.rig.rglob("*.zarr.zip")), "nothing was fetched"
+
+
+def test_the_whole_of_it_on_request(world, distant):
+    rig, run = world
+    setting = rig.lab.EphysRecording.ProbeSetting & probe_key(0)
+    opened = setting.open(download=True)
+    (fetched,) = rig.rig.rglob("*imec0.ap.zarr.zip")
+    distant.asked.clear()
+    np.testing.assert_array_equal(opened.samples[:], raw_band(run, 0).samples[:])
+    assert distant.asked == []
+    shutil.rmtree(fetched.parents[2])
+
+
+def test_an_object_of_another_size_is_refused(world, distant):
+    rig, _ = world
+    (path,) = rig.store.rglob("*imec1.ap.zarr.zip")
+    size = path.stat().st_size
+    content = path.read_bytes()
+    os.truncate(path, size - 1)
+    try:
+        with pytest.raises(StoreError, match=f"has {size - 1} bytes in far away, {size} were"):
+            (rig.lab.EphysRecording.ProbeSetting & probe_key(1)).open()
+    finally:
+        path.write_bytes(content)
+
+
+def test_exactly_one_probe_and_a_band_that_it_has(world):
+    rig, _ = world
+    settings = rig.lab.EphysRecording.ProbeSetting
+    with pytest.raises(QueryError, match="Several probes are chosen"):
+        settings().open()
+    with pytest.raises(QueryError, match="No probe is chosen"):
+        (settings & "probe_num = 7").open()
+    with pytest.raises(QueryError, match="no 'lf' band; its files are of: ap"):
+        (settings & probe_key(0)).open(band="lf")
+
+
+@pytest.mark.parametrize("kind", ["bin", "cbin"])
+def test_kept_as_they_were_recorded(lab_rig, two_probe_run, kind):
+    """Recordings of older labs: raw, or compressed by mtscomp with a description beside."""
+    run = raw_band(two_probe_run, 0).meta.path
+    stem = f"JC1/20240305_100000/ephys_g0/{run.stem}"
+    folder = lab_rig.rig / Path(stem).parent
+    folder.mkdir(parents=True)
+    shutil.copy(run, folder)
+    shutil.copy(run.with_suffix(".bin"), folder)
+    if kind == "cbin":
+        mtscomp = pytest.importorskip("mtscomp")
+        raw = folder / run.with_suffix(".bin").name
+        options = {"sample_rate": 30000.0, "n_channels": raw_band(two_probe_run, 0).n_channels}
+        packed, about = raw.with_suffix(".cbin"), raw.with_suffix(".ch")
+        mtscomp.compress(raw, packed, about, dtype=np.int16, n_threads=1, **options)
+        raw.unlink()
+    lab_rig.upload(lab_rig.put(folder, rule="none", dataset_type="ephys"))
+    lab, key = lab_rig.lab, probe_key(0)
+    rows = lab.Dataset.DataFiles.fetch("file_path", "storage", as_dict=True)
+    insert_probe(lab, key, rows)
+    shutil.rmtree(folder)
+    opened = (lab.EphysRecording.ProbeSetting & key).open()
+    raw = raw_band(two_probe_run, 0)
+    np.testing.assert_array_equal(opened.samples[500:90_500], raw.samples[500:90_500])
+    np.testing.assert_array_equal(opened.uv_per_bit, raw.uv_per_bit)
+
+
+def insert_probe(lab, key, rows):
+    lab.Probe.insert1([1, "NP2013", 4, 384])
+    lab.ProbeConfiguration.insert1([1, 1, 1, 1.0, [0], [0], [[0.0, 0.0]], "0" * 64])
+    lab.EphysRecording.insert1({**DATASET, "n_probes": 1, "recording_duration": 4.0,
+                                "recording_software": "SpikeGLX"})  # fmt: skip
+    lab.EphysRecording.ProbeSetting.insert1(
+        {**key, "probe_id": "1", "configuration_id": 1, "sampling_rate": 30000.0}
+    )
+    lab.EphysRecording.ProbeFile.insert({**key, **row} for row in rows)

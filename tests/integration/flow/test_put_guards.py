@@ -1,0 +1,95 @@
+"""``put`` guards against the wrong animal, finds the rule by the files, and serves many rigs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from labdata.errors import RuleError, UploadError
+from labdata.rules import base
+from labdata.rules.putting import plan_put
+
+SESSION = "20240305_100000"
+
+
+def name_in_meta(folder, text):
+    """Write what SpikeGLX was told into the metas of a run."""
+    for meta in folder.rglob("*.meta"):
+        lines = [x for x in meta.read_text().splitlines() if not x.startswith("userNotes=")]
+        meta.write_text("\n".join([*lines, f"userNotes={text}", ""]))
+
+
+def test_files_that_name_another_animal_are_not_put(lab_rig, small_run):
+    folder = lab_rig.record(small_run.run_folder)
+    name_in_meta(folder, "second day of JC2, left V1")
+    before = lab_rig.state()
+    with pytest.raises(UploadError, match=r"userNotes in .*meta says 'JC2', and this is put as"):
+        lab_rig.put(folder)
+    assert lab_rig.state() == before
+    assert lab_rig.put(folder, subject_is_right=True)
+
+
+def test_a_path_of_another_animal_is_not_put(lab_rig):
+    folder = lab_rig.folder(f"JC2/{SESSION}/task", {"a.csv": b"1"})
+    with pytest.raises(UploadError, match="path says 'JC2', you say 'JC1'"):
+        lab_rig.put(folder, subject="JC1")
+    job_id = lab_rig.put(folder, subject="JC1", subject_is_right=True)
+    assert lab_rig.job(job_id)["subject_name"] == "JC1"
+
+
+def test_the_rule_is_found_by_the_files_and_said(lab_rig, small_run):
+    run = lab_rig.record(small_run.run_folder, f"JC1/{SESSION}/today")
+    plan = plan_put(run)
+    assert (plan.rule.name, plan.why_rule, plan.job["dataset_type"]) == ("ephys", "files", "ephys")
+    assert plan_put(run, rule="none", dataset_type="ephys").why_rule == "said"
+    other = plan_put(lab_rig.folder(f"JC1/{SESSION}/task", {"a.csv": b"1"}))
+    assert (other.rule.name, other.why_rule) == ("none", "dataset type")
+
+
+def test_two_rules_that_know_the_files_are_told(lab_rig, small_run, monkeypatch):
+    run = lab_rig.record(small_run.run_folder)
+    monkeypatch.setattr(base.find_rule("none").__class__, "recognises", lambda self, files: True)
+    with pytest.raises(RuleError, match="several kinds: none, ephys") as caught:
+        plan_put(run)
+    assert "-r" in str(caught.value.hint)
+    assert plan_put(run, rule="ephys")
+
+
+def test_what_changed_since_the_plan_is_not_put(lab_rig):
+    from labdata.rules.putting import put
+
+    folder = lab_rig.folder(f"JC1/{SESSION}/task", {"a.csv": b"1", "b.csv": b"2"})
+    plan = plan_put(folder)
+    (folder / "a.csv").write_bytes(b"1 and more")
+    before = lab_rig.counts()
+    with pytest.raises(UploadError, match=r"a\.csv changed, appeared or vanished while"):
+        put(plan)
+    assert lab_rig.counts() == before
+    assert [p for p in lab_rig.server.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.slow
+def test_several_rigs_put_at_once(lab_rig):
+    """Four processes, each with folders of its own, as four rigs into one inbox."""
+    wanted, rigs = {}, []
+    for rig in range(4):
+        folders = []
+        for number in range(3):
+            content = os.urandom(200_000)
+            place = f"JC1/2024030{rig + 1}_10000{number}/task"
+            folders.append(lab_rig.folder(place, {"a.bin": content, f"{rig}.csv": b"1"}))
+            wanted[f"{place}/a.bin"] = hashlib.sha256(content).hexdigest()
+        command = [sys.executable, "-m", "labdata", "put", "--json", *map(str, folders)]
+        rigs.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    for process in rigs:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    rows = (lab_rig.lab.UploadJob.AssignedFiles & 'src_path LIKE "%.bin"').fetch(as_dict=True)
+    assert {row["src_path"]: row["src_sha256"] for row in rows} == wanted
+    assert len({row["job_id"] for row in rows}) == 12
+    for path, sha256 in wanted.items():
+        assert hashlib.sha256((lab_rig.server / path).read_bytes()).hexdigest() == sha256
