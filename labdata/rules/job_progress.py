@@ -14,6 +14,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
 
+import pymysql
+
 from ..counted import show_duration, show_size
 from ..database.claims import Claim
 from ..database.datajoint_compat import dj
@@ -96,15 +98,22 @@ class JobProgress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Write no more: the worker is about to change the row in a transaction of its own."""
         self._ended.set()
-        self._thread.join(timeout=5.0)
+        self._thread.join()
 
     def _tell(self) -> None:
         from ..database.connection import reset_connection
 
         try:
             while not self._ended.wait(EVERY_S):
-                self._claim.note(self.line())
+                try:
+                    self._claim.note(self.line())
+                except pymysql.OperationalError as problem:  # the row was in use: the next time
+                    logger.debug("Job %d: %s", self._claim.job_id, problem)
         except (LabdataError, dj.errors.DataJointError, OSError) as problem:
             logger.warning("The progress of job %d is not told: %s", self._claim.job_id, problem)
         finally:

@@ -142,7 +142,7 @@ def upload_job(
         if claim is None:
             return None
         with JobProgress(claim, progress, on_size) as told:
-            return _Upload(lab, preferences, claim).run(told.advance, told.set_total)
+            return _Upload(lab, preferences, claim, told).run()
 
 
 def check_may_upload(lab: Any) -> None:
@@ -187,22 +187,26 @@ def retry_failed(lab: Any, job_ids: list[int]) -> int:
 class _Upload:
     """One claimed job on its way."""
 
-    def __init__(self, lab: Any, preferences: Preferences, claim: Claim) -> None:
-        self.lab, self.preferences, self.claim = lab, preferences, claim
+    def __init__(
+        self, lab: Any, preferences: Preferences, claim: Claim, told: JobProgress
+    ) -> None:
+        self.lab, self.preferences, self.claim, self.told = lab, preferences, claim, told
         job_id = claim.job_id
         self.job: dict[str, Any] = (lab.UploadJob & {"job_id": job_id}).fetch1()
         self.assigned = (lab.UploadJob.AssignedFiles & {"job_id": job_id}).fetch(as_dict=True)
         self.key = {k: self.job[k] for k in ("subject_name", "session_name", "dataset_name")}
         self.raw_bytes = sum(row["src_size"] for row in self.assigned)
 
-    def run(self, progress: Progress, on_size: Callable[[int], None]) -> UploadResult:
-        on_size(3 * self.raw_bytes)
+    def run(self) -> UploadResult:
+        progress = self.told.advance
+        self.told.set_total(3 * self.raw_bytes)
         rule = find_rule(self.job["job_rule"])
         files = self._verify_sources(progress)
         with scratch_folder(self.claim, self.preferences) as staging:
             context = UploadContext(files, self.key, staging, progress)
             output = rule.apply(context)
             rows = self._store(output, progress)
+            self.told.end()
             self._register(rule, context, output, rows)
         stored = sum(row["file_size"] for row in rows)
         return UploadResult(self.job["job_id"], self.key, len(rows), self.raw_bytes, stored)

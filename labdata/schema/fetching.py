@@ -176,9 +176,9 @@ def _all_of(bring: Any, items: list[tuple[dict[str, Any], Path | None]]) -> list
                 if len(waiting) >= 2 * N_WORKERS:
                     _, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             wait(waiting)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:
+            for future in waiting:
+                future.cancel()  # those that have not begun, if this is interrupted
     problems = [future.exception() for future in done]
     failed = [problem for problem in problems if problem is not None]
     if failed:

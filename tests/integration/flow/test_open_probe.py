@@ -154,8 +154,20 @@ def test_kept_as_they_were_recorded(lab_rig, two_probe_run, kind):
 
 
 def insert_probe(lab, key, rows):
-    lab.Probe.insert1([1, "NP2013", 4, 384])
-    lab.ProbeConfiguration.insert1([1, 1, 1, 1.0, [0], [0], [[0.0, 0.0]], "0" * 64])
+    probe = {"probe_id": "1", "probe_type": "NP2013", "probe_n_shanks": 4}
+    lab.Probe.insert1({**probe, "probe_recording_channels": 384})
+    lab.ProbeConfiguration.insert1(
+        {
+            "probe_id": "1",
+            "configuration_id": 1,
+            "probe_n_channels": 1,
+            "probe_gain": 1.0,
+            "channel_idx": [0],
+            "channel_shank": [0],
+            "channel_coords": [[0.0, 0.0]],
+            "configuration_hash": "0" * 64,
+        }
+    )
     lab.EphysRecording.insert1({**DATASET, "n_probes": 1, "recording_duration": 4.0,
                                 "recording_software": "SpikeGLX"})  # fmt: skip
     lab.EphysRecording.ProbeSetting.insert1(
