@@ -1,0 +1,87 @@
+"""Everything that a process does to the world, numbered, so that it can be killed at each.
+
+Files are made, forced to disk, named and removed by few functions of ``os``, and rows change by
+statements; nothing else outlives a process. :func:`counted_effects` ends it by SIGKILL right
+before or after the n-th of these, so that no moment between two effects is left untried.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from labdata.database.connection import LabConnection
+
+#: Functions of ``os`` that change what is on the disk, or force it there.
+_OF_OS = ("fsync", "link", "rename", "replace", "unlink", "rmdir", "mkdir", "utime", "truncate")
+_CHANGES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COMMIT", "START", "ROLLBACK", "SELECT GET")
+
+
+class Effects:
+    """Counts effects, and ends the process at one of them.
+
+    Parameters
+    ----------
+    at : int or None
+        Number of the effect, from 0; None only counts.
+    after : bool
+        Whether to end the process after it, and not before.
+    """
+
+    def __init__(self, at: int | None, after: bool) -> None:
+        self.at, self.after, self.names = at, after, []
+
+    def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that is counted."""
+
+        def counted(*args: Any, **options: Any) -> Any:
+            return self.do(name, lambda: real(*args, **options))
+
+        return counted
+
+    def do(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do something that is counted."""
+        number = len(self.names)
+        self.names.append(name)
+        if number == self.at and not self.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            return work()
+        finally:  # also one that was refused, as a folder that is there already
+            if number == self.at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def counted_effects(at: int | None = None, *, after: bool = False) -> Iterator[Effects]:
+    """Count what the block does to disk and database, or end the process on the way."""
+    effects = Effects(at, after)
+    execute, opened = LabConnection._execute_query, io.open
+    real = {name: getattr(os, name) for name in _OF_OS}
+
+    def statement(self: Any, cursor: Any, query: str, *args: Any) -> Any:
+        if query.lstrip().upper().startswith(_CHANGES):
+            words = " ".join(query.split()[:3])
+            return effects.do(words, lambda: execute(self, cursor, query, *args))
+        return execute(self, cursor, query, *args)
+
+    def open_counted(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
+        if set(mode) & set("wxa"):
+            return effects.do("open", lambda: opened(file, mode, *args, **options))
+        return opened(file, mode, *args, **options)
+
+    try:
+        for name in _OF_OS:
+            setattr(os, name, effects.wrap(name, real[name]))
+        io.open = open_counted  # type: ignore[assignment]
+        LabConnection._execute_query = statement  # type: ignore[method-assign]
+        yield effects
+    finally:
+        for name in _OF_OS:
+            setattr(os, name, real[name])
+        io.open = opened
+        LabConnection._execute_query = execute  # type: ignore[method-assign]
