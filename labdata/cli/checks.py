@@ -12,7 +12,7 @@ from typing import Any
 
 from ..counted import count_of
 from ..errors import LabdataError
-from ..preferences import Preferences, absolute_folder
+from ..preferences import Preferences, StoragePreferences, absolute_folder
 
 #: Optional package -> the extra that installs it, and what it is for.
 OPTIONAL = {
@@ -145,7 +145,8 @@ def _check_stores(preferences: Preferences) -> Iterator[Check]:
             )
         else:
             done = ", ".join(step.name for step in report.steps)
-            yield Check(f"store {name}", "ok", f"{store.describe()}: {done}")
+            note = _note_on_endpoint(preferences.storage[name])
+            yield Check(f"store {name}", "ok", f"{store.describe()}: {done}{note}")
     upload = preferences.upload_storage
     if upload and upload not in preferences.storage:
         yield Check(
@@ -154,6 +155,14 @@ def _check_stores(preferences: Preferences) -> Iterator[Check]:
             f"names {upload!r}, which is no store",
             f"Choose one of: {', '.join(preferences.storage) or 'none are described'}.",
         )
+
+
+def _note_on_endpoint(settings: StoragePreferences) -> str:
+    """Say that a port is passed over: the guide writes Amazon's address with one."""
+    host, _, port = settings.endpoint.rpartition(":")
+    if settings.protocol == "s3" and host.endswith("amazonaws.com") and port.isdigit():
+        return f"; {settings.endpoint} is read as {host}, AWS has no port {port}"
+    return ""
 
 
 def _check_folders(preferences: Preferences) -> Iterator[Check]:

@@ -70,6 +70,17 @@ class StoragePreferences(_Model):
         Root folder of a local store.
     folder : str
         Prefix of every object's key.
+    endpoint, bucket : str
+        Server and bucket of an S3 store. Anything of amazonaws.com is Amazon's own, whatever port
+        is named with it.
+    region, profile : str or None
+        Of AWS; by default the environment's.
+    addressing : str
+        How the bucket is named in addresses: ``auto``, ``path`` or ``virtual``.
+    use_tls : bool
+        For an endpoint that does not begin with http:// or https://.
+    ca_file : str or None
+        Certificates to trust, for a server that has its own.
     """
 
     protocol: Literal["local", "s3"] = "local"
@@ -79,12 +90,17 @@ class StoragePreferences(_Model):
     bucket: str | None = None
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
+    region: str | None = None
+    profile: str | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    use_tls: bool = True
+    ca_file: str | None = None
 
     def unused_fields(self) -> set[str]:
         """Return the settings that this store's protocol has no use for."""
         if self.protocol == "s3":
             return {"path"}
-        return {"endpoint", "bucket", "access_key", "secret_key"}
+        return set(type(self).model_fields) - {"protocol", "path", "folder"}
 
 
 class FailurePreferences(_Model):

@@ -9,9 +9,15 @@ from typing import Any
 
 from ..errors import IntegrityError, PreferenceError, StoreError
 from ..formats.byte_ranges import ByteRanges, FileRanges
-from ..preferences import Preferences, absolute_folder, labdata_folder, load_preferences
+from ..preferences import (
+    Preferences,
+    StoragePreferences,
+    absolute_folder,
+    labdata_folder,
+    load_preferences,
+)
 from ..progress import Progress, ignore_progress
-from ..stores import LocalStore, Store, hash_file, resolve_inside
+from ..stores import LocalStore, S3Settings, S3Store, Store, hash_file, resolve_inside
 
 
 def open_store(name: str, preferences: Preferences | None = None) -> Store:
@@ -38,10 +44,7 @@ def open_store(name: str, preferences: Preferences | None = None) -> Store:
             hint=f"Describe it under storage in {preferences.file}.",
         )
     if settings.protocol == "s3":
-        raise PreferenceError(
-            f"Store {name!r} is on S3, which this version does not read yet.",
-            hint="Use a store with protocol local, on this computer or a mounted file server.",
-        )
+        return _open_bucket(name, settings)
     if settings.path is None:
         raise PreferenceError(
             f"Store {name!r} is local and has no path.", hint=f"Set storage.{name}.path."
@@ -51,6 +54,29 @@ def open_store(name: str, preferences: Preferences | None = None) -> Store:
         # labdata's own place; any other root must be there, or an unmounted disk would go unseen
         root.mkdir(parents=True, exist_ok=True)
     return LocalStore(root, settings.folder)
+
+
+def _open_bucket(name: str, settings: StoragePreferences) -> Store:
+    if not settings.bucket:
+        raise PreferenceError(
+            f"Store {name!r} is on S3 and has no bucket.", hint=f"Set storage.{name}.bucket."
+        )
+    secrets = {
+        key: value.get_secret_value() if value else None
+        for key, value in (
+            ("access_key", settings.access_key),
+            ("secret_key", settings.secret_key),
+        )
+    }
+    if bool(secrets["access_key"]) != bool(secrets["secret_key"]):
+        lacks = "secret_key" if secrets["access_key"] else "access_key"
+        raise PreferenceError(
+            f"Store {name!r} has one of its two keys; {lacks} is missing.",
+            hint=f"Set storage.{name}.{lacks}, in the file, the environment or the keyring.",
+        )
+    names = ("bucket", "endpoint", "region", "profile", "addressing", "use_tls", "ca_file")
+    where = {key: getattr(settings, key) for key in names}
+    return S3Store(S3Settings(**where, **secrets), settings.folder.strip("/"))
 
 
 def find_local(file_path: str, size_bytes: int, folders: Sequence[Path]) -> Path | None:

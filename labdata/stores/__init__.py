@@ -8,6 +8,8 @@ from labdata.stores.base import AccessReport, AccessStep, ObjectInfo, Store
 from labdata.stores.checksums import Checksums, copy_hashed, hash_file
 from labdata.stores.local import LocalStore
 from labdata.stores.paths import resolve_inside, validate_object_path
+from labdata.stores.s3 import S3Store
+from labdata.stores.s3_client import S3Settings
 
 __all__ = [
     "AccessReport",
@@ -15,6 +17,8 @@ __all__ = [
     "Checksums",
     "LocalStore",
     "ObjectInfo",
+    "S3Settings",
+    "S3Store",
     "Store",
     "copy_hashed",
     "hash_file",
