@@ -1,0 +1,281 @@
+"""Stores compared with the database: what is found, when, and how it is put back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labdata.errors import DatabaseError, IntegrityError, QueryError, StoreError
+from labdata.schema import garbage, repairing, verifying
+from labdata.schema.repairing import plan_repair, repair_planned
+from labdata.schema.verifying import DAYS, part_of, plan_verify, verify_stores
+from labdata.stores import LocalStore
+
+SESSION = "20240305_100000"
+FOLDER = f"JC1/{SESSION}/task"
+CONTENT = {f"{n}.bin": os.urandom(3000 + n) for n in range(12)} | {"log.csv": b"1,2\n"}
+SIZE_BYTES = sum(map(len, CONTENT.values()))
+DAY = date(2026, 3, 1)
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """The server's other labs are those of other tests: they have files of the same paths."""
+    real = garbage._tables_like
+
+    def own(connection, names):
+        base = connection._preferences.name
+        return [row for row in real(connection, names) if row[0] == base]
+
+    monkeypatch.setattr(garbage, "_tables_like", own)
+
+
+@pytest.fixture
+def stored(lab_rig):
+    """Thirteen files that only the store has, and one of results in the other store."""
+    folder = lab_rig.folder(FOLDER, CONTENT)
+    lab_rig.upload(lab_rig.put(folder))
+    shutil.rmtree(folder)
+    shutil.rmtree(lab_rig.server / "JC1")
+    result = lab_rig.home / "labdata" / "storage" / "analysis" / "JC1" / "model.bin"
+    result.parent.mkdir(parents=True)
+    result.write_bytes(b"model")
+    row = {"file_path": "JC1/model.bin", "storage": "analysis", "file_size": 5}
+    sha256 = hashlib.sha256(b"model").hexdigest()
+    lab_rig.lab.AnalysisFile.insert1({**row, "file_datetime": "2026-01-01", "file_sha256": sha256})
+    return lab_rig
+
+
+def sha(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def path_of(rig, name):
+    return rig.store / FOLDER / name
+
+
+def flip(path, byte=1234):
+    """Change one bit, as a disk does: neither size nor time tell."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[byte % len(content)] ^= 4
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    return bytes(content)
+
+
+def day_of(name, days=DAYS, storage="data"):
+    """The first day from DAY on whose part has a file of the dataset, by a count of its own."""
+    named = f"{storage}\0{FOLDER}/{name}".encode()
+    part = int(hashlib.sha256(named).hexdigest()[:16], 16) % days
+    return next(
+        day
+        for day in (DAY + timedelta(days=n) for n in range(days))
+        if day.toordinal() % days == part
+    )
+
+
+def facts(report):
+    return [(f.storage, f.file_path, f.kind, f.recorded, f.found) for f in report.findings]
+
+
+def check(rig, **options):
+    return verify_stores(rig.lab, **{"today": DAY, **options})
+
+
+def repair(rig, **options):
+    report = check(rig, everything=True, **options)
+    return repair_planned(rig.lab, plan_repair(rig.lab, report))
+
+
+# --- what is found --------------------------------------------------------------------------------
+
+
+def test_nothing_is_wrong_and_all_is_counted(stored):
+    report = check(stored, everything=True)
+    assert facts(report) == []
+    assert (report.n_objects, report.size_bytes) == (14, SIZE_BYTES + 5)
+    assert (report.n_read, report.read_bytes) == (14, SIZE_BYTES + 5)
+    assert (report.orphans.n_objects, report.orphans.unknown) == (0, "")
+    told = []
+    check(stored, everything=True, progress=told.append)
+    assert sum(told) == SIZE_BYTES + 5
+
+
+@given(st.text(max_size=20), st.text(max_size=60), st.integers(1, 400), st.dates())
+def test_a_file_is_in_exactly_one_part_and_its_day_comes(storage, path, days, first):
+    first = min(first, date.max - timedelta(days=days))
+    part = part_of(storage, path, days)
+    assert 0 <= part < days
+    read_on = [n for n in range(days) if (first.toordinal() + n) % days == part]
+    assert len(read_on) == 1
+
+
+def test_parts_are_even_and_stay_what_they_are():
+    counts = [0] * 30
+    for n in range(30_000):
+        counts[part_of("data", f"JC{n % 7}/{n}/a.bin", 30)] += 1
+    assert 850 < min(counts) and max(counts) < 1150  # five standard deviations of 1000
+    # written down: another hash would read some files twice in a round and others never
+    assert part_of("data", "JC1/a.bin", 30) == int(sha(b"data\0JC1/a.bin")[:16], 16) % 30
+
+
+def test_daily_runs_read_each_file_once_in_a_round(stored):
+    read = []
+    for n in range(7):
+        plan = plan_verify(stored.lab, days=7, today=DAY + timedelta(days=n))
+        read += [file.file_path for file in plan.due]
+        report = check(stored, days=7, today=DAY + timedelta(days=n))
+        assert (report.n_read, report.read_bytes) == (len(plan.due), plan.read_bytes)
+        assert report.full_round_by == DAY + timedelta(days=n + 6)
+    assert sorted(read) == sorted([*(f"{FOLDER}/{name}" for name in CONTENT), "JC1/model.bin"])
+
+
+def test_a_flipped_bit_is_found_by_the_day_its_part_comes(stored):
+    damaged = flip(path_of(stored, "5.bin"))
+    expected = [("data", f"{FOLDER}/5.bin", "content", sha(CONTENT["5.bin"]), sha(damaged))]
+    days = [DAY + timedelta(days=n) for n in range(DAYS)]
+    found = {day: facts(check(stored, today=day)) for day in days}
+    assert [day for day in days if found[day]] == [day_of("5.bin")]
+    assert found[day_of("5.bin")] == expected
+    assert facts(check(stored, everything=True)) == expected
+
+
+def test_what_is_missing_or_cut_is_found_every_day(stored):
+    path_of(stored, "1.bin").unlink()
+    os.truncate(path_of(stored, "2.bin"), 77)
+    result = stored.home / "labdata" / "storage" / "analysis" / "JC1" / "model.bin"
+    result.write_bytes(b"longer than it was")
+    for day in (DAY, DAY + timedelta(days=13)):
+        assert sorted(facts(check(stored, today=day)), key=str) == [
+            ("analysis", "JC1/model.bin", "size", 5, 18),
+            ("data", f"{FOLDER}/1.bin", "missing", len(CONTENT["1.bin"]), None),
+            ("data", f"{FOLDER}/2.bin", "size", len(CONTENT["2.bin"]), 77),
+        ]
+
+
+def test_rows_are_not_asked_for_one_by_one(stored, monkeypatch):
+    asked = []
+    real = LocalStore.stat
+
+    def stat(self, path, **options):
+        asked.append((path, options.get("verify", False)))
+        return real(self, path, **options)
+
+    monkeypatch.setattr(LocalStore, "stat", stat)
+    plan = plan_verify(stored.lab, today=DAY)
+    check(stored)
+    assert sorted(asked) == sorted((file.file_path, True) for file in plan.due)
+
+
+def test_a_store_that_is_away_is_not_missing_its_files(stored, tmp_path):
+    away = tmp_path / "disk"
+    stored.prefer(
+        storage={
+            "data": {"protocol": "local", "path": str(away)},
+            "analysis": {
+                "protocol": "local",
+                "path": str(stored.home / "labdata" / "storage" / "analysis"),
+            },
+        }
+    )
+    report = check(stored, everything=True)
+    ((storage, path, kind, n_files, reason),) = facts(report)
+    assert (storage, path, kind, n_files) == ("data", "", "unreadable", len(CONTENT))
+    assert str(away) in reason
+    assert (report.n_objects, report.n_read) == (1, 1)  # the other store was compared
+    away.mkdir()  # the mount point of a disk that is not mounted
+    ((_, path, kind, n_files, reason),) = facts(check(stored))
+    assert (path, kind, n_files) == ("", "unreadable", len(CONTENT))
+    assert "mounted" in reason
+
+
+def test_a_store_that_the_preferences_do_not_have_is_told(stored):
+    row = {"file_path": "JC1/old.bin", "storage": "attic", "file_size": 9}
+    stored.lab.File.insert1({**row, "file_datetime": "2026-01-01"})
+    ((storage, path, kind, n_files, reason),) = facts(check(stored))
+    assert (storage, path, kind, n_files) == ("attic", "", "unreadable", 1)
+    assert "attic" in reason
+    assert facts(check(stored, stores=["data"])) == []
+    with pytest.raises(QueryError, match="'dat'") as caught:
+        check(stored, stores=["dat"])
+    assert "'data'" in caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["../rig/secret.bin", "JC1/../../x", "/etc/hostname"])
+def test_a_path_that_leaves_the_store_is_told_and_never_followed(stored, path, monkeypatch):
+    (stored.rig / "secret.bin").write_bytes(b"secret")
+    row = {"file_path": path, "storage": "data", "file_size": 6, "file_sha256": sha(b"secret")}
+    stored.lab.File.insert1({**row, "file_datetime": "2026-01-01"})
+    report = check(stored, everything=True)
+    ((storage, found, kind, recorded, reason),) = facts(report)
+    assert (storage, found, kind, recorded) == ("data", path, "unreadable", 6)
+    assert "object path" in reason
+    assert report.findings[0].copies == ()
+    before = stored.state()
+    (done,) = repair_planned(stored.lab, plan_repair(stored.lab, report))
+    assert done.state == "refused"
+    assert stored.state() == before
+
+
+def test_a_link_in_the_store_is_no_object(stored):
+    path = path_of(stored, "1.bin")
+    path.rename(stored.rig / "1.bin")
+    path.symlink_to(stored.rig / "1.bin")
+    ((_, _, kind, _, reason),) = facts(check(stored))
+    assert kind == "unreadable" and "symbolic link" in reason
+
+
+def test_an_object_without_a_file_is_counted_and_no_finding(stored, typed):
+    left = stored.store / "JC9" / "left.bin"
+    left.parent.mkdir()
+    left.write_bytes(b"1234567")
+    report = check(stored)
+    assert (facts(report), report.orphans.n_objects, report.orphans.size_bytes) == ([], 1, 7)
+    said = typed("verify").out
+    assert "1 object with 7 B that no file refers to: `labdata garbage` lists them." in said
+
+
+def test_a_file_of_an_older_lab_is_compared_by_its_md5(stored):
+    table = stored.lab.File.full_table_name
+    for name in ("3.bin", "4.bin"):
+        stored.lab.connection.query(
+            f"UPDATE {table} SET file_sha256=NULL, file_md5=%s WHERE file_path=%s",
+            (hashlib.md5(CONTENT[name]).hexdigest(), f"{FOLDER}/{name}"),
+        )
+    assert facts(check(stored, everything=True)) == []
+    damaged = flip(path_of(stored, "4.bin"))
+    recorded, found = (hashlib.md5(c).hexdigest() for c in (CONTENT["4.bin"], damaged))
+    assert facts(check(stored, everything=True)) == [
+        ("data", f"{FOLDER}/4.bin", "content", recorded, found)
+    ]
+    copy = stored.rig / FOLDER / "4.bin"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(CONTENT["4.bin"])
+    (done,) = repair(stored)
+    assert done.state == "restored"
+    assert path_of(stored, "4.bin").read_bytes() == CONTENT["4.bin"]
+
+
+def test_a_file_without_a_checksum_is_said_to_be_one(stored):
+    table = stored.lab.File.full_table_name
+    stored.lab.connection.query(
+        f"UPDATE {table} SET file_sha256=NULL WHERE file_path=%s", (f"{FOLDER}/3.bin",)
+    )
+    report = check(stored, everything=True)
+    assert (report.n_read, report.n_without_checksum) == (13, 1)
+    assert any("1 file" in line and "checksum" in line for line in report.notes())
+
+
+@pytest.mark.parametrize("days", [0, -3])
+def test_days_are_at_least_one(stored, days):
+    with pytest.raises(QueryError, match=str(days)):
+        check(stored, days=days)
