@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -190,6 +189,25 @@ class VerifyReport:
         return card(rows_table(self.summary(), head, cells))
 
 
+@dataclass(frozen=True)
+class StoreNote:
+    """What is kept of the last run on a store.
+
+    Attributes
+    ----------
+    day : date
+        When it was.
+    days : int
+        Number of parts that it went by.
+    n_findings : int
+        What it found and is not put back since.
+    """
+
+    day: date
+    days: int
+    n_findings: int
+
+
 def note_report(report: VerifyReport, *, whole: bool, database: str) -> None:
     """Keep a report for the doctor, a part of it a store; one of some stores keeps the others'.
 
@@ -205,7 +223,7 @@ def note_report(report: VerifyReport, *, whole: bool, database: str) -> None:
     stores = {} if whole else read_note(database)
     for name in report.stores:
         found = sum(finding.storage == name for finding in report.findings)
-        stores[name] = {"day": report.today.isoformat(), "days": report.days, "n_findings": found}
+        stores[name] = StoreNote(report.today, report.days, found)
     _write_note(database, stores)
 
 
@@ -221,41 +239,48 @@ def note_repairs(mended: Iterable[Finding], *, database: str) -> None:
     """
     stores = read_note(database)
     for finding in mended:
-        noted = stores.get(finding.storage)
-        if noted:
-            noted["n_findings"] = max(0, int(noted["n_findings"]) - 1)
+        if note := stores.get(finding.storage):
+            stores[finding.storage] = replace(note, n_findings=max(0, note.n_findings - 1))
     _write_note(database, stores)
 
 
-def _write_note(database: str, stores: dict[str, dict[str, Any]]) -> None:
-    path = labdata_folder() / _NOTE
-    content = _read_notes(path) | {database: stores}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{_NOTE}-", delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(content, file, indent=2)
-        os.replace(file.name, path)  # noqa: PTH105
-    except OSError as error:
-        logger.warning("The report could not be kept in %s: %s", path, error)
-
-
-def read_note(database: str) -> dict[str, dict[str, Any]]:
-    """Return the last report of each store: ``day`` (ISO date), ``days``, ``n_findings``.
+def read_note(database: str) -> dict[str, StoreNote]:
+    """Return what is kept of the last run on each store; nothing if that cannot be read.
 
     Parameters
     ----------
     database : str
         Name of the database.
     """
-    found = _read_notes(labdata_folder() / _NOTE).get(database, {})
-    return found if isinstance(found, dict) else {}
-
-
-def _read_notes(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
+        return {
+            str(name): StoreNote(
+                date.fromisoformat(note["day"]), int(note["days"]), int(note["n_findings"])
+            )
+            for name, note in _read_notes().get(database, {}).items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def _write_note(database: str, stores: dict[str, StoreNote]) -> None:
+    path = labdata_folder() / _NOTE
+    noted = {name: vars(note) | {"day": note.day.isoformat()} for name, note in stores.items()}
+    text = json.dumps(_read_notes() | {database: noted}, indent=2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{_NOTE}-", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(text)
+        Path(file.name).replace(path)
+    except OSError as error:
+        logger.warning("The report could not be kept in %s: %s", path, error)
+
+
+def _read_notes() -> dict[str, Any]:
+    try:
+        content = json.loads((labdata_folder() / _NOTE).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

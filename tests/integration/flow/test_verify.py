@@ -7,15 +7,19 @@ import json
 import os
 import shutil
 import signal
+import threading
 from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labdata.errors import DatabaseError, IntegrityError, QueryError, StoreError
-from labdata.schema import garbage, repairing, verifying
+from labdata.cli import main
+from labdata.database.locks import worker_lock
+from labdata.errors import DatabaseError, QueryError, StoreError
+from labdata.schema import garbage, repairing
 from labdata.schema.repairing import plan_repair, repair_planned
+from labdata.schema.verify_report import read_note
 from labdata.schema.verifying import DAYS, part_of, plan_verify, verify_stores
 from labdata.stores import LocalStore
 
@@ -96,7 +100,7 @@ def repair(rig, **options):
     return repair_planned(rig.lab, plan_repair(rig.lab, report))
 
 
-# --- what is found --------------------------------------------------------------------------------
+# --- what is found ----------------------------------------------------------------------
 
 
 def test_nothing_is_wrong_and_all_is_counted(stored):
@@ -123,7 +127,7 @@ def test_parts_are_even_and_stay_what_they_are():
     counts = [0] * 30
     for n in range(30_000):
         counts[part_of("data", f"JC{n % 7}/{n}/a.bin", 30)] += 1
-    assert 850 < min(counts) and max(counts) < 1150  # five standard deviations of 1000
+    assert min(counts) > 850 and max(counts) < 1150  # five standard deviations of 1000
     # written down: another hash would read some files twice in a round and others never
     assert part_of("data", "JC1/a.bin", 30) == int(sha(b"data\0JC1/a.bin")[:16], 16) % 30
 
@@ -279,3 +283,363 @@ def test_a_file_without_a_checksum_is_said_to_be_one(stored):
 def test_days_are_at_least_one(stored, days):
     with pytest.raises(QueryError, match=str(days)):
         check(stored, days=days)
+
+
+# --- putting back ----------------------------------------------------------------------
+
+
+def put_copy(folder, name, content=None):
+    path = folder / FOLDER / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT[name] if content is None else content)
+    return path
+
+
+def second_store(rig):
+    """A second store that the preferences name, for copies."""
+    folder = rig.home / "labdata" / "storage"
+    names = {"data": "data", "analysis": "analysis", "mirror": "mirror"}
+    rig.prefer(
+        storage={n: {"protocol": "local", "path": str(folder / f)} for n, f in names.items()}
+    )
+    (folder / "mirror").mkdir()
+    return folder / "mirror"
+
+
+def kept(rig):
+    """Content of what is kept beside objects."""
+    found = sorted((rig.store / FOLDER).glob("*.damaged-*"))
+    return {path.name: path.read_bytes() for path in found}
+
+
+def stored_content(rig):
+    folder = rig.store / FOLDER
+    return {p.name: p.read_bytes() for p in folder.iterdir() if ".damaged-" not in p.name}
+
+
+@pytest.mark.parametrize("place", ["local", "inbox", "store"])
+@pytest.mark.parametrize("fault", ["missing", "size", "content"])
+def test_an_object_is_put_back_from_a_copy(stored, place, fault):
+    folder = {"local": stored.home / "cache", "inbox": stored.server}.get(place)
+    copy = put_copy(folder or second_store(stored), "6.bin")
+    path, damaged = path_of(stored, "6.bin"), {}
+    if fault == "missing":
+        path.unlink()
+    elif fault == "size":
+        os.truncate(path, 100)
+        damaged = {"6.bin.damaged-20260301": CONTENT["6.bin"][:100]}
+    else:
+        damaged = {"6.bin.damaged-20260301": flip(path)}
+    report = check(stored, everything=True)
+    (finding,) = report.findings
+    assert finding.kind == fault
+    assert finding.copies == (str(copy) if folder else "store mirror",)
+    told = []
+    (done,) = repair_planned(stored.lab, plan_repair(stored.lab, report), progress=told.append)
+    assert (done.state, sum(told)) == ("restored", len(CONTENT["6.bin"]))
+    assert finding.copies[0] in done.message
+    assert stored_content(stored) == CONTENT
+    assert kept(stored) == damaged
+    assert copy.read_bytes() == CONTENT["6.bin"]
+    assert path.stat().st_nlink == 1, "the copy and the object are two files"
+    after = check(stored, everything=True)
+    assert facts(after) == []
+    assert after.orphans.n_objects == len(damaged) + (place == "store")
+    assert list((stored.home / "scratch").glob("*")) == []
+
+
+def test_what_is_damaged_twice_on_a_day_is_kept_twice(stored):
+    put_copy(stored.rig, "6.bin")
+    first = flip(path_of(stored, "6.bin"), 1)
+    assert repair(stored)[0].state == "restored"
+    second = flip(path_of(stored, "6.bin"), 2)
+    assert repair(stored)[0].state == "restored"
+    third = CONTENT["6.bin"][:5]
+    path_of(stored, "6.bin").write_bytes(third)
+    assert repair(stored)[0].state == "restored"
+    assert list(kept(stored).values()) == [first, second, third]
+    assert stored_content(stored) == CONTENT
+
+
+def test_a_damaged_copy_is_never_used(stored):
+    damaged = flip(path_of(stored, "6.bin"))
+    wrong = bytearray(CONTENT["6.bin"])
+    wrong[0] ^= 1
+    put_copy(stored.rig, "6.bin", bytes(wrong))
+    put_copy(second_store(stored), "6.bin", damaged)
+    before = stored.state()
+    (done,) = repair(stored)
+    assert (done.state, done.finding.copies) == ("no copy", ())
+    assert stored.state() == before
+    # the right one is found behind the wrong ones
+    put_copy(stored.server, "6.bin")
+    (done,) = repair(stored)
+    assert done.state == "restored"
+    assert stored_content(stored) == CONTENT
+
+
+def test_a_copy_that_goes_bad_after_the_plan_is_not_used(stored, monkeypatch):
+    copy = put_copy(stored.rig, "6.bin")
+    damaged = flip(path_of(stored, "6.bin"))
+    report = check(stored, everything=True)
+    plan = plan_repair(stored.lab, report)
+    flip(copy)
+    (done,) = repair_planned(stored.lab, plan)
+    assert done.state == "no copy"
+    copy.write_bytes(CONTENT["6.bin"])
+    real = repairing._keep
+
+    def keep(*args):
+        flip(copy)  # at the last moment
+        return real(*args)
+
+    monkeypatch.setattr(repairing, "_keep", keep)
+    (done,) = repair_planned(stored.lab, plan)
+    assert done.state == "refused" and str(copy) in done.message
+    assert path_of(stored, "6.bin").read_bytes() == damaged
+
+
+def test_where_the_store_cannot_be_written_the_damaged_object_is_still_there(stored, monkeypatch):
+    put_copy(stored.rig, "6.bin")
+    damaged = flip(path_of(stored, "6.bin"))
+
+    def full(*args, **options):
+        raise StoreError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "put", full)
+        (done,) = repair(stored)
+    assert (done.state, done.message) == ("refused", "The disk is full.")
+    assert stored_content(stored) == CONTENT | {"6.bin": damaged}
+    assert list(kept(stored).values()) == [damaged]
+    assert repair(stored)[0].state == "restored"
+    assert list(kept(stored).values()) == [damaged]
+
+
+def test_one_that_cannot_be_put_back_does_not_stop_the_others(stored):
+    for name in ("1.bin", "6.bin", "8.bin"):
+        path_of(stored, name).unlink()
+    put_copy(stored.rig, "1.bin")
+    put_copy(stored.rig, "8.bin")
+    states = {done.finding.file_path.rpartition("/")[2]: done.state for done in repair(stored)}
+    assert states == {"1.bin": "restored", "6.bin": "no copy", "8.bin": "restored"}
+
+
+def test_a_row_that_changed_after_the_plan_is_left_alone(stored):
+    put_copy(stored.rig, "6.bin")
+    path_of(stored, "6.bin").unlink()
+    plan = plan_repair(stored.lab, check(stored))
+    stored.lab.connection.query(
+        f"UPDATE {stored.lab.File.full_table_name} SET file_size=1 WHERE file_path=%s",
+        (f"{FOLDER}/6.bin",),
+    )
+    (done,) = repair_planned(stored.lab, plan)
+    assert done.state == "refused" and "changed" in done.message
+    assert not path_of(stored, "6.bin").exists()
+
+
+def test_two_do_not_repair_at_once(stored):
+    put_copy(stored.rig, "6.bin")
+    path_of(stored, "6.bin").unlink()
+    plan = plan_repair(stored.lab, check(stored))
+    base = stored.lab.connection._preferences.name
+
+    refused = []
+
+    def other():
+        with pytest.raises(DatabaseError, match="Somebody") as caught:
+            repair_planned(stored.lab, plan)
+        refused.append(caught.value)
+
+    with worker_lock(stored.lab.connection, f"objects.{base}") as alone:
+        assert alone
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert len(refused) == 1 and not path_of(stored, "6.bin").exists()
+    assert repair_planned(stored.lab, plan)[0].state == "restored"
+    assert repair_planned(stored.lab, plan)[0].state == "right"
+
+
+STEPS = ["find_copies", "copy", "verify_file", "delete", "put", "stat"]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_anywhere_and_repeated_the_object_is_right(
+    stored, step, moment, run_child, monkeypatch
+):
+    put_copy(stored.rig, "6.bin")
+    damaged = flip(path_of(stored, "6.bin"))
+    plan = plan_repair(stored.lab, check(stored, everything=True))
+    on_store = step in ("copy", "delete", "put", "stat")
+    holder = LocalStore if on_store else repairing
+    real = getattr(holder, step)
+    put = []
+
+    def kill(*args, **options):
+        # of the looks at the object, the last one, after it was put
+        now = step != "stat" or put
+        if now and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*args, **options)
+        if step == "find_copies":
+            result = iter(list(result))
+        if now:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    def note_put(*args, real=LocalStore.put, **options):
+        put.append(True)
+        return real(*args, **options)
+
+    def work():
+        if step != "put":
+            monkeypatch.setattr(LocalStore, "put", note_put)
+        monkeypatch.setattr(holder, step, kill)
+        repair_planned(stored.lab, plan)
+
+    assert run_child(work) == -signal.SIGKILL
+    # whatever was done, what was damaged is still somewhere, and nothing else was touched
+    left = stored_content(stored)
+    assert damaged in (left.get("6.bin"), *kept(stored).values())
+    assert left.get("6.bin") in (None, damaged, CONTENT["6.bin"])
+    assert left | {"6.bin": b""} == CONTENT | {"6.bin": b""}
+    was_right = left.get("6.bin") == CONTENT["6.bin"]
+    assert [done.state for done in repair(stored)] == ([] if was_right else ["restored"])
+    assert stored_content(stored) == CONTENT
+    assert list(kept(stored).values()) == [damaged]
+    assert facts(check(stored, everything=True)) == []
+
+
+def test_what_the_store_reads_back_is_compared(stored, monkeypatch):
+    put_copy(stored.rig, "6.bin")
+    path_of(stored, "6.bin").unlink()
+    plan = plan_repair(stored.lab, check(stored))
+    real = LocalStore.put
+
+    def put(self, source, object_path, **options):
+        info = real(self, source, object_path, **options)
+        flip(path_of(stored, "6.bin"))
+        return info
+
+    monkeypatch.setattr(LocalStore, "put", put)
+    (done,) = repair_planned(stored.lab, plan)
+    assert done.state == "refused" and "reads back something else" in done.message
+
+
+# --- the commands ----------------------------------------------------------------------
+
+
+def test_the_command_says_repairs_only_with_apply_and_ends_with_its_code(stored, typed):
+    size = f"14 objects, {SIZE_BYTES / 1024:.1f} KiB"
+    out = typed("verify", "--everything").out
+    last = f"14 of them read ({SIZE_BYTES / 1024:.1f} KiB), everything."
+    assert out == f"Nothing is wrong. {size}: all compared by size; {last}\n"
+    copy = put_copy(stored.rig, "6.bin")
+    damaged = flip(path_of(stored, "6.bin"))
+    path_of(stored, "1.bin").unlink()
+    before = stored.state()
+    for line in (["verify", "--everything"], ["verify", "--everything", "--repair"]):
+        out = typed(*line, code=1).out
+        assert f"{FOLDER}/6.bin" in out and str(copy) in out and "missing" in out
+        assert out.splitlines()[-1].startswith("2 findings. 14 objects")
+        assert stored.state() == before
+    assert "Nothing is put back yet: add --apply." in out
+    out = typed("verify", "--everything", "--repair", "--apply", code=1).out
+    assert f"data: {FOLDER}/6.bin: restored: restored from {copy}" in out
+    assert f"kept as {FOLDER}/6.bin.damaged-" in out
+    assert "NO COPY IS LEFT" in out
+    assert stored_content(stored) == {k: v for k, v in CONTENT.items() if k != "1.bin"}
+    assert list(kept(stored).values()) == [damaged]
+    put_copy(stored.rig, "1.bin")
+    typed("verify", "--repair", "--apply")  # all of it is mended
+    assert stored_content(stored) == CONTENT
+    assert "--repair" in typed("verify", "--apply", code=2).err
+
+
+def test_machines_get_numbers(stored, capsys):
+    path_of(stored, "1.bin").unlink()
+    os.truncate(path_of(stored, "2.bin"), 77)
+    put_copy(stored.rig, "2.bin")
+    assert main(["verify", "--everything", "--repair", "--json"]) == 1
+    content = json.loads(capsys.readouterr().out)
+    assert content["findings"] == [
+        {
+            "storage": "data",
+            "file_path": f"{FOLDER}/1.bin",
+            "kind": "missing",
+            "recorded": len(CONTENT["1.bin"]),
+            "found": None,
+            "copies": [],
+        },
+        {
+            "storage": "data",
+            "file_path": f"{FOLDER}/2.bin",
+            "kind": "size",
+            "recorded": len(CONTENT["2.bin"]),
+            "found": 77,
+            "copies": [str(stored.rig / FOLDER / "2.bin")],
+        },
+    ]
+    numbers = (content["ok"], content["n_objects"], content["size_bytes"], content["n_read"])
+    assert numbers == (False, 14, SIZE_BYTES + 5, 12)
+    assert [r["state"] for r in content["repairs"]] == ["no copy", "planned"]
+
+
+def test_of_what_is_lost_all_that_is_known_is_said(stored):
+    path_of(stored, "1.bin").unlink()
+    (stored.home / "labdata" / "storage" / "analysis" / "JC1" / "model.bin").unlink()
+    (stored.home / "labdata" / "storage" / "analysis" / "other").write_bytes(b"")
+    job = stored.job(1)
+    put_copy(stored.rig, "1.bin", b"\0" * len(CONTENT["1.bin"]))
+    said = {done.finding.storage: done.message for done in repair(stored)}
+    assert "NO COPY IS LEFT" in said["data"]
+    for word in ("Upload job 1 ", job["job_host"], f"JC1/{SESSION}/task", f"{FOLDER}/11.bin"):
+        assert word in said["data"]
+    assert f"{job['job_endtime']:%Y-%m-%d}" in said["data"]
+    assert "analysis" in said["analysis"] and "run again" in said["analysis"]
+
+
+# --- the doctor ----------------------------------------------------------------------
+
+
+def test_the_doctor_tells_of_the_last_run(stored, typed, capsys):
+    def examine():
+        code = main(["doctor", "--json"])
+        checks = json.loads(capsys.readouterr().out)["checks"]
+        (check,) = [c for c in checks if c["name"] == "verify"]
+        return code, check
+
+    assert examine()[1]["state"] == "absent"
+    typed("verify")
+    code, told = examine()
+    assert (code, told["state"]) == (0, "ok")
+    path_of(stored, "1.bin").unlink()
+    typed("verify", code=1)
+    code, told = examine()
+    assert (code, told["state"]) == (1, "failed") and "1 finding" in told["message"]
+    # a run of another store does not take it back
+    typed("verify", "--store", "analysis")
+    assert examine()[1]["state"] == "failed"
+    put_copy(stored.rig, "1.bin")
+    typed("verify", "--repair", "--apply")
+    assert examine()[1]["state"] == "ok"
+
+
+@pytest.mark.parametrize(("age_days", "state"), [(14, "ok"), (15, "failed")])
+def test_the_doctor_tells_of_a_run_that_is_due(stored, capsys, age_days, state):
+    check(stored, days=7, today=date.today() - timedelta(days=age_days))
+    main(["doctor", "--json"])
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    (told,) = [c for c in checks if c["name"] == "verify"]
+    assert told["state"] == state
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"x": 1}', "\0", '{"flow": []}'])
+def test_a_note_that_cannot_be_read_is_none(stored, content):
+    base = stored.lab.connection._preferences.name
+    (stored.home / "labdata" / "verify.json").write_text(content.replace("flow", base))
+    assert read_note(base) == {}
+    check(stored)
+    assert set(read_note(base)) == {"data", "analysis"}
