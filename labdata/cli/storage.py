@@ -2,7 +2,7 @@
 
 The sizes are those that the database recorded; `labdata verify` compares them with the stores. An
 administrator sees all projects, or with -p one of them. A file that several groups share is
-counted once, in a row "(several)"; one that is in no dataset is in "(none)".
+counted once, in a row "(several)"; one that nothing refers to is in "(not referred to)".
 
 Examples:
   labdata storage

@@ -21,8 +21,10 @@ from ..errors import QueryError
 
 By = Literal["store", "project", "subject", "type", "age"]
 
-#: Group of the files that no dataset refers to, and of those that several groups refer to.
-NONE, SEVERAL = "(none)", "(several)"
+#: Group of the files that no row refers to, and of those that several groups refer to.
+NOT_REFERRED, SEVERAL = "(not referred to)", "(several)"
+#: Project of data without one, and group of what refers to a file and has no subject or kind.
+NO_PROJECT, NONE = "(no project)", "(none)"
 #: Groups by age: days since the last change of the original, from which on the next one begins.
 AGES = {
     "under 1 month": 30,
@@ -189,7 +191,7 @@ def _all_projects(lab: Any) -> list[str | None]:
 def _split(by: str, name: str | None, several: bool) -> tuple[str | None, str]:
     """Return project and group of what the server calls a group."""
     if name is None or name == SEVERAL or by not in ("subject", "type"):
-        return None, NONE if name is None else name
+        return None, NOT_REFERRED if name is None else name
     project, _, group = name.partition(_TAB)
     return project if several else None, group or NONE
 
@@ -204,9 +206,10 @@ def _query(
     now: datetime,
 ) -> tuple[str | None, list[Any]]:
     """Return the statement that sums a table, and its values; None if nothing can be in it."""
-    own, values = _own_group(by, now)
+    direct = by in ("store", "age") and whole
+    own, values = _own_group(by, now, "f.file_datetime" if direct else "MIN(f.file_datetime)")
     files = table.full_table_name
-    if own and whole:
+    if direct:
         return f"SELECT {own} g, COUNT(*), SUM(file_size) FROM {files} f GROUP BY g", values
     found = list(_references(lab, table, by, subjects, projects))
     if not found:
@@ -223,7 +226,7 @@ def _query(
     return query, [*values, *(value for _, given in found for value in given)]
 
 
-def _own_group(by: By, now: datetime) -> tuple[str, list[Any]]:
+def _own_group(by: By, now: datetime, column: str) -> tuple[str, list[Any]]:
     """Return the group that a file's own row tells; empty if its datasets tell it."""
     if by == "store":
         return "f.storage", []
@@ -231,7 +234,7 @@ def _own_group(by: By, now: datetime) -> tuple[str, list[Any]]:
         return "", []
     cases, values = [], []
     for name, days in AGES.items():
-        cases.append("WHEN f.file_datetime > %s THEN %s")
+        cases.append(f"WHEN {column} > %s THEN %s")
         values += [(now - timedelta(days=days)).replace(tzinfo=None), name]
     return f"CASE {' '.join(cases)} ELSE %s END", [*values, _OLDEST]
 
@@ -272,7 +275,7 @@ def _group_of(
     lab: Any, by: By, project: str | None, schema: str, columns: set[str]
 ) -> tuple[str, str, list[Any]]:
     """Return the group that a row tells which refers to a file, what it is joined to, values."""
-    name = project or NONE
+    name = project or NO_PROJECT
     if by == "subject":
         own = "x.subject_name" if "subject_name" in columns else "''"
         return f"CONCAT(%s, {own})", "", [f"{name}{_TAB}"]

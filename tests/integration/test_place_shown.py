@@ -119,6 +119,8 @@ LISTS = {
     "delete": ["-a", "JC1"],
     "project": ["list"],
     "garbage": [],
+    "verify": [],
+    "storage": [],
 }
 
 
