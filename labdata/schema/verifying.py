@@ -361,7 +361,6 @@ def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
                 if len(waiting) >= 2 * N_WORKERS:
                     _, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             wait(waiting)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # if it was interrupted
     return [future.result() for future in done]

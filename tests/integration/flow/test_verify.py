@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import threading
+import time
 from datetime import date, timedelta
 
 import pytest
@@ -212,6 +215,48 @@ def test_a_file_without_a_checksum_is_said_to_be_one(stored):
     report = check(stored, everything=True)
     assert (report.n_read, report.n_without_checksum) == (13, 1)
     assert any("1 file" in line and "checksum" in line for line in report.notes())
+
+
+def test_few_are_read_at_once_and_an_interruption_ends_it(stored, monkeypatch):
+    lock, running, most, begun = threading.Lock(), [0], [0], []
+    real = LocalStore.stat
+
+    def slow(self, path, **options):
+        with lock:
+            begun.append(path)
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        time.sleep(0.03)
+        try:
+            return real(self, path, **options)
+        finally:
+            with lock:
+                running[0] -= 1
+
+    monkeypatch.setattr(LocalStore, "stat", slow)
+    assert check(stored, everything=True).ok
+    assert (most[0], len(begun)) == (3, 14)
+    begun.clear()
+
+    def stop(n_bytes):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(stored, everything=True, progress=stop)
+
+
+def test_what_vanishes_after_the_listing_is_not_called_missing(stored, monkeypatch):
+    real = LocalStore.list
+
+    def vanish(self, folder=""):
+        found = list(real(self, folder))
+        shutil.rmtree(stored.store / "JC1", ignore_errors=True)  # a disk that is pulled out
+        return iter(found)
+
+    monkeypatch.setattr(LocalStore, "list", vanish)
+    report = check(stored, everything=True, stores=["data"])
+    assert {finding.kind for finding in report.findings} == {"unreadable"}
+    assert len(report.findings) == len(CONTENT)
 
 
 @pytest.mark.parametrize("days", [0, -3])
