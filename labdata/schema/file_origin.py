@@ -45,7 +45,7 @@ def say_origin(lab: Any, file: StoredFile, preferences: Preferences) -> str:
         when = f" on {ended:%Y-%m-%d}" if ended else ""
         said += (
             f" Upload job {number} stored it{when} on {host or 'an unknown host'}, of "
-            f"{subject}/{session}/{dataset}{by}. {_say_originals(lab, number, preferences)}"
+            f"{subject}/{session}/{dataset}{by}. {_say_originals(lab, number, file, preferences)}"
         )
     return said.strip()
 
@@ -83,11 +83,12 @@ def _jobs(lab: Any, file: StoredFile) -> list[tuple[Any, ...]]:
     return list(found)
 
 
-def _say_originals(lab: Any, job_id: int, preferences: Preferences) -> str:
+def _say_originals(lab: Any, job_id: int, file: StoredFile, preferences: Preferences) -> str:
+    """Return the originals in words: the file itself if it was one, then the largest."""
     rows = lab.connection.query(
         f"SELECT src_path, src_size FROM {lab.UploadJob.AssignedFiles.full_table_name} "
-        "WHERE job_id = %s ORDER BY src_size DESC, src_path",
-        (job_id,),
+        "WHERE job_id = %s ORDER BY src_path = %s DESC, src_size DESC, src_path",
+        (job_id, file.file_path),
     ).fetchall()
     if not rows:
         return "Its originals were not noted."

@@ -102,6 +102,11 @@ def plan_repair(
         Of :func:`labdata.schema.verifying.verify_stores`.
     preferences : Preferences, optional
         By default the user's.
+
+    Returns
+    -------
+    RepairPlan
+        For :func:`repair_planned`.
     """
     preferences = preferences or load_preferences()
     planned = tuple(_plan_one(lab, finding, preferences) for finding in report.findings)

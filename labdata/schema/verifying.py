@@ -128,6 +128,11 @@ def plan_verify(
     preferences : Preferences, optional
         By default the user's.
 
+    Returns
+    -------
+    VerifyPlan
+        For :func:`verify_planned`.
+
     Raises
     ------
     QueryError
@@ -213,6 +218,11 @@ def verify_planned(
         From :func:`plan_verify`.
     progress : Progress, optional
         Told the bytes read.
+
+    Returns
+    -------
+    VerifyReport
+        What was found.
     """
     looks = [
         _look_at(lab, name, files, plan, progress or ignore_progress)

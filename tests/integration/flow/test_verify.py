@@ -332,7 +332,12 @@ def test_of_what_is_lost_all_that_is_known_is_said(stored):
     put_copy(stored.rig, "1.bin", b"\0" * len(CONTENT["1.bin"]))
     said = {done.finding.storage: done.message for done in repair(stored)}
     assert "NO COPY IS LEFT" in said["data"]
-    for word in ("Upload job 1 ", job["job_host"], f"JC1/{SESSION}/task", f"{FOLDER}/11.bin"):
+    for word in (
+        "Upload job 1 ",
+        job["job_host"],
+        f"JC1/{SESSION}/task",
+        f"rig: {FOLDER}/1.bin (",
+    ):
         assert word in said["data"]
     assert f"{job['job_endtime']:%Y-%m-%d}" in said["data"]
     assert "analysis" in said["analysis"] and "run again" in said["analysis"]
