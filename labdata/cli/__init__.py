@@ -29,6 +29,8 @@ COMMANDS = {
     "rename": "correct the name of a subject, session or dataset",
     "delete": "delete subjects, sessions or datasets with all that depends on them",
     "garbage": "find and remove objects in the stores that no file refers to",
+    "verify": "compare the stores with the database; put back what is damaged",
+    "storage": "say what takes the room: files and bytes by project, subject, kind, age",
     "db": "look after the database: version, dumps, backups",
     "dashboard": "open a dashboard in the browser",
     "demo": "make a small lab with known answers and run everything on it",

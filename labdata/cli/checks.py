@@ -66,6 +66,7 @@ def check_all(preferences: Preferences, open_lab: Callable[[], Any]) -> list[Che
         _check_file(preferences),
         _check_database(preferences, open_lab),
         *_check_stores(preferences),
+        _check_verify(preferences),
         *_check_folders(preferences),
         *_check_packages(),
         *_check_plugins(),
@@ -163,6 +164,38 @@ def _note_on_endpoint(settings: StoragePreferences) -> str:
     if settings.protocol == "s3" and host.endswith("amazonaws.com") and port.isdigit():
         return f"; {settings.endpoint} is read as {host}, AWS has no port {port}"
     return ""
+
+
+def _check_verify(preferences: Preferences) -> Check:
+    """Look at what the last `labdata verify` noted of each store."""
+    from datetime import date
+
+    from ..schema.verify_report import read_note
+
+    noted = read_note(preferences.database.name)
+    n_found = sum(note.n_findings for note in noted.values())
+    if n_found:
+        where = ", ".join(name for name, note in noted.items() if note.n_findings)
+        message = f"{count_of(n_found, 'finding')} in the last run, in {where}"
+        return Check("verify", "failed", message, "`labdata verify --repair` says what to do.")
+    never = [name for name in preferences.storage if name not in noted]
+    late = [
+        name
+        for name in preferences.storage
+        if name in noted and (date.today() - noted[name].day).days > 2 * noted[name].days
+    ]
+    hint = "Run `labdata verify` daily, for instance by cron; the README has the line."
+    if late:
+        last = min(noted[name].day for name in late)
+        message = f"{', '.join(late)}: last compared with the database on {last.isoformat()}"
+        return Check("verify", "failed", message, hint)
+    if never:
+        stores = ", ".join(never)
+        return Check("verify", "absent", f"{stores}: never compared with the database", hint)
+    if not noted:
+        return Check("verify", "absent", "there are no stores to compare")
+    oldest = min(note.day for note in noted.values())
+    return Check("verify", "ok", f"nothing wrong in the last run, {oldest.isoformat()}")
 
 
 def _check_folders(preferences: Preferences) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from . import write
 in_notebook: ContextVar[bool] = ContextVar("in_notebook", default=False)
 
 #: Columns of bytes; people read them in binary units, machines as whole numbers.
-_BYTES = frozenset({"size", "size_bytes", "raw", "stored"})
+_BYTES = frozenset({"size", "size_bytes", "raw", "stored", "raw_bytes", "result_bytes"})
 
 #: Characters a line where there is no terminal.
 _WIDTH_OF_FILES = 160
@@ -29,6 +29,9 @@ _HEADINGS = {
     "endtime": "ended (UTC)",
     "dataset_type": "type",
     "session_datetime": "start of session",
+    "raw_bytes": "raw data",
+    "result_bytes": "results",
+    "size_bytes": "size",
 }
 
 

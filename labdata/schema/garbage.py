@@ -27,7 +27,7 @@ from ..database.raw_tables import in_pieces, quote
 from ..errors import DatabaseError, MissingObjectError, PreferenceError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
-from ..stores import LocalStore, Store
+from ..stores import LocalStore, ObjectInfo, Store
 from .files import open_store
 
 logger = logging.getLogger(__name__)
@@ -148,14 +148,44 @@ def find_garbage(lab: Any, *, preferences: Preferences | None = None) -> Garbage
         # objects first: a file that is registered meanwhile is then seen to be one
         objects = list(store.list())
         n_objects += len(objects)
-        referred = _referred(connection, store, preferences)
-        uploads = _unfinished(connection)
-        for info in objects:
-            if _fold(info.path) not in referred:
-                reason = _in_use(info.path, uploads)
-                one = Garbage(name, info.path, info.size_bytes, info.modified, in_use=reason)
-                found.append(one)
+        found += garbage_among(lab, name, store, objects, preferences)
     return GarbageReport(tuple(_note(connection, found, set(unread))), n_objects, unread)
+
+
+def garbage_among(
+    lab: Any, name: str, store: Store, objects: Iterable[ObjectInfo], preferences: Preferences
+) -> list[Garbage]:
+    """Return those objects of a store that no file refers to; nothing is noted.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project of the database.
+    name : str
+        Of the store.
+    store : Store
+        The store.
+    objects : iterable of ObjectInfo
+        Listed before: a file that is registered meanwhile is then seen to be one.
+    preferences : Preferences
+        With the stores.
+
+    Raises
+    ------
+    DatabaseError
+        If the account does not see all files of the lab.
+    """
+    check_role(lab, "look for garbage", ())
+    connection = lab.connection
+    referred = _referred(connection, store, preferences)
+    uploads = _unfinished(connection)
+    return [
+        Garbage(
+            name, info.path, info.size_bytes, info.modified, in_use=_in_use(info.path, uploads)
+        )
+        for info in objects
+        if _fold(info.path) not in referred
+    ]
 
 
 def remove_garbage(

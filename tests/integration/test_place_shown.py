@@ -120,6 +120,8 @@ LISTS = {
     "delete": ["-a", "JC1"],
     "project": ["list"],
     "garbage": [],
+    "verify": [],
+    "storage": [],
 }
 
 

@@ -278,3 +278,35 @@ def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
 def told(typed: Callable[..., Any]) -> Callable[..., Any]:
     """Type a command and return the JSON that it prints."""
     return lambda *line: json.loads(typed(*line, "--json").out)
+
+
+@pytest.fixture
+def own_lab_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's other labs are those of other tests: they have files of the same paths."""
+    from labdata.schema import garbage
+
+    real = garbage._tables_like
+
+    def own(connection: Any, names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+        base = connection._preferences.name
+        return [row for row in real(connection, names) if row[0] == base]
+
+    monkeypatch.setattr(garbage, "_tables_like", own)
+
+
+@pytest.fixture
+def stored(lab_rig: Rig, own_lab_only: None) -> Rig:
+    """Thirteen files that only the store has, and one of results in the other store."""
+    from verify_lab import CONTENT, FOLDER
+
+    folder = lab_rig.folder(FOLDER, CONTENT)
+    lab_rig.upload(lab_rig.put(folder))
+    shutil.rmtree(folder)
+    shutil.rmtree(lab_rig.server / "JC1")
+    result = lab_rig.home / "labdata" / "storage" / "analysis" / "JC1" / "model.bin"
+    result.parent.mkdir(parents=True)
+    result.write_bytes(b"model")
+    row = {"file_path": "JC1/model.bin", "storage": "analysis", "file_size": 5}
+    sha256 = hashlib.sha256(b"model").hexdigest()
+    lab_rig.lab.AnalysisFile.insert1({**row, "file_datetime": "2026-01-01", "file_sha256": sha256})
+    return lab_rig

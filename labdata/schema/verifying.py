@@ -1,0 +1,376 @@
+"""Stores compared with the database: what is there, how large it is, and a part of it read.
+
+Disks fail quietly, and a copy that nobody has read for years is only believed to be one. Which
+objects are there, and how large, is seen in one listing a store. To read everything each day would
+take longer than a day, so a run reads the part of its day. Which part a file is in follows from
+its path and the date alone: no note of it can be lost or be wrong, and daily runs have read
+everything after ``days`` of them. What a store does not answer is "cannot tell", never "missing".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, TypeVar
+
+from ..errors import DatabaseError, LabdataError, MissingObjectError, QueryError, StoreError
+from ..nearest import nearest
+from ..preferences import Preferences, load_preferences
+from ..progress import Progress, ignore_progress
+from ..stores import ObjectInfo, Store
+from .files import open_store
+from .garbage import garbage_among
+from .stored_copies import StoredFile, find_copies, hash_object
+from .verify_report import Finding, Orphans, VerifyReport, note_report
+
+#: Days in which daily runs have read everything.
+DAYS = 30
+#: Objects that are read at once.
+N_WORKERS = 3
+#: So many that a listing lacks are asked for one by one; a listing that lacks more is believed.
+_MOST_ASKED = 1000
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True)
+class VerifyPlan:
+    """What a run will compare.
+
+    Attributes
+    ----------
+    files : dict
+        Name of a store to the files that the database says are there.
+    due : frozenset of StoredFile
+        Those whose content will be read.
+    today : date
+        The day whose part is read.
+    days : int
+        Number of parts.
+    everything : bool
+        Whether all is read.
+    whole : bool
+        Whether all stores are looked at.
+    preferences : Preferences
+        With the stores.
+    """
+
+    files: dict[str, tuple[StoredFile, ...]]
+    due: frozenset[StoredFile]
+    today: date
+    days: int
+    everything: bool
+    whole: bool
+    preferences: Preferences = field(repr=False)
+
+    @property
+    def n_objects(self) -> int:
+        """Files that the database has."""
+        return sum(map(len, self.files.values()))
+
+    @property
+    def size_bytes(self) -> int:
+        """Their recorded sizes."""
+        return sum(file.size_bytes for files in self.files.values() for file in files)
+
+    @property
+    def read_bytes(self) -> int:
+        """Recorded sizes of those that will be read."""
+        return sum(file.size_bytes for file in self.due)
+
+
+def part_of(storage: str, file_path: str, days: int) -> int:
+    """Return which part of all files a file is in; the same on every computer, for ever.
+
+    Parameters
+    ----------
+    storage, file_path : str
+        Its store's name and its path there.
+    days : int
+        Number of parts.
+
+    Returns
+    -------
+    int
+        From 0 to ``days - 1``: the first 8 bytes of the SHA-256 of both names, modulo ``days``.
+    """
+    named = f"{storage}\0{file_path}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(named).digest()[:8], "big") % days
+
+
+def plan_verify(
+    lab: Any,
+    *,
+    stores: Sequence[str] | None = None,
+    days: int = DAYS,
+    today: date | None = None,
+    everything: bool = False,
+    preferences: Preferences | None = None,
+) -> VerifyPlan:
+    """Find out what there is to compare; no store is looked at.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of any project; an account of some projects compares those files that it sees.
+    stores : sequence of str, optional
+        Names of stores; by default all that the preferences or the database name.
+    days : int, optional
+        Number of daily runs after which everything has been read.
+    today : date, optional
+        The day whose part is read; by default the computer's.
+    everything : bool, optional
+        Read all.
+    preferences : Preferences, optional
+        By default the user's.
+
+    Returns
+    -------
+    VerifyPlan
+        For :func:`verify_planned`.
+
+    Raises
+    ------
+    QueryError
+        If ``days`` is no number of days, or there is no such store.
+    """
+    if days < 1:
+        raise QueryError(f"{days} days are no number of days.", hint="Give --days 1 or more.")
+    preferences = preferences or load_preferences()
+    today = today or date.today()
+    files: dict[str, list[StoredFile]] = {name: [] for name in preferences.storage}
+    for file in _recorded(lab):
+        files.setdefault(file.storage, []).append(file)
+    for name in stores or ():
+        if name not in files:
+            near = nearest(name, files)
+            known = f"There are: {', '.join(files) or 'none'}."
+            raise QueryError(
+                f"There is no store {name!r}.",
+                hint=f"Did you mean {near[0]!r}?" if near else known,
+            )
+    chosen = {k: tuple(v) for k, v in files.items() if stores is None or k in stores}
+    part = today.toordinal() % days
+    due = frozenset(
+        file
+        for found in chosen.values()
+        for file in found
+        if everything or part_of(file.storage, file.file_path, days) == part
+    )
+    whole = stores is None
+    return VerifyPlan(chosen, due, today, days, everything, whole, preferences)
+
+
+def verify_stores(
+    lab: Any,
+    *,
+    stores: Sequence[str] | None = None,
+    days: int = DAYS,
+    today: date | None = None,
+    everything: bool = False,
+    progress: Progress | None = None,
+    preferences: Preferences | None = None,
+) -> VerifyReport:
+    """Compare the stores with the database: whether all is there, and whether a part is right.
+
+    Parameters
+    ----------
+    lab, stores, days, today, everything, preferences
+        As of :func:`plan_verify`.
+    progress : Progress, optional
+        Told the bytes read.
+
+    Returns
+    -------
+    VerifyReport
+        What was found; it is also noted in the labdata folder, for ``labdata doctor``.
+
+    Raises
+    ------
+    QueryError
+        If ``days`` is no number of days, or there is no such store.
+    """
+    plan = plan_verify(
+        lab,
+        stores=stores,
+        days=days,
+        today=today,
+        everything=everything,
+        preferences=preferences,
+    )
+    return verify_planned(lab, plan, progress=progress)
+
+
+def verify_planned(
+    lab: Any, plan: VerifyPlan, *, progress: Progress | None = None
+) -> VerifyReport:
+    """Do what was planned; see :func:`verify_stores`.
+
+    Parameters
+    ----------
+    lab : Lab
+        As the plan was made with.
+    plan : VerifyPlan
+        From :func:`plan_verify`.
+    progress : Progress, optional
+        Told the bytes read.
+
+    Returns
+    -------
+    VerifyReport
+        What was found.
+    """
+    looks = [
+        _look_at(lab, name, files, plan, progress or ignore_progress)
+        for name, files in plan.files.items()
+    ]
+    findings = [found for look in looks for found in look.findings]
+    told = tuple(_in_parallel(lambda one: _with_copies(one, plan.preferences), findings))
+    report = VerifyReport(
+        today=plan.today,
+        days=plan.days,
+        everything=plan.everything,
+        findings=told,
+        n_objects=sum(look.n_objects for look in looks),
+        size_bytes=sum(look.size_bytes for look in looks),
+        n_read=sum(look.n_read for look in looks),
+        read_bytes=sum(look.read_bytes for look in looks),
+        n_without_checksum=sum(not file.checksum for file in plan.due),
+        full_round_by=plan.today + timedelta(days=0 if plan.everything else plan.days - 1),
+        orphans=Orphans.sum_of(look.orphans for look in looks),
+        stores=tuple(plan.files),
+    )
+    note_report(report, whole=plan.whole, database=lab.connection._preferences.name)
+    return report
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one store gave."""
+
+    findings: tuple[Finding, ...] = ()
+    n_objects: int = 0
+    size_bytes: int = 0
+    n_read: int = 0
+    read_bytes: int = 0
+    orphans: Orphans = field(default_factory=Orphans)
+
+
+def _recorded(lab: Any) -> Iterator[StoredFile]:
+    """Yield all files, by one statement a table."""
+    lab.activate()
+    columns = "storage, file_path, file_size, file_sha256, file_md5"
+    for name in ("File", "AnalysisFile"):
+        table = getattr(lab, name)
+        for row in lab.connection.query(f"SELECT {columns} FROM {table.full_table_name}"):
+            storage, path, size, sha256, md5 = row
+            yield StoredFile(name, storage, path, int(size), (sha256 or "").lower(), md5 or "")
+
+
+def _look_at(
+    lab: Any, name: str, files: Sequence[StoredFile], plan: VerifyPlan, progress: Progress
+) -> _Look:
+    """Compare one store: its listing with all rows, and the content of the part of the day."""
+    try:
+        store = open_store(name, plan.preferences)
+        objects = list(store.list())
+    except LabdataError as error:
+        return _Look((_cannot_tell(name, len(files), error.message),))
+    if files and not objects:
+        reason = (
+            f"{store.describe()} has nothing in it; its disk is probably not mounted, or all is "
+            "gone"
+        )
+        return _Look((_cannot_tell(name, len(files), reason),))
+    sizes = {info.path: info.size_bytes for info in objects}
+    orphans = _orphans(lab, name, store, objects, plan.preferences)
+    found = list(_compare_listing(store, files, sizes))
+    wrong = {id(finding.file) for finding in found}
+    due = [f for f in files if f in plan.due and id(f) not in wrong and f.checksum]
+    read = _in_parallel(lambda file: _read(store, file, progress), due)
+    found += [finding for finding in read if finding is not None]
+    size, read_size = (sum(file.size_bytes for file in chosen) for chosen in (files, due))
+    return _Look(tuple(found), len(files), size, len(due), read_size, orphans)
+
+
+def _cannot_tell(storage: str, n_files: int, reason: str) -> Finding:
+    return Finding(StoredFile("", storage, "", n_files), "unreadable", n_files, reason)
+
+
+def _compare_listing(
+    store: Store, files: Iterable[StoredFile], sizes: dict[str, int]
+) -> Iterator[Finding]:
+    """Yield what the listing has not, or of another size.
+
+    What it lacks is asked for: a path that may not be followed, a link, or a disk that does not
+    tell cases apart are not the same as an object that is gone.
+    """
+    n_asked = 0
+    for file in files:
+        size = sizes.get(file.file_path)
+        if size is None:
+            n_asked += 1
+            try:
+                if n_asked <= _MOST_ASKED:
+                    size = store.stat(file.file_path).size_bytes
+            except MissingObjectError:
+                pass
+            except StoreError as error:
+                yield Finding(file, "unreadable", file.size_bytes, error.message)
+                continue
+        if size is None:
+            yield Finding(file, "missing", file.size_bytes, None)
+        elif size != file.size_bytes:
+            yield Finding(file, "size", file.size_bytes, size)
+
+
+def _read(store: Store, file: StoredFile, progress: Progress) -> Finding | None:
+    """Read an object; return what is wrong with it."""
+    try:
+        found = hash_object(store, file, progress)
+    except MissingObjectError:
+        reason = "it was listed, and is not there any more; look again"
+        return Finding(file, "unreadable", file.checksum, reason)
+    except StoreError as error:
+        return Finding(file, "unreadable", file.checksum, error.message)
+    return None if found == file.checksum else Finding(file, "content", file.checksum, found)
+
+
+def _with_copies(finding: Finding, preferences: Preferences) -> Finding:
+    """Add where verified copies are."""
+    if not finding.file_path:
+        return finding
+    copies = tuple(str(copy) for copy in find_copies(finding.file, preferences))
+    return replace(finding, copies=copies)
+
+
+def _orphans(
+    lab: Any, name: str, store: Store, objects: Sequence[ObjectInfo], preferences: Preferences
+) -> Orphans:
+    try:
+        found = garbage_among(lab, name, store, objects, preferences)
+    except DatabaseError as error:
+        return Orphans(unknown=error.message)
+    left = [one for one in found if not one.in_use]
+    return Orphans(len(left), sum(one.size_bytes for one in left))
+
+
+def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+    """Do something to each, a few at once and few ahead; an interruption ends it soon."""
+    done: list[Future[_R]] = []
+    with ThreadPoolExecutor(N_WORKERS, thread_name_prefix="labdata-verify") as pool:
+        waiting: set[Future[_R]] = set()
+        try:
+            for item in items:
+                done.append(pool.submit(work, item))
+                waiting.add(done[-1])
+                if len(waiting) >= 2 * N_WORKERS:
+                    _, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            wait(waiting)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # if it was interrupted
+    return [future.result() for future in done]
