@@ -2,8 +2,8 @@
 
 A ``.zarr.zip`` is a Zarr v2 group in an uncompressed zip, so that any Zarr reader opens it and
 one database row stands for it. Each chunk holds a fraction of a second of all channels, stored
-channel by channel, as differences in time, bit-shuffled and compressed with Zstandard: twice as
-small as the raw file on real data, at hundreds of megabytes a second.
+channel by channel, as differences in time, bit-shuffled and compressed with Zstandard: 2.2 times
+smaller than the raw file on real data, at hundreds of megabytes a second a core.
 
 Nothing is lost: the text of the ``.meta`` is kept verbatim, with the SHA-256 of both files, so
 that :func:`restore_bin` can prove that it gave the originals back. The same input makes the same
@@ -38,6 +38,9 @@ from labdata.formats.zarr_samples import ARRAY, LAYOUT, ZarrSamples, damaged
 from labdata.progress import Progress, ignore_progress
 
 SUFFIX = ".zarr.zip"
+#: Of a chunk, this much is bit-shuffled together. Blosc's own choice gave files a tenth larger on
+#: real data and half as large again on low noise, at a lower speed.
+_BLOCK_BYTES = 2 * 1024 * 1024
 #: Zip entries carry this date, so that equal content is an equal file.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -288,7 +291,7 @@ def _write_group(
     from numcodecs import Blosc, Delta
 
     delta = Delta(dtype="<i2")
-    blosc = Blosc(cname="zstd", clevel=5, shuffle=Blosc.BITSHUFFLE)
+    blosc = Blosc(cname="zstd", clevel=3, shuffle=Blosc.BITSHUFFLE, blocksize=_BLOCK_BYTES)
     shape = (chunk_samples, band.n_channels)
 
     def encode(block: NDArray[np.int16]) -> bytes:

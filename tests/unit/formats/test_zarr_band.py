@@ -257,9 +257,25 @@ def test_an_nidq_band(write_stream: Write, rng: np.random.Generator, tmp_path: P
     assert open_zarr_band(report.path).name == "nidq"
 
 
+def test_it_is_no_larger_than_mtscomp_makes_it(write_stream: Write, tmp_path: Path) -> None:
+    """On noise that is correlated in time, with few bits, as of a quiet probe."""
+    mtscomp = pytest.importorskip("mtscomp")
+    rng = np.random.default_rng(4)
+    frames = np.cumsum(rng.normal(0, 1, (60_000, 64)), axis=0) * 0.3 + rng.normal(0, 4, 64)
+    path = write_stream(
+        np.rint(frames).astype(np.int16), "imec0.ap", "384,0,1", saved="63,0,1", subset="0:62,384"
+    )
+    ours = compress_band(path, tmp_path / "x.zarr.zip").stored_bytes
+    cbin = tmp_path / "x.cbin"
+    mtscomp.compress(
+        path, cbin, tmp_path / "x.ch", sample_rate=3e4, n_channels=64, dtype=np.int16, n_threads=1
+    )
+    assert ours <= cbin.stat().st_size
+
+
 @pytest.mark.skipif(not REAL.is_file(), reason="the real recording (shared/data) is not here")
 def test_real_recording(tmp_path: Path) -> None:
     report = compress_band(REAL, tmp_path / "x.zarr.zip")
     verify_band(REAL, report.path)
     assert sha256(restore_bin(report.path, tmp_path / "out")) == sha256(REAL)
-    assert report.ratio > 1.9
+    assert report.ratio > 2.1
