@@ -40,7 +40,6 @@ COMMANDS = {
 _EXAMPLES = """examples:
   labdata demo                                  see the whole way on synthetic data
   labdata put ~/data/JC1/20260131_140500/ephys_g0 -r ephys
-  labdata upload                                compress, store and describe what was put
   labdata sessions -a JC1 --include-size
   labdata run spikeinterface -a JC1 -s 20260131_140500
   labdata doctor                                is everything set up?
