@@ -91,6 +91,8 @@ def dump_lab(
         raise DatabaseError(f"{file} is there already.", hint="Choose another name.")
     remove_dead_parts(file.parent, lambda name: name == file.name)
     part = part_of(file)
+    if not file.absolute().parent.is_dir():
+        raise DatabaseError(f"There is no folder {file.parent}.", hint="Make it first: mkdir.")
     report = progress or ignore_progress
     base = connection._preferences.name
     projects = list_all_projects(connection)
@@ -101,8 +103,6 @@ def dump_lab(
     schemas = {schema for schema, _, _ in places}
     tables = read_tables(connection, schemas, hidden=HIDDEN_TABLES)
     where = {schema: (project, level) for schema, project, level in places}
-    if not file.absolute().parent.is_dir():
-        raise DatabaseError(f"There is no folder {file.parent}.", hint="Make it first: mkdir.")
     try:
         with closing(_new_file(part)) as out, _snapshot(connection) as cursor:
             dumped, sums = [], {}
