@@ -24,7 +24,7 @@ from ..formats.zarr_band import SUFFIX, open_zarr_band
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_ranges, open_store
-from ..stores import LocalStore, hash_file, resolve_inside
+from ..stores import LocalStore, ObjectInfo, hash_file, resolve_inside
 from ..stores.durable import flush_folder
 from .checks import FileState, file_state, list_files, relative_path
 
@@ -158,7 +158,7 @@ def clean(
         All of them; those without ``kept`` were removed.
     """
     preferences = preferences or load_preferences()
-    confirmed: dict[tuple[str, str], str] = {}
+    confirmed: dict[tuple[str, str], ObjectInfo] = {}
     done, freed = [], 0
     for one in sorted(planned, key=lambda one: -one.age_days):
         kept = one.kept
@@ -267,7 +267,7 @@ def _why_kept(one: LocalFile, older_than_days: float, only_processed: bool) -> s
 
 def _refused(
     one: LocalFile,
-    confirmed: dict[tuple[str, str], str],
+    confirmed: dict[tuple[str, str], ObjectInfo],
     preferences: Preferences,
     quick: bool,
 ) -> str:
@@ -281,10 +281,12 @@ def _refused(
         if problem:
             return problem
         place = (object_row["storage"], object_row["file_path"])
-        if place not in confirmed:
-            confirmed[place] = _unconfirmed(object_row, preferences, quick)
-        if confirmed[place]:
-            return confirmed[place]
+        info = open_store(place[0], preferences).stat(place[1])
+        if confirmed.get(place) != info:  # of two copies the second is checked for change only
+            problem = _unconfirmed(object_row, preferences, quick)
+            if problem:
+                return problem
+            confirmed[place] = info
         if one.is_original and _made_of(object_row, preferences) != row["file_sha256"]:
             return f"{Path(object_row['file_path']).name} was not made of it"
         return _changed(one.path, before)

@@ -3,19 +3,21 @@
 The ranges are written to an unfinished file beside the destination, whose name says which content
 it will have; a note beside it lists the ranges that are there. A killed fetch is found by the next
 one. The whole is hashed before it gets its name, so what the note says is never trusted: if it was
-wrong, everything is fetched anew, once.
+wrong, everything is fetched anew, once. An unfinished file has one writer, who holds a lock on it;
+whoever comes meanwhile for the same content writes one of its own, which is not resumed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labdata.errors import IntegrityError
-from labdata.progress import Progress
+from labdata.progress import Progress, ignore_progress
 from labdata.stores.checksums import Checksums, hash_file
 from labdata.stores.durable import flush_file, make_folder, publish
 from labdata.stores.os_errors import explain_os_errors
@@ -66,29 +68,66 @@ def fetch_object(
         make_folder(destination.parent)
         if os.path.lexists(destination):
             return _compared(destination, read, size_bytes, sha256, progress)
-        # without a checksum two contents could meet in one unfinished file: then none is resumed
-        name = sha256 or os.urandom(16).hex()
-        partial = destination.with_name(f"{PARTIAL_PREFIX}get-{name[:32]}")
-        resumed = _fetch(read, partial, size_bytes, progress)
-        found = hash_file(partial)
-        if resumed and sha256 is not None and found.sha256 != sha256:
+        with _unfinished(destination, sha256) as partial:
+            found = _fetch_checked(read, partial, destination, size_bytes, sha256, progress)
+            won = publish(partial, destination)
             _remove(partial)
-            _fetch(read, partial, size_bytes, progress)
-            found = hash_file(partial)
-        if sha256 is not None and found.sha256 != sha256:
-            _remove(partial)
-            raise IntegrityError(
-                f"What came for {destination.name} has SHA-256 {found.sha256}, and {sha256} is "
-                "on record.",
-                hint="It was damaged in the store or on the way; nothing was kept. Repeat, then "
-                "verify the object.",
-            )
-        with partial.open("rb+") as writer:
-            flush_file(writer)
-        won = publish(partial, destination)
-        _remove(partial)
     if not won and hash_file(destination) != found:
         raise _other(destination)
+    return found
+
+
+@contextmanager
+def _unfinished(destination: Path, sha256: str | None) -> Iterator[Path]:
+    """Yield the unfinished file to write to, this fetch's alone as long as the block runs.
+
+    Without a checksum, two contents could meet in one file; without locks, two writers.
+    """
+    if sha256 is not None and sys.platform != "win32":
+        import fcntl
+
+        shared = destination.with_name(f"{PARTIAL_PREFIX}get-{sha256[:32]}")
+        with shared.open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                free = os.path.samestat(os.fstat(lock.fileno()), shared.stat())
+            except OSError:  # somebody has it, or just gave it its final name
+                free = False
+            if free:
+                yield shared
+                return
+    own = destination.with_name(f"{PARTIAL_PREFIX}get-{os.urandom(16).hex()}")
+    try:
+        yield own
+    finally:
+        _remove(own)
+
+
+def _fetch_checked(
+    read: ReadRange,
+    partial: Path,
+    destination: Path,
+    size_bytes: int,
+    sha256: str | None,
+    progress: Progress,
+) -> Checksums:
+    """Fetch all of it to a file, forced to the disk, that hashes to what it must."""
+    resumed = _fetch(read, partial, size_bytes, progress)
+    found = hash_file(partial)
+    if resumed and sha256 is not None and found.sha256 != sha256:
+        _note_of(partial).unlink(missing_ok=True)
+        _fetch(read, partial, size_bytes, ignore_progress)
+        found = hash_file(partial)
+    if sha256 is not None and found.sha256 != sha256:
+        _remove(partial)
+        raise IntegrityError(
+            f"What came for {destination.name} has SHA-256 {found.sha256}, and {sha256} is on "
+            "record.",
+            hint="It was damaged in the store or on the way; nothing was kept. Repeat, then "
+            "verify the object.",
+        )
+    with partial.open("rb+") as writer:
+        flush_file(writer)
     return found
 
 
@@ -97,8 +136,8 @@ def _fetch(read: ReadRange, partial: Path, size_bytes: int, progress: Progress) 
     note = _note_of(partial)
     done = _read_note(note) if partial.exists() and partial.stat().st_size == size_bytes else set()
     if not done:
-        _remove(partial)
-        with partial.open("xb") as file:
+        note.unlink(missing_ok=True)
+        with partial.open("wb") as file:  # the same file, as the lock is on it
             file.truncate(size_bytes)
     starts = range(0, size_bytes, RANGE_BYTES)
     progress(sum(min(RANGE_BYTES, size_bytes - s) for s in starts if s in done))
