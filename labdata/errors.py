@@ -78,6 +78,10 @@ class MissingObjectError(StoreError):
     """A store that answers does not have the object; not the same as a store that is away."""
 
 
+class ArchivedObjectError(StoreError):
+    """An object is in cold storage, and must be asked back before it can be read."""
+
+
 class RuleError(LabdataError):
     """An upload rule cannot handle the files given to it."""
 

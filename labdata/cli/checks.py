@@ -160,10 +160,10 @@ def _check_stores(preferences: Preferences) -> Iterator[Check]:
 
 def _note_on_endpoint(settings: StoragePreferences) -> str:
     """Say that a port is passed over: the guide writes Amazon's address with one."""
-    host, _, port = settings.endpoint.rpartition(":")
-    if settings.protocol == "s3" and host.endswith("amazonaws.com") and port.isdigit():
-        return f"; {settings.endpoint} is read as {host}, AWS has no port {port}"
-    return ""
+    from ..stores import endpoint_note
+
+    note = endpoint_note(settings.endpoint) if settings.protocol == "s3" else None
+    return f"; {note}" if note else ""
 
 
 def _check_verify(preferences: Preferences) -> Check:

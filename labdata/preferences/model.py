@@ -70,31 +70,50 @@ class StoragePreferences(_Model):
         Root folder of a local store.
     folder : str
         Prefix of every object's key.
-    endpoint, bucket : str
-        Server and bucket of an S3 store. Anything of amazonaws.com is Amazon's own, whatever port
-        is named with it.
-    region, profile : str or None
-        Of AWS; by default the environment's.
-    addressing : str
-        How the bucket is named in addresses: ``auto``, ``path`` or ``virtual``.
+    endpoint : str
+        Server of the bucket: a host, ``host:port`` or a URL; AWS if left out.
+    bucket : str or None
+        Name of the bucket.
+    region : str or None
+        Region of the bucket, ``None`` for that of the AWS settings of this computer.
+    addressing : {'auto', 'path', 'virtual'}
+        Whether the bucket stands in the path or in the host name; ``auto`` is right but for a few
+        servers.
+    access_key, secret_key : SecretStr or None
+        Without them the AWS settings of this computer are used: variables, profile, login.
+    profile : str or None
+        Profile of those settings.
     use_tls : bool
-        For an endpoint that does not begin with http:// or https://.
+        Whether an endpoint without ``http://`` or ``https://`` is reached through TLS.
+    verify_tls : bool
+        Whether the server's certificate is checked.
     ca_file : str or None
-        Certificates to trust, for a server that has its own.
+        Certificates to check the server's with, for a lab's own authority.
+    conditional_writes : {'auto', 'yes', 'no'}
+        Whether the server itself refuses to overwrite; ``auto`` finds out at the first write.
     """
 
     protocol: Literal["local", "s3"] = "local"
     path: str | None = None
     folder: str = ""
-    endpoint: str = "s3.amazonaws.com"
-    bucket: str | None = None
+    endpoint: str = Field("s3.amazonaws.com", min_length=1)
+    bucket: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$")
+    region: str | None = None
+    addressing: Literal["auto", "path", "virtual"] = "auto"
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
-    region: str | None = None
     profile: str | None = None
-    addressing: Literal["auto", "path", "virtual"] = "auto"
     use_tls: bool = True
+    verify_tls: bool = True
     ca_file: str | None = None
+    conditional_writes: Literal["auto", "yes", "no"] = "auto"
+
+    @field_validator(
+        "bucket", "region", "access_key", "secret_key", "profile", "ca_file", mode="before"
+    )
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
 
     def unused_fields(self) -> set[str]:
         """Return the settings that this store's protocol has no use for."""

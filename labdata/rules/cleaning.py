@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..database.raw_tables import in_pieces
-from ..errors import LabdataError, UploadError
+from ..errors import IntegrityError, LabdataError, UploadError
 from ..formats.zarr_band import SUFFIX, open_zarr_band
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
@@ -283,7 +283,7 @@ def _refused(
         place = (object_row["storage"], object_row["file_path"])
         info = open_store(place[0], preferences).stat(place[1])
         if confirmed.get(place) != info:  # of two copies the second is checked for change only
-            problem = _unconfirmed(object_row, preferences, quick)
+            problem = _unconfirmed(one, preferences, quick)
             if problem:
                 return problem
             confirmed[place] = info
@@ -308,16 +308,22 @@ def _differs(path: Path, row: dict[str, Any]) -> str:
     return "" if same else "differs from what was recorded"
 
 
-def _unconfirmed(row: dict[str, Any], preferences: Preferences, quick: bool) -> str:
+def _unconfirmed(one: LocalFile, preferences: Preferences, quick: bool) -> str:
     """Return why a store does not confirm an object now, or nothing if it does."""
+    row = one.object_row or {}
     store = open_store(row["storage"], preferences)
     info = store.stat(row["file_path"])
     if info.size_bytes != row["file_size"]:
         return f"the store has {info.size_bytes} bytes of it, {row['file_size']} were recorded"
     if row["file_sha256"]:
-        if not (quick and info.sha256):
-            info = store.stat(row["file_path"], verify=True)
-        same = info.sha256 == row["file_sha256"]
+        try:
+            if quick and not one.is_original:
+                info = store.confirm(row["file_path"], one.path, sha256=row["file_sha256"])
+            else:
+                info = store.stat(row["file_path"], verify=True)
+            same = info.sha256 == row["file_sha256"]
+        except IntegrityError:
+            same = False
     else:
         digest = hashlib.md5(usedforsecurity=False)
         with store.open_range(row["file_path"]) as reader:

@@ -57,26 +57,38 @@ def open_store(name: str, preferences: Preferences | None = None) -> Store:
 
 
 def _open_bucket(name: str, settings: StoragePreferences) -> Store:
-    if not settings.bucket:
+    if settings.bucket is None:
         raise PreferenceError(
             f"Store {name!r} is on S3 and has no bucket.", hint=f"Set storage.{name}.bucket."
         )
     secrets = {
-        key: value.get_secret_value() if value else None
-        for key, value in (
-            ("access_key", settings.access_key),
-            ("secret_key", settings.secret_key),
-        )
+        key: secret.get_secret_value()
+        for key in ("access_key", "secret_key")
+        if (secret := getattr(settings, key)) is not None
     }
-    if bool(secrets["access_key"]) != bool(secrets["secret_key"]):
-        lacks = "secret_key" if secrets["access_key"] else "access_key"
+    if settings.ca_file and not Path(settings.ca_file).expanduser().is_file():
         raise PreferenceError(
-            f"Store {name!r} has one of its two keys; {lacks} is missing.",
-            hint=f"Set storage.{name}.{lacks}, in the file, the environment or the keyring.",
+            f"storage.{name}.ca_file is {settings.ca_file!r}, and there is no such file.",
+            hint="Name the file with the certificate of the server's authority.",
         )
-    names = ("bucket", "endpoint", "region", "profile", "addressing", "use_tls", "ca_file")
-    where = {key: getattr(settings, key) for key in names}
-    return S3Store(S3Settings(**where, **secrets), settings.folder.strip("/"))
+    try:
+        return S3Store(
+            S3Settings(
+                bucket=settings.bucket,
+                endpoint=settings.endpoint,
+                folder=settings.folder.strip("/"),
+                region=settings.region,
+                addressing=settings.addressing,
+                profile=settings.profile,
+                use_tls=settings.use_tls,
+                verify_tls=settings.verify_tls,
+                ca_file=str(Path(settings.ca_file).expanduser()) if settings.ca_file else None,
+                conditional_writes=settings.conditional_writes,
+                **secrets,
+            )
+        )
+    except StoreError as error:
+        raise PreferenceError(f"storage.{name}: {error.message}", hint=error.hint) from error
 
 
 def find_local(file_path: str, size_bytes: int, folders: Sequence[Path]) -> Path | None:

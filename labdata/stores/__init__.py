@@ -8,8 +8,9 @@ from labdata.stores.base import AccessReport, AccessStep, ObjectInfo, Store
 from labdata.stores.checksums import Checksums, copy_hashed, hash_file
 from labdata.stores.local import LocalStore
 from labdata.stores.paths import resolve_inside, validate_object_path
-from labdata.stores.s3 import S3Store
-from labdata.stores.s3_client import S3Settings
+from labdata.stores.s3.archive import RestoreState
+from labdata.stores.s3.settings import S3Settings, endpoint_note
+from labdata.stores.s3.store import S3Store
 
 __all__ = [
     "AccessReport",
@@ -17,10 +18,12 @@ __all__ = [
     "Checksums",
     "LocalStore",
     "ObjectInfo",
+    "RestoreState",
     "S3Settings",
     "S3Store",
     "Store",
     "copy_hashed",
+    "endpoint_note",
     "hash_file",
     "resolve_inside",
     "validate_object_path",

@@ -1,6 +1,6 @@
 """What every store can do, and what all of them promise.
 
-Seven verbs are enough for labdata, and every kind of storage can keep the same promises with
+A few verbs are enough for labdata, and every kind of storage can keep the same promises with
 them, so the rest of the program does not know what is behind. ``tests/contracts`` holds each kind
 to the promises:
 
@@ -73,7 +73,9 @@ class Store(ABC):
         sha256: str | None = None,
         progress: Progress = ignore_progress,
     ) -> ObjectInfo:
-        """Store a file as an object; return once the store has all of it, checked.
+        """Store a file as an object; return once the store itself has confirmed all of it.
+
+        Callers need no second look: what the store holds was compared with what was read.
 
         Parameters
         ----------
@@ -98,6 +100,46 @@ class Store(ABC):
             other content. The store is as it was before.
         labdata.errors.StoreError
             If the file cannot be read or the store not written.
+        """
+
+    @abstractmethod
+    def confirm(
+        self,
+        object_path: str,
+        source: str | os.PathLike[str],
+        *,
+        sha256: str,
+        progress: Progress = ignore_progress,
+    ) -> ObjectInfo:
+        """Have the store itself confirm now that it holds the content of a local file.
+
+        Local files are deleted on the strength of it. Only what the store answers now counts,
+        nothing remembered; where it has checksums of its own, the object is not downloaded.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+        source : path
+            The local file; it is read.
+        sha256 : str
+            What both must hash to.
+        progress : callable, optional
+            Told bytes of the file read.
+
+        Returns
+        -------
+        ObjectInfo
+            Of the object, with its ``sha256``.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no such object.
+        labdata.errors.IntegrityError
+            If the object or the file is anything else, or changed meanwhile.
+        labdata.errors.StoreError
+            If the store cannot tell, or the file is the object itself.
         """
 
     @abstractmethod
@@ -184,7 +226,7 @@ class Store(ABC):
         Returns
         -------
         ObjectInfo
-            Of the new object, its ``sha256`` never None and read from the store just now.
+            Of the new object, its ``sha256`` never None and confirmed by the store just now.
 
         Raises
         ------

@@ -12,7 +12,8 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +118,8 @@ def copy_hashed(
     expected = None if sha256 is None else validate_sha256(sha256)
     if os.path.lexists(destination):
         found = hash_file(source, progress=progress)
-        _require(found, expected, source)
-        _require_equal(destination, found)
+        require_expected(found, expected, source)
+        require_same_file(destination, found)
         return found
     with explain_os_errors("read", source), source.open("rb", buffering=0) as reader:
         return _copy_open(reader, source, destination, expected, progress)
@@ -159,7 +160,7 @@ def _copy_open(
                 writer.write(block)
 
             found = _read_unchanged(reader, source, write, progress)
-            _require(found, expected, source)
+            require_expected(found, expected, source)
             writer.flush()
             _keep_times(reader, partial)
             flush_file(writer)
@@ -171,28 +172,39 @@ def _copy_open(
             writer.close()
             won = publish(partial, destination)
     if not won:
-        _require_equal(destination, found)
+        require_same_file(destination, found)
     return found
 
 
-def _read_unchanged(
-    reader: io.FileIO, path: Path, consume: Callable[[memoryview], None], progress: Progress
-) -> Checksums:
-    """Hash a file to its end, handing on each block; refuse it if it changed meanwhile."""
+@contextmanager
+def watch_unchanged(reader: io.FileIO, path: Path) -> Iterator[os.stat_result]:
+    """Refuse a file that changes, is removed or is replaced while the block reads it.
+
+    Parameters
+    ----------
+    reader : io.FileIO
+        The open file.
+    path : pathlib.Path
+        Its name.
+
+    Yields
+    ------
+    os.stat_result
+        Its state before.
+
+    Raises
+    ------
+    labdata.errors.IntegrityError
+        At the end of the block, if the file is no longer as it was.
+    labdata.errors.StoreError
+        If it is no regular file.
+    """
     before = os.fstat(reader.fileno())
     if not stat.S_ISREG(before.st_mode):
         raise StoreError(f"{path} is not a regular file.", hint="Name a file that has content.")
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(min(BLOCK_BYTES, before.st_size + 1)))
-    size_bytes = 0
-    while size_bytes <= before.st_size and (count := _read_block(reader, path, buffer)):
-        digest.update(buffer[:count])
-        consume(buffer[:count])
-        size_bytes += count
-        progress(count)
-    after = os.fstat(reader.fileno())
-    if size_bytes != before.st_size or _state(after) != _state(before):
-        raise IntegrityError(f"{path} changed while it was read.", hint=_CHANGED_HINT)
+    yield before
+    if _state(os.fstat(reader.fileno())) != _state(before):
+        raise changed(path)
     try:
         named = path.stat()
     except FileNotFoundError:
@@ -201,6 +213,80 @@ def _read_unchanged(
         ) from None
     if (named.st_dev, named.st_ino) != (before.st_dev, before.st_ino):
         raise IntegrityError(f"{path} was replaced while it was read.", hint=_CHANGED_HINT)
+
+
+def changed(path: Path) -> IntegrityError:
+    """Return the error that says that a file changed while it was read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    """
+    return IntegrityError(f"{path} changed while it was read.", hint=_CHANGED_HINT)
+
+
+def read_into(reader: io.FileIO, path: Path, buffer: memoryview) -> int:
+    """Return how many bytes of a buffer were filled: all, or fewer at the end of the file.
+
+    Parameters
+    ----------
+    reader : io.FileIO
+        The open file.
+    path : pathlib.Path
+        Its name, for errors.
+    buffer : memoryview
+        What to fill.
+
+    Raises
+    ------
+    labdata.errors.StoreError
+        If it cannot be read.
+    """
+    filled = 0
+    while filled < len(buffer) and (count := _read_block(reader, path, buffer[filled:])):
+        filled += count
+    return filled
+
+
+def require_expected(found: Checksums, expected: str | None, source: Path) -> None:
+    """Raise if a file is not what is on record.
+
+    Parameters
+    ----------
+    found : Checksums
+        Of the file.
+    expected : str or None
+        The SHA-256 on record, None if there is none.
+    source : pathlib.Path
+        The file, for the message.
+
+    Raises
+    ------
+    labdata.errors.IntegrityError
+        If they differ.
+    """
+    if expected is not None and found.sha256 != expected:
+        raise IntegrityError(
+            f"{source} has SHA-256 {found.sha256}, and {expected} is on record.",
+            hint="Its content differs from what was recorded; do not use it, find another copy.",
+        )
+
+
+def _read_unchanged(
+    reader: io.FileIO, path: Path, consume: Callable[[memoryview], None], progress: Progress
+) -> Checksums:
+    """Hash a file to its end, handing on each block; refuse it if it changed meanwhile."""
+    with watch_unchanged(reader, path) as before:
+        digest = hashlib.sha256()
+        buffer = memoryview(bytearray(min(BLOCK_BYTES, before.st_size + 1)))
+        size_bytes = 0
+        while size_bytes <= before.st_size and (count := _read_block(reader, path, buffer)):
+            digest.update(buffer[:count])
+            consume(buffer[:count])
+            size_bytes += count
+            progress(count)
+        if size_bytes != before.st_size:
+            raise changed(path)
     return Checksums(digest.hexdigest(), size_bytes)
 
 
@@ -222,16 +308,21 @@ def _keep_times(reader: io.FileIO, copy: Path) -> None:
     os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _require(found: Checksums, expected: str | None, source: Path) -> None:
-    if expected is not None and found.sha256 != expected:
-        raise IntegrityError(
-            f"{source} has SHA-256 {found.sha256}, and {expected} is on record.",
-            hint="Its content differs from what was recorded; do not use it, find another copy.",
-        )
+def require_same_file(destination: Path, found: Checksums) -> None:
+    """Accept an existing destination only if it already holds the same content, on disk.
 
+    Parameters
+    ----------
+    destination : pathlib.Path
+        The file that exists.
+    found : Checksums
+        What it must hold.
 
-def _require_equal(destination: Path, found: Checksums) -> None:
-    """Accept an existing destination only if it already holds the same content, on disk."""
+    Raises
+    ------
+    labdata.errors.IntegrityError
+        If it holds anything else.
+    """
     with explain_os_errors("compare", destination):
         same_size = destination.stat().st_size == found.size_bytes
     if not same_size or hash_file(destination) != found:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -91,7 +92,7 @@ def publish(partial: Path, final: Path) -> bool:
     return won
 
 
-def flush_file(writer: BinaryIO) -> None:
+def flush_file(writer: BinaryIO | FileIO) -> None:
     """Force a file's bytes to the disk, through the disk's own cache where it can be asked.
 
     Parameters

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from labdata.errors import IntegrityError, MissingObjectError, StoreError
 from labdata.progress import Progress, ignore_progress
 from labdata.stores.base import ObjectInfo, Store, require_equal, validate_range
-from labdata.stores.checksums import Checksums, copy_hashed, hash_file
+from labdata.stores.checksums import (
+    Checksums,
+    copy_hashed,
+    hash_file,
+    require_expected,
+    validate_sha256,
+)
 from labdata.stores.durable import (
     STALE_PARTIAL_S,
     flush_folder,
@@ -67,11 +73,35 @@ class LocalStore(Store):
         sha256: str | None = None,
         progress: Progress = ignore_progress,
     ) -> ObjectInfo:
-        """Copy a file into the store; see :meth:`Store.put`. Its modification time is kept."""
+        """Copy a file into the store and read the copy back from the disk; see :meth:`Store.put`.
+
+        Its modification time is kept.
+        """
         target = self._locate(object_path)
         found = copy_hashed(source, target, sha256=sha256, progress=progress)
-        with explain_os_errors("look at", target):
-            return _info(object_path, target.stat(), found.sha256)
+        return require_equal(self.stat(object_path, verify=True), found.sha256)
+
+    def confirm(
+        self,
+        object_path: str,
+        source: str | os.PathLike[str],
+        *,
+        sha256: str,
+        progress: Progress = ignore_progress,
+    ) -> ObjectInfo:
+        """Read the object from the disk and compare it; see :meth:`Store.confirm`."""
+        expected, path, target = validate_sha256(sha256), Path(source), self._locate(object_path)
+        self.stat(object_path)  # raises if it is not there
+        with explain_os_errors("compare", path):
+            same_file = path.samefile(target)
+        if same_file:
+            raise StoreError(
+                f"{path} is the object {object_path!r} in {self.describe()} itself.",
+                hint="It is no copy; do not delete it. A folder of local_paths lies within the "
+                "store: move one of them.",
+            )
+        require_expected(hash_file(path, progress=progress), expected, path)
+        return require_equal(self.stat(object_path, verify=True), expected)
 
     def get(
         self,

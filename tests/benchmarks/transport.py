@@ -9,8 +9,6 @@ compression against mtscomp on one core; the fixed cost of putting eight tiny fi
 from __future__ import annotations
 
 import os
-import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -32,7 +30,6 @@ def main(folder: Path, size_gib: float) -> None:
                 file.write(os.urandom(2**22))
             file.truncate(size_bytes)
     measure_copy(folder, big)
-    measure_bucket(folder, big)
     measure_compression(folder)
     measure_fixed_cost(folder)
 
@@ -54,51 +51,6 @@ def measure_copy(folder: Path, big: Path) -> None:
         big.stat().st_size,
     )
     copy.unlink(missing_ok=True)
-
-
-def measure_bucket(folder: Path, big: Path) -> None:
-    """Send and fetch against boto3 with equal parts, as many at once."""
-    from boto3.s3.transfer import TransferConfig
-    from seaweed import ACCESS_KEY, SECRET_KEY, run_seaweed
-
-    from labdata.stores import S3Settings, S3Store, hash_file
-    from labdata.stores.s3_upload import N_WORKERS, PART_BYTES
-
-    weed, got = folder / "weed", folder / "got.bin"
-    shutil.rmtree(weed, ignore_errors=True)
-    config = TransferConfig(
-        multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=N_WORKERS
-    )
-    sha256 = hash_file(big).sha256
-    with run_seaweed(weed) as server:
-        client = server.client()
-        client.create_bucket(Bucket="lab")
-        keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "addressing": "path"}
-        store = S3Store(S3Settings(bucket="lab", endpoint=server.endpoint, **keys))
-        numbers = iter(range(100))
-
-        def ours() -> None:
-            store.put(big, f"ours/{next(numbers)}", sha256=sha256)
-
-        def theirs() -> None:
-            client.upload_file(str(big), "lab", f"theirs/{next(numbers)}", Config=config)
-
-        say("upload / boto3", alternate(ours, theirs), big.stat().st_size)
-        store.put(big, "fetched", sha256=sha256)
-
-        def fetch() -> None:
-            store.get("fetched", got, sha256=sha256)
-
-        def download() -> None:
-            client.download_file("lab", "fetched", str(got), Config=config)
-            os.sync()
-
-        times = alternate(fetch, download, lambda: got.unlink(missing_ok=True))
-        say("get / boto3 && sync", times, big.stat().st_size)
-        got.unlink(missing_ok=True)
-    shutil.rmtree(weed, ignore_errors=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(f"peak memory of this process so far: {peak:.0f} MiB\n")
 
 
 def measure_compression(folder: Path) -> None:

@@ -342,6 +342,23 @@ class StoreContract:
         _run_all(write, len(sources))
         assert outcomes == [sha256_of(b"z" * 300_000)] * len(sources)
 
+    @pytest.mark.parametrize("known", [True, False])
+    def test_concurrent_readers_to_one_place_all_get_the_whole(self, store, put, tmp_path, known):
+        content = bytes(range(256)) * 40_000
+        put(content, "a/b")
+        target, outcomes = tmp_path / "got" / "b", [None] * 5
+        expected = sha256_of(content) if known else None
+
+        def read(index):
+            outcomes[index] = store.get("a/b", target, sha256=expected).sha256
+
+        for _ in range(4):
+            target.unlink(missing_ok=True)
+            _run_all(read, len(outcomes))
+            assert outcomes == [sha256_of(content)] * len(outcomes)
+            assert target.read_bytes() == content
+        assert [path.name for path in target.parent.iterdir()] == ["b"]
+
     # --- a person's view -----------------------------------------------------------------------
 
     def test_check_access_finds_a_usable_store_and_leaves_no_object(self, store):

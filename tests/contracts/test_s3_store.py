@@ -1,53 +1,40 @@
-"""A bucket of a real S3 server keeps the promises of a store, with and without a folder."""
-
-import contextlib
-import itertools
+"""A bucket of a real server keeps a store's promises, also where the server helps less."""
 
 import pytest
-from seaweed import ACCESS_KEY, SECRET_KEY
+from s3_proxy import ignore_conditions, refuse_batches
 from store_contract import StoreContract
 
-from labdata.stores import S3Settings, S3Store
-
-_numbers = itertools.count(1)
-
-
-@contextlib.contextmanager
-def new_bucket(seaweed, **more):
-    """Settings of an empty bucket, which is removed afterwards: each takes some of the server.
-
-    An emptied one would not do: the server keeps folders for a while, and their names are taken.
-    """
-    client, bucket = seaweed.client(), f"labtest-{next(_numbers)}"
-    client.create_bucket(Bucket=bucket)
-    keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY, "addressing": "path"}
-    yield S3Settings(bucket=bucket, endpoint=seaweed.endpoint, **{**keys, **more})
-    for one in client.list_multipart_uploads(Bucket=bucket).get("Uploads", ()):
-        client.abort_multipart_upload(Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for one in page.get("Contents", ()):
-            client.delete_object(Bucket=bucket, Key=one["Key"])
-    client.delete_bucket(Bucket=bucket)
+from labdata.stores import S3Store
+from labdata.stores.s3.probe import forget_probes
+from labdata.stores.s3.settings import MIN_PART_BYTES
 
 
 class TestS3Store(StoreContract):
-    folder = ""
+    """Small files in one request, the large one of the contract in two parts."""
 
     @pytest.fixture
-    def store(self, seaweed):
-        with new_bucket(seaweed) as settings:
-            yield S3Store(settings, self.folder)
+    def store(self, seaweed, s3_settings):
+        return S3Store(s3_settings(seaweed.endpoint, part_bytes=MIN_PART_BYTES, workers=2))
 
     @pytest.fixture
-    def tamper(self, store, seaweed):
+    def tamper(self, seaweed, store):
+        """Other bytes with the metadata that were there, as by a program that is not ours."""
+        client = seaweed.client()
+
         def write(object_path, content):
-            client, bucket = seaweed.client(), store.settings.bucket
-            key = store._key(object_path)
-            metadata = client.head_object(Bucket=bucket, Key=key)["Metadata"]
-            client.put_object(Bucket=bucket, Key=key, Body=content, Metadata=metadata)
+            place = {"Bucket": "tests", "Key": f"{store.settings.folder}/{object_path}"}
+            metadata = client.head_object(**place)["Metadata"]
+            client.put_object(**place, Body=content, Metadata=metadata)
 
         return write
 
 
-class TestS3StoreInAFolder(TestS3Store):
-    folder = "lab/raw"
+class TestS3StoreWithoutConditions(TestS3Store):
+    """On a server that overwrites though it was asked not to, and deletes one by one."""
+
+    @pytest.fixture
+    def store(self, proxy, s3_settings):
+        proxy.before += [refuse_batches, ignore_conditions]
+        forget_probes()
+        yield S3Store(s3_settings(proxy.endpoint, part_bytes=MIN_PART_BYTES, workers=2))
+        forget_probes()

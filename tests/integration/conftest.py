@@ -35,9 +35,11 @@ from labdata.database.mariadb_program import MariaDBProgram, find_program, syste
 from labdata.errors import DatabaseError
 from labdata.preferences import write_preferences
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 from database_pool import DatabasePool
 from fresh_connection import forget_connection
+from seaweed import seaweed  # noqa: F401
 
 _numbers = itertools.count(1)
 ORDINARY_ACCOUNT = "scientist"

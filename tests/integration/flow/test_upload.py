@@ -371,20 +371,19 @@ def test_an_object_with_equal_content_is_taken_as_stored(lab_rig, put_plain):
 def test_a_store_that_loses_bytes_is_found_out_before_anything_is_registered(
     lab_rig, put_plain, monkeypatch
 ):
-    from labdata.stores import LocalStore
+    from labdata.stores import local
 
-    real = LocalStore.put
+    real = local.copy_hashed
 
-    def lossy(store, source, object_path, **options):
-        info = real(store, source, object_path, **options)
-        if object_path.endswith("b.bin"):
-            path = store.root / store.folder / object_path
-            path.chmod(0o644)
-            flip(path)
-        return info
+    def lossy(source, destination, **options):
+        found = real(source, destination, **options)
+        if destination.name == "b.bin":
+            destination.chmod(0o644)
+            flip(destination)
+        return found
 
-    monkeypatch.setattr(LocalStore, "put", lossy)
-    with pytest.raises(IntegrityError, match="as it was sent"):
+    monkeypatch.setattr(local, "copy_hashed", lossy)
+    with pytest.raises(IntegrityError, match="expected was"):
         lab_rig.upload(put_plain)
     assert nothing_registered(lab_rig)
 

@@ -1,0 +1,136 @@
+"""Writers kept apart where the server does not do it: whoever is alone in the list may write.
+
+For servers without conditional writes. A writer first puts a claim beside the objects, then lists
+the claims for the same key. Of two writers the one that puts its claim later sees the other's, so
+both can never find themselves alone. Among several the lowest waits, the others withdraw and come
+back at a random moment. A claim is put anew every minute; one that has not been for five minutes,
+by the server's clock, belongs to nobody alive. This rests on lists that show at once what was put,
+which S3 servers promise.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+from labdata.errors import StoreError
+from labdata.stores.s3.bucket import Bucket, server_time, short_hash
+from labdata.stores.s3.errors import S3Error
+
+#: A claim that nobody renewed for this long, in seconds, is dead.
+DEAD_S = 300.0
+
+_RENEW_S = 60.0
+_WAIT_S = 900.0
+
+_locks: dict[str, tuple[threading.Lock, int]] = {}
+_guard = threading.Lock()
+
+
+@contextmanager
+def claim_key(bucket: Bucket, object_path: str) -> Iterator[None]:
+    """Be the only writer of a path, in this process and all others, during the block.
+
+    Parameters
+    ----------
+    bucket : Bucket
+    object_path : str
+
+    Raises
+    ------
+    labdata.errors.StoreError
+        If others hold the path for a quarter of an hour, or the server does not answer.
+    """
+    key = bucket.key(object_path)
+    folder = bucket.partial_key(f"claim-{short_hash(key)}/")
+    claim = f"{folder}{secrets.token_hex(16)}"
+    with _thread_lock(f"{bucket.settings.describe()} {folder}"):
+        try:
+            _enter(bucket, object_path, folder, claim)
+            with _renewing(bucket, claim):
+                yield
+        finally:
+            with suppress(S3Error):  # a claim that stays dies within minutes
+                bucket.call("delete from", "delete_object", Key=claim)
+
+
+def _enter(bucket: Bucket, object_path: str, folder: str, claim: str) -> None:
+    """Return when ours is the only living claim."""
+    until_s = time.monotonic() + _WAIT_S
+    while time.monotonic() < until_s:
+        bucket.call("write to", "put_object", Key=claim, Body=b"")
+        while True:
+            living = _living(bucket, folder)
+            if living == [claim]:
+                return
+            if claim not in living or living[0] != claim or time.monotonic() > until_s:
+                break
+            time.sleep(random.uniform(0.02, 0.1))
+        bucket.call("delete from", "delete_object", Key=claim)
+        time.sleep(random.uniform(0.05, 0.4))
+    raise StoreError(
+        f"Others have been writing {object_path} in {bucket.settings.describe()} for "
+        f"{_WAIT_S / 60:.0f} minutes.",
+        hint="Repeat later, or give the file another name.",
+    )
+
+
+def _living(bucket: Bucket, folder: str) -> list[str]:
+    """Return the claims that are not dead, in order of their names."""
+    claims: dict[str, bool] = {}
+    more: dict[str, str] = {}
+    while True:
+        answer = bucket.call("list", "list_objects_v2", Prefix=folder, **more)
+        dead = server_time(answer) - timedelta(seconds=DEAD_S)
+        for found in answer.get("Contents", []):
+            if not found["Key"].endswith("/"):
+                claims[found["Key"]] = found["LastModified"] < dead
+        if not answer.get("IsTruncated"):
+            break
+        more = {"ContinuationToken": answer["NextContinuationToken"]}
+    for key in [key for key, is_dead in claims.items() if is_dead]:
+        with suppress(S3Error):
+            bucket.call("delete from", "delete_object", Key=key)
+    return sorted(key for key, is_dead in claims.items() if not is_dead)
+
+
+@contextmanager
+def _renewing(bucket: Bucket, claim: str) -> Iterator[None]:
+    """Put the claim anew each minute, for writes that take longer than a claim lives."""
+    done = threading.Event()
+
+    def renew() -> None:
+        while not done.wait(_RENEW_S):
+            with suppress(S3Error):
+                bucket.call("write to", "put_object", Key=claim, Body=b"")
+
+    thread = threading.Thread(target=renew, name="labdata-claim", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
+def _thread_lock(name: str) -> Iterator[None]:
+    """Keep the threads of this process apart without asking the server; forgotten after use."""
+    with _guard:
+        lock, users = _locks.get(name, (threading.Lock(), 0))
+        _locks[name] = (lock, users + 1)
+    try:
+        with lock:
+            yield
+    finally:
+        with _guard:
+            lock, users = _locks[name]
+            if users == 1:
+                del _locks[name]
+            else:
+                _locks[name] = (lock, users - 1)
