@@ -3,7 +3,8 @@
 What is on a local path already is not fetched again. How much will come, and how long that takes,
 is said first. Files of S3 stores are asked for, unless allow_s3_download is set or --yes is given.
 Everything is compared with the checksums that were recorded; an interrupted get is repeated and
-goes on with what is missing.
+goes on with what is missing. Files in cold storage are asked back with --restore; that takes
+hours, and the same command fetches them when they have come.
 
 Examples:
   labdata get -a JC1 -s 20260131_140500
@@ -20,6 +21,7 @@ from ..counted import count_of, show_duration, show_size
 from .selection import add_selection
 
 if TYPE_CHECKING:
+    from ..schema.cold_storage import ColdFiles
     from ..schema.fetching import FetchPlan
 
 
@@ -31,6 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-f", "--files", nargs="+", metavar="PATTERN", help="file names, such as '*.csv'"
     )
     parser.add_argument("-y", "--yes", action="store_true", help="fetch from S3 without asking")
+    parser.add_argument(
+        "--restore",
+        nargs="?",
+        type=int,
+        const=7,
+        metavar="DAYS",
+        help="ask files back from cold storage, for 7 days if not given",
+    )
+    parser.add_argument("--wait", action="store_true", help="with --restore: wait for them")
     parser.add_argument("--dry-run", action="store_true", help="only list the files")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -43,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     from .output import print_rows, show_progress, write_quietly
     from .selection import check_names, check_subjects, chosen_lab
 
+    if options.wait and options.restore is None:
+        raise QueryError("--wait is for files in cold storage.", hint="Say --restore --wait.")
     lab = chosen_lab(options)
     check_subjects(lab, options.subject)
     check_names(lab, options)
@@ -58,12 +71,16 @@ def run(options: argparse.Namespace) -> int:
     ]
     if not options.json:
         write_quietly(_say_plan(plan))
+    n_asleep = 0
     if not options.dry_run:
         if not _may_fetch(plan, options):
             write("Nothing was fetched.")
             return 1
+        if options.restore is not None:
+            cold = _ask_back(plan, options)
+            n_asleep, plan = len(cold.rows), plan.without(cold.rows)
         total = sum(row["file_size"] for row in plan.rows)
-        with show_progress(f"get {count_of(len(rows), 'file')}", total) as (progress, _):
+        with show_progress(f"get {count_of(len(plan.rows), 'file')}", total) as (progress, _):
             paths = fetch_planned(plan, download=True, verify=True, progress=progress)
         listed = [
             {**_shown(row), "local_path": str(path)}
@@ -71,7 +88,11 @@ def run(options: argparse.Namespace) -> int:
         ]
     columns = ("file_path", "storage", "size", "local_path")
     print_rows(listed, columns, as_json=options.json)
-    return 0
+    if n_asleep:
+        write_quietly(
+            f"{count_of(n_asleep, 'file')} will come later: repeat this command, or add --wait."
+        )
+    return int(bool(n_asleep))
 
 
 def _chosen_rows(lab: Any, options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -146,3 +167,29 @@ def _may_fetch(plan: FetchPlan, options: argparse.Namespace) -> bool:
         )
     answer = input(f"Fetch {show_size(plan.distant_bytes)} from S3? [y/N] ")
     return answer.strip().lower() in ("y", "yes")
+
+
+def _ask_back(plan: FetchPlan, options: argparse.Namespace) -> ColdFiles:
+    """Ask back what is in cold storage, wait if told to, and return what cannot be read yet."""
+    from ..schema.cold_storage import request_cold, wait_for_cold
+    from .output import show_count, write_quietly
+
+    cold = request_cold(plan, days=options.restore)
+    if cold.rows:
+        write_quietly(
+            f"{count_of(len(cold.rows), 'file')} with {show_size(cold.size_bytes)} in cold "
+            f"storage: asked back for {count_of(options.restore, 'day')}; that takes hours."
+        )
+    if cold.rows and options.wait:
+        left = len(cold.rows)
+        with show_count("wait for cold storage", left) as advance:
+
+            def report(now: ColdFiles) -> None:
+                nonlocal left
+                advance(left - len(now.rows))
+                left = len(now.rows)
+
+            cold = wait_for_cold(plan, cold, report=report)
+    if cold.until is not None:
+        write_quietly(f"From cold storage: readable until {cold.until:%Y-%m-%d %H:%M} UTC.")
+    return cold

@@ -117,7 +117,7 @@ def _print_json(report: VerifyReport, repairs: tuple[Repair, ...], *, with_repai
     content = {
         "ok": report.ok,
         "day": report.today.isoformat(),
-        **{name: getattr(report, name) for name in (*names, "n_without_checksum")},
+        **{name: getattr(report, name) for name in (*names, "n_cold", "n_without_checksum")},
         "full_round_by": report.full_round_by.isoformat(),
         "orphans": vars(report.orphans),
         "findings": report.rows(),

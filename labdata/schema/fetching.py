@@ -82,6 +82,27 @@ class FetchPlan:
             return None
         return sum(size / rates[name] for name, size in sizes.items())
 
+    def without(self, rows: Iterable[Mapping[str, Any]]) -> FetchPlan:
+        """Return the plan of all but some rows.
+
+        Parameters
+        ----------
+        rows : iterable of mapping
+            Rows of this plan.
+        """
+        left_out = {(row["storage"], row["file_path"]) for row in rows}
+        pairs = [
+            (row, path)
+            for row, path in zip(self.rows, self.found, strict=True)
+            if (row["storage"], row["file_path"]) not in left_out
+        ]
+        return FetchPlan(
+            tuple(row for row, _ in pairs),
+            tuple(path for _, path in pairs),
+            self.folder,
+            self.preferences,
+        )
+
 
 def plan_fetch(
     rows: Iterable[Mapping[str, Any]],

@@ -17,7 +17,7 @@ from .stored_copies import StoredFile
 
 logger = logging.getLogger(__name__)
 
-Kind = Literal["missing", "size", "content", "unreadable"]
+Kind = Literal["missing", "size", "content", "unreadable", "cold"]
 _NOTE = "verify.json"
 
 
@@ -31,7 +31,8 @@ class Finding:
         What was recorded; of a whole store that does not answer, without a path.
     kind : str
         ``missing``: the store answers and has it not. ``size``, ``content``: it is another.
-        ``unreadable``: the store cannot tell.
+        ``unreadable``: the store cannot tell. ``cold``: not read, as it is in cold storage; no
+        report has these.
     recorded : int or str
         Bytes, or of ``content`` the checksum. Of a whole store, the number of its files.
     found : int, str or None
@@ -123,6 +124,8 @@ class VerifyReport:
         are not among them.
     n_read, read_bytes : int
         Those of them whose content was read.
+    n_cold : int
+        Those in cold storage, whose content was due and not read.
     n_without_checksum : int
         Files of the part without a recorded checksum, whose content says nothing.
     full_round_by : date
@@ -143,6 +146,7 @@ class VerifyReport:
     read_bytes: int
     n_without_checksum: int
     full_round_by: date
+    n_cold: int = 0
     orphans: Orphans = field(default_factory=Orphans)
     stores: tuple[str, ...] = ()
 
@@ -176,6 +180,9 @@ class VerifyReport:
             )
         if left.unknown:
             said.append(f"Objects that no file refers to were not counted: {left.unknown}")
+        if self.n_cold:
+            files = count_of(self.n_cold, "file")
+            said.append(f"{files} to be read in cold storage: only the size was compared.")
         if self.n_without_checksum:
             files = count_of(self.n_without_checksum, "file")
             said.append(f"{files} to be read without a recorded checksum: only the size is known.")

@@ -16,7 +16,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
-from ..errors import DatabaseError, LabdataError, MissingObjectError, QueryError, StoreError
+from ..errors import (
+    ArchivedObjectError,
+    DatabaseError,
+    LabdataError,
+    MissingObjectError,
+    QueryError,
+    StoreError,
+)
 from ..nearest import nearest
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
@@ -239,6 +246,7 @@ def verify_planned(
         size_bytes=sum(look.size_bytes for look in looks),
         n_read=sum(look.n_read for look in looks),
         read_bytes=sum(look.read_bytes for look in looks),
+        n_cold=sum(look.n_cold for look in looks),
         n_without_checksum=sum(not file.checksum for file in plan.due),
         full_round_by=plan.today + timedelta(days=0 if plan.everything else plan.days - 1),
         orphans=Orphans.sum_of(look.orphans for look in looks),
@@ -257,6 +265,7 @@ class _Look:
     size_bytes: int = 0
     n_read: int = 0
     read_bytes: int = 0
+    n_cold: int = 0
     orphans: Orphans = field(default_factory=Orphans)
 
 
@@ -291,10 +300,12 @@ def _look_at(
     found = list(_compare_listing(store, files, sizes))
     wrong = {id(finding.file) for finding in found}
     due = [f for f in files if f in plan.due and id(f) not in wrong and f.checksum]
-    read = _in_parallel(lambda file: _read(store, file, progress), due)
-    found += [finding for finding in read if finding is not None]
-    size, read_size = (sum(file.size_bytes for file in chosen) for chosen in (files, due))
-    return _Look(tuple(found), len(files), size, len(due), read_size, orphans)
+    read = [f for f in _in_parallel(lambda file: _read(store, file, progress), due) if f]
+    found += [finding for finding in read if finding.kind != "cold"]
+    cold = [finding.file for finding in read if finding.kind == "cold"]
+    size, due_size, cold_size = (sum(f.size_bytes for f in part) for part in (files, due, cold))
+    n_read, read_size = len(due) - len(cold), due_size - cold_size
+    return _Look(tuple(found), len(files), size, n_read, read_size, len(cold), orphans)
 
 
 def _cannot_tell(storage: str, n_files: int, reason: str) -> Finding:
@@ -335,6 +346,8 @@ def _read(store: Store, file: StoredFile, progress: Progress) -> Finding | None:
     except MissingObjectError:
         reason = "it was listed, and is not there any more; look again"
         return Finding(file, "unreadable", file.checksum, reason)
+    except ArchivedObjectError as error:
+        return Finding(file, "cold", file.checksum, error.message)
     except StoreError as error:
         return Finding(file, "unreadable", file.checksum, error.message)
     return None if found == file.checksum else Finding(file, "content", file.checksum, found)

@@ -55,6 +55,25 @@ class ObjectInfo:
     modified: datetime
 
 
+@dataclass(frozen=True)
+class RestoreState:
+    """Whether an object is in cold storage, and what is known of its way back.
+
+    Attributes
+    ----------
+    archived : bool
+        It cannot be read now.
+    in_progress : bool
+        It was asked back and is on its way.
+    available_until : datetime.datetime or None
+        Until when a copy that was asked back can be read, in UTC.
+    """
+
+    archived: bool
+    in_progress: bool = False
+    available_until: datetime | None = None
+
+
 class Store(ABC):
     """A place where objects (named, immutable runs of bytes) are kept.
 
@@ -376,6 +395,47 @@ class Store(ABC):
             return False
         return True
 
+    def restore(self, object_path: str, *, days: int = 7) -> RestoreState:
+        """Ask an object back from cold storage; asking again, or without need, is success.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+        days : int, optional
+            How long it shall stay readable.
+
+        Returns
+        -------
+        RestoreState
+            As it is now; coming back takes hours.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no such object.
+        labdata.errors.StoreError
+            If ``days`` is no positive number, or the store refuses.
+        """
+        require_days(days)
+        return self.restore_state(object_path)
+
+    def restore_state(self, object_path: str) -> RestoreState:
+        """Return whether an object is in cold storage, which few stores have.
+
+        Parameters
+        ----------
+        object_path : str
+            The object's path in the store.
+
+        Raises
+        ------
+        labdata.errors.MissingObjectError
+            If there is no such object.
+        """
+        self.stat(object_path)
+        return RestoreState(archived=False)
+
     def check_access(self) -> AccessReport:
         """Try, live, to write, read, list and delete a small object of a name of its own.
 
@@ -385,6 +445,23 @@ class Store(ABC):
             What worked and, in words, what did not. Nothing is raised for a store that refuses.
         """
         return probe_access(self)
+
+
+def require_days(days: int) -> None:
+    """Refuse what is no number of days.
+
+    Parameters
+    ----------
+    days : int
+        As given.
+
+    Raises
+    ------
+    labdata.errors.StoreError
+        If it is not a whole positive number.
+    """
+    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
+        raise StoreError(f"days is {days!r}.", hint="Give a whole number of days, 1 or more.")
 
 
 def require_equal(info: ObjectInfo, sha256: str) -> ObjectInfo:

@@ -310,6 +310,16 @@ class StoreContract:
         store.delete(path)
         assert not store.exists(path)
 
+    def test_what_is_at_hand_need_not_be_asked_back(self, store, put):
+        put(b"x", "a")
+        assert not store.restore("a").archived
+        assert not store.restore_state("a").archived
+        for ask in (store.restore, store.restore_state):
+            with pytest.raises(MissingObjectError):
+                ask("none")
+        with pytest.raises(StoreError, match="days"):
+            store.restore("a", days=0)
+
     # --- several at once -----------------------------------------------------------------------
 
     def test_of_concurrent_writers_of_different_content_one_wins(self, store, make_file):

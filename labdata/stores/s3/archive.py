@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from labdata.errors import StoreError
+from labdata.stores.base import RestoreState, require_days
 from labdata.stores.s3.bucket import Bucket, Head
 from labdata.stores.s3.errors import S3Error
 
 _COLD_CLASSES = {"GLACIER", "DEEP_ARCHIVE"}
 _ALREADY = {"RestoreAlreadyInProgress", "ObjectAlreadyInActiveTierError"}
-
-
-@dataclass(frozen=True)
-class RestoreState:
-    """Whether an object is in cold storage, and what is known of its way back.
-
-    Attributes
-    ----------
-    archived : bool
-        It cannot be read now.
-    in_progress : bool
-        It was asked back and is on its way.
-    available_until : datetime.datetime or None
-        Until when a copy that was asked back can be read, in UTC.
-    """
-
-    archived: bool
-    in_progress: bool
-    available_until: datetime | None
 
 
 def find_restore_state(bucket: Bucket, object_path: str) -> RestoreState:
@@ -106,8 +86,7 @@ def request_restore(bucket: Bucket, object_path: str, *, days: int) -> RestoreSt
     labdata.errors.StoreError
         If ``days`` is no positive number, or the server refuses.
     """
-    if isinstance(days, bool) or not isinstance(days, int) or days < 1:
-        raise StoreError(f"days is {days!r}.", hint="Give a whole number of days, 1 or more.")
+    require_days(days)
     head = bucket.head(object_path)
     state = state_of(head)
     if not state.archived or state.in_progress:

@@ -145,7 +145,8 @@ def explained(bucket: Bucket, object_path: str, error: S3Error) -> StoreError:
     if error.code == "InvalidObjectState":
         return ArchivedObjectError(
             f"{object_path} is in cold storage in {bucket.settings.describe()}.",
-            hint="Ask it back with store.restore(path); that takes hours. Then repeat.",
+            hint="Ask it back, which takes hours: `labdata get` with --restore, or "
+            "store.restore(path). Then repeat.",
         )
     if error.status == 412:
         return IntegrityError(

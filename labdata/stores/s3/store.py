@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labdata.progress import Progress, ignore_progress
-from labdata.stores.base import ObjectInfo, Store
+from labdata.stores.base import ObjectInfo, RestoreState, Store
 from labdata.stores.checksums import Checksums, validate_sha256
 from labdata.stores.durable import STALE_PARTIAL_S
-from labdata.stores.s3.archive import RestoreState, find_restore_state, request_restore
+from labdata.stores.s3.archive import find_restore_state, request_restore
 from labdata.stores.s3.bucket import Bucket
 from labdata.stores.s3.confirm import confirm_object
 from labdata.stores.s3.copy import copy_object
@@ -129,28 +129,9 @@ class S3Store(Store):
         return remove_partials(self._bucket, older_than_s=older_than_s)
 
     def restore(self, object_path: str, *, days: int = 7) -> RestoreState:
-        """Ask an object back from cold storage; asking again is success.
-
-        Parameters
-        ----------
-        object_path : str
-            The object's path in the store.
-        days : int, optional
-            How long it shall stay readable.
-
-        Returns
-        -------
-        RestoreState
-            As it is now; coming back takes hours.
-        """
+        """Ask an object back from cold storage; see :meth:`Store.restore`."""
         return request_restore(self._bucket, object_path, days=days)
 
     def restore_state(self, object_path: str) -> RestoreState:
-        """Return whether an object is in cold storage and on its way back.
-
-        Parameters
-        ----------
-        object_path : str
-            The object's path in the store.
-        """
+        """Return whether an object is in cold storage; see :meth:`Store.restore_state`."""
         return find_restore_state(self._bucket, object_path)
