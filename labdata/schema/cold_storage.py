@@ -81,6 +81,11 @@ def find_cold(plan: FetchPlan, rows: Sequence[dict[str, Any]] | None = None) -> 
     rows : sequence of dict, optional
         Rows of File to look at; by default those that are missing here.
 
+    Returns
+    -------
+    ColdFiles
+        Those that are not readable now.
+
     Raises
     ------
     labdata.errors.StoreError
