@@ -32,10 +32,11 @@ class Seaweed:
 
     port: int
     process: subprocess.Popen[bytes]
+    scheme: str = "http"
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def client(self) -> Any:
         """Return a client of the server that knows nothing of labdata."""
@@ -54,6 +55,7 @@ def plain_client(endpoint: str) -> Any:
         aws_access_key_id=ACCESS_KEY,
         aws_secret_access_key=SECRET_KEY,
         config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
+        verify=False if endpoint.startswith("https") else None,
     )
 
 
@@ -76,8 +78,11 @@ def require_program() -> str:
 
 
 @contextmanager
-def run_seaweed(folder: Path) -> Iterator[Seaweed]:
-    """Run a server that keeps its files in a folder, until the end of the block."""
+def run_seaweed(folder: Path, *options: str) -> Iterator[Seaweed]:
+    """Run a server that keeps its files in a folder, until the end of the block.
+
+    With a certificate among the options it is ready as soon as it listens.
+    """
     program = require_program()
     (folder / "data").mkdir(parents=True)
     config = folder / "s3.json"
@@ -87,8 +92,8 @@ def run_seaweed(folder: Path) -> Iterator[Seaweed]:
         "actions": ["Admin", "Read", "List", "Tagging", "Write"],
     }
     config.write_text(json.dumps({"identities": [identity]}))
-    for attempt in range(3):  # a port can be taken between our look and the server's start
-        server = _start(program, folder, attempt)
+    for _ in range(3):  # a port can be taken between our look and the server's start
+        server = _start(program, folder, options)
         try:
             if _wait_ready(server):
                 yield server
@@ -99,7 +104,7 @@ def run_seaweed(folder: Path) -> Iterator[Seaweed]:
     pytest.fail(f"SeaweedFS did not start:\n{(folder / 'log').read_text()[-3000:]}")
 
 
-def _start(program: str, folder: Path, attempt: int) -> Seaweed:
+def _start(program: str, folder: Path, options: tuple[str, ...]) -> Seaweed:
     master, volume, filer, s3 = _free_ports(4)
     command = [
         program, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
@@ -108,10 +113,12 @@ def _start(program: str, folder: Path, attempt: int) -> Seaweed:
         f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-volume.max=400", "-master.volumeSizeLimitMB=256", "-master.resumeState=false",
         "-master.electionTimeout=2s", "-master.volumePreallocate=false",
+        *options,
     ]  # fmt: skip
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    return Seaweed(s3, process)
+    scheme = "https" if any("cert.file" in option for option in options) else "http"
+    return Seaweed(s3, process, scheme)
 
 
 def _wait_ready(server: Seaweed) -> bool:
