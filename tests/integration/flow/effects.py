@@ -1,8 +1,9 @@
 """Everything that a process does to the world, numbered, so that it can be killed at each.
 
-Files are made, forced to disk, named and removed by few functions of ``os``, and rows change by
-statements; nothing else outlives a process. :func:`counted_effects` ends it by SIGKILL right
-before or after the n-th of these, so that no moment between two effects is left untried.
+Files are made, forced to disk, named and removed by few functions of ``os``, rows change by
+statements and objects of buckets by requests; nothing else outlives a process.
+:func:`counted_effects` ends it by SIGKILL right before or after the n-th of these, so that no
+moment between two effects is left untried.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +36,7 @@ class Effects:
 
     def __init__(self, at: int | None, after: bool) -> None:
         self.at, self.after, self.names = at, after, []
+        self._lock = threading.Lock()
 
     def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that is counted."""
@@ -45,8 +48,9 @@ class Effects:
 
     def do(self, name: str, work: Callable[[], Any]) -> Any:
         """Do something that is counted."""
-        number = len(self.names)
-        self.names.append(name)
+        with self._lock:
+            number = len(self.names)
+            self.names.append(name)
         if number == self.at and not self.after:
             os.kill(os.getpid(), signal.SIGKILL)
         try:
@@ -59,7 +63,9 @@ class Effects:
 @contextmanager
 def counted_effects(at: int | None = None, *, after: bool = False) -> Iterator[Effects]:
     """Count what the block does to disk and database, or end the process on the way."""
-    effects = Effects(at, after)
+    from botocore.httpsession import URLLib3Session
+
+    effects, sent = Effects(at, after), URLLib3Session.send
     execute, opened = LabConnection._execute_query, io.open
     real = {name: getattr(os, name) for name in _OF_OS}
 
@@ -74,7 +80,14 @@ def counted_effects(at: int | None = None, *, after: bool = False) -> Iterator[E
             return effects.do("open", lambda: opened(file, mode, *args, **options))
         return opened(file, mode, *args, **options)
 
+    def send(self: Any, request: Any) -> Any:
+        if request.method in ("PUT", "POST", "DELETE"):
+            words = f"{request.method} {_kind_of(request.url)}".strip()
+            return effects.do(words, lambda: sent(self, request))
+        return sent(self, request)
+
     try:
+        URLLib3Session.send = send  # type: ignore[method-assign]
         for name in _OF_OS:
             setattr(os, name, effects.wrap(name, real[name]))
         io.open = open_counted  # type: ignore[assignment]
@@ -84,4 +97,11 @@ def counted_effects(at: int | None = None, *, after: bool = False) -> Iterator[E
         for name in _OF_OS:
             setattr(os, name, real[name])
         io.open = opened
+        URLLib3Session.send = sent  # type: ignore[method-assign]
         LabConnection._execute_query = execute  # type: ignore[method-assign]
+
+
+def _kind_of(url: str) -> str:
+    """Return what a request to a bucket is about: a part, an upload, something beside it."""
+    words = [word for word in ("partNumber", "uploads", "uploadId") if word in url]
+    return "beside" if ".labdata-partial-" in url else " ".join(words[:1])
