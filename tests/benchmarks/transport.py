@@ -1,14 +1,21 @@
-"""Print how fast data move, each time as a ratio to what the machine itself can do in this run.
+"""Print how fast the commands move data, as ratios to what the machine can do in the same run.
 
-Run it by hand: ``python tests/benchmarks/transport.py FOLDER [GIB]``. The folder takes about four
-times the size. Lines: ``put`` against ``cp && sync && sha256sum``; an upload to a real S3 server
-(SeaweedFS) against plain boto3 with the same parts and as many at once; a fetch likewise; lossless
-compression against mtscomp on one core; the fixed cost of putting eight tiny files.
+    python tests/benchmarks/transport.py FOLDER [GIB]
+
+The folder takes about eight times the size. ``labdata put`` of one large file against
+``cp && sync && sha256sum``; ``labdata upload`` of it to a real S3 server (SeaweedFS) and
+``labdata get`` against plain boto3 with the same parts and as many at once; each in a process of
+its own, with its peak memory; what ``import datajoint`` alone takes is taken off the commands, and
+the import of boto3 off boto3's. Then lossless compression against mtscomp on one core, and the
+fixed cost of putting eight tiny files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,43 +24,167 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
+ROUNDS = 3
+PYTHON = sys.executable
+SHELL = 'cp "$1" "$2" && sync && sha256sum "$2"'
+BOTO3 = """
+import sys
+from boto3.s3.transfer import TransferConfig
+from seaweed import plain_client
+verb, endpoint, path, key, part, workers = sys.argv[1:]
+config = TransferConfig(
+    multipart_threshold=int(part), multipart_chunksize=int(part), max_concurrency=int(workers)
+)
+client = plain_client(endpoint)
+if verb == "upload":
+    client.upload_file(path, "lab", key, Config=config)
+else:
+    client.download_file("lab", key, path, Config=config)
+"""
+
 
 def main(folder: Path, size_gib: float) -> None:
     """Make what is missing, measure, print."""
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ["LABDATA_PATH"] = str(folder / "labdata")
-    big = folder / "big.bin"
-    size_bytes = round(size_gib * 1024**3)
-    if not big.exists() or big.stat().st_size != size_bytes:
-        with big.open("wb") as file:
-            for _ in range(-(-size_bytes // 2**22)):
-                file.write(os.urandom(2**22))
-            file.truncate(size_bytes)
-    measure_copy(folder, big)
-    measure_compression(folder)
-    measure_fixed_cost(folder)
+    from seaweed import ACCESS_KEY, SECRET_KEY, run_seaweed
+
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    work = folder / "work"
+    work.mkdir(parents=True)
+    os.environ["LABDATA_PATH"] = str(work / "labdata")
+    os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])
+    with run_seaweed(work / "weed") as server:
+        server.client().create_bucket(Bucket="lab")
+        place = {"protocol": "s3", "endpoint": server.endpoint, "bucket": "lab"}
+        place |= {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
+        # in a process of its own: memory that this one has would count as its children's
+        process = multiprocessing.get_context("fork").Process(
+            target=prepare_lab, args=(work, place)
+        )
+        process.start()
+        process.join()
+        measure_large(work, server.endpoint, round(size_gib * 1024**3))
+        measure_fixed_cost(work)
+    measure_compression(work)
+    shutil.rmtree(work)
 
 
-def measure_copy(folder: Path, big: Path) -> None:
-    """Copy and hash against what a shell does."""
-    from labdata.stores import copy_hashed
+def prepare_lab(work: Path, store: dict[str, str]) -> None:
+    """Make a lab on the embedded database with one subject."""
+    from labdata.preferences import default_preferences, write_preferences
+    from labdata.schema import LabMember, Subject
 
-    copy = folder / "copy.bin"
+    for name in ("rig", "inbox", "scratch"):
+        (work / name).mkdir()
+    content = default_preferences() | {
+        "local_paths": [str(work / "rig")],
+        "upload_path": str(work / "inbox"),
+        "storage": {"data": store},
+        "upload_storage": "data",
+    }
+    write_preferences(content, work / "labdata" / "user_preferences.json")
+    LabMember.insert1({"user_name": "bench"}, skip_duplicates=True)
+    row = {"subject_name": "B1", "subject_dob": "2024-01-01", "subject_sex": "F"}
+    row |= {"strain_name": "C57BL/6J", "user_name": "bench"}
+    Subject.insert1(row, skip_duplicates=True)
 
-    def shell() -> None:
-        script = 'cp "$1" "$2" && sync && sha256sum "$2"'
-        words = ["sh", "-c", script, "sh", str(big), str(copy)]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
 
+def measure_large(work: Path, endpoint: str, size_bytes: int) -> None:
+    """Put, upload and get one large file, each in turn with its rival."""
+    limits = [str(16 * 2**20), "4"]  # as S3Settings has them
+    bare = min(timed([PYTHON, "-c", "import datajoint"])[0] for _ in range(ROUNDS))
+    boto3 = min(timed([PYTHON, "-c", BOTO3.split("verb")[0]])[0] for _ in range(ROUNDS))
+    sys.stdout.write(f"import datajoint {bare:.2f} s, boto3 {boto3:.2f} s\n")
+    found: dict[str, list[tuple[float, float]]] = {}
+
+    def note(name: str, command: list[str]) -> None:
+        os.sync()
+        found.setdefault(name, []).append(timed(command))
+
+    for number in range(ROUNDS):
+        place = work / "rig" / "B1" / f"20240305_10000{number}" / "task"
+        place.mkdir(parents=True)
+        big, copy = place / "big.bin", work / "copy.bin"
+        write_random(big, size_bytes)
+        labdata = [PYTHON, "-m", "labdata"]
+        note("put", [*labdata, "put", str(place)])
+        note("shell", ["sh", "-c", SHELL, "sh", str(big), str(copy)])
+        copy.unlink()
+        note("upload", [*labdata, "upload"])
+        script = [PYTHON, "-c", BOTO3]
+        note("boto3 up", [*script, "upload", endpoint, str(big), "big", *limits])
+        big.unlink()
+        note("get", [*labdata, "get", "-a", "B1", "-s", place.parent.name, "--yes"])
+        note("boto3 get", [*script, "download", endpoint, str(copy), "big", *limits])
+        copy.unlink()
+        shutil.rmtree(place.parent)
+        shutil.rmtree(work / "inbox" / "B1")
+    for ours, theirs, off in (("put", "shell", 0.0), ("upload", "boto3 up", boto3),
+                              ("get", "boto3 get", boto3)):  # fmt: skip
+        report(ours, theirs, found[ours], found[theirs], bare, off, size_bytes)
+
+
+def report(
+    ours: str,
+    theirs: str,
+    found: list[tuple[float, float]],
+    other: list[tuple[float, float]],
+    bare: float,
+    off: float,
+    size_bytes: int,
+) -> None:
+    """Print the best times of two, without their imports, and all of them."""
+    took = [min(seconds for seconds, _ in times) for times in (found, other)]
+    net = [took[0] - bare, took[1] - off]
+    peaks = [max(peak for _, peak in times) for times in (found, other)]
     say(
-        "put's copy / cp && sync && sha256sum",
-        alternate(lambda: copy_hashed(big, copy), shell, lambda: copy.unlink(missing_ok=True)),
-        big.stat().st_size,
+        f"{ours} / {theirs}: {net[0]:.2f} / {net[1]:.2f} s, "
+        f"{size_bytes / 2**20 / net[0]:.0f} MiB/s, ratio {net[0] / net[1]:.2f}; "
+        f"peak {peaks[0]:.0f} / {peaks[1]:.0f} MiB; all {[round(s, 2) for s, _ in found]} / "
+        f"{[round(s, 2) for s, _ in other]}"
     )
-    copy.unlink(missing_ok=True)
 
 
-def measure_compression(folder: Path) -> None:
+def timed(command: list[str]) -> tuple[float, float]:
+    """Run a command; return its seconds and its peak memory in MiB."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, status, usage = os.wait4(process.pid, 0)
+    took = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command}: {process.stderr.read().decode()}")  # type: ignore[union-attr]
+    return took, usage.ru_maxrss / 1024
+
+
+def write_random(path: Path, size_bytes: int) -> None:
+    """Write bytes that nothing can compress, and let them be older than a recording."""
+    with path.open("wb") as file:
+        for start in range(0, size_bytes, 2**22):
+            file.write(os.urandom(min(2**22, size_bytes - start)))
+    os.utime(path, (1.7e9, 1.7e9))
+
+
+def measure_fixed_cost(work: Path) -> None:
+    """Put eight tiny files, and import datajoint, each in a new process."""
+    numbers = iter(range(60))
+
+    def put() -> None:
+        place = work / "rig" / "B1" / f"20240306_1000{next(numbers):02d}" / "task"
+        place.mkdir(parents=True)
+        for number in range(8):
+            (place / f"{number}.csv").write_text("1,2\n")
+            os.utime(place / f"{number}.csv", (1.7e9, 1.7e9))
+        timed([PYTHON, "-m", "labdata", "put", str(place)])
+
+    def bare() -> None:
+        timed([PYTHON, "-c", "import datajoint"])
+
+    times = alternate(put, bare, n=5)
+    beyond = min(times[0]) - min(times[1])
+    say(f"put of 8 tiny files: {min(times[0]):.2f} s, {beyond:.2f} s beyond import datajoint")
+
+
+def measure_compression(work: Path) -> None:
     """Compress a synthetic recording on one core, and by mtscomp on one."""
     import mtscomp
     import numpy as np
@@ -62,12 +193,12 @@ def measure_compression(folder: Path) -> None:
     from labdata.formats.zarr_band import compress_band
     from labdata.testing import write_spikeglx_run
 
-    run = folder / "run"
+    run = work / "run"
     if not run.exists():
         write_spikeglx_run(run, run_name="bench", duration_s=20.0, n_channels=384, n_units=20)
     (raw,) = run.rglob("*.ap.bin")
     band = open_band(raw)
-    ours, cbin = folder / "x.zarr.zip", folder / "x.cbin"
+    ours, cbin = work / "x.zarr.zip", work / "x.cbin"
 
     def compress() -> None:
         compress_band(raw, ours, threads=1, overwrite=True)
@@ -75,6 +206,10 @@ def measure_compression(folder: Path) -> None:
     def theirs() -> None:
         for path in (cbin, cbin.with_suffix(".ch")):
             path.unlink(missing_ok=True)
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+            shrink()
+
+    def shrink() -> None:
         mtscomp.compress(
             raw,
             cbin,
@@ -86,51 +221,14 @@ def measure_compression(folder: Path) -> None:
             check_after_compress=False,
         )
 
-    say("compression / mtscomp, one core", alternate(compress, theirs, n=2), raw.stat().st_size)
-    sizes = [path.stat().st_size / raw.stat().st_size for path in (ours, cbin)]
-    sys.stdout.write(f"  compressed to {sizes[0]:.3f} of the size, mtscomp to {sizes[1]:.3f}\n")
-
-
-def measure_fixed_cost(folder: Path) -> None:
-    """Put eight tiny files, and import datajoint, each in a new process."""
-    from labdata.preferences import default_preferences, write_preferences
-    from labdata.schema import LabMember, Subject
-
-    rig = folder / "rig"
-    content = default_preferences() | {
-        "local_paths": [str(rig)],
-        "upload_path": str(folder / "inbox"),
-    }
-    (folder / "inbox").mkdir(exist_ok=True)
-    write_preferences(content, folder / "labdata" / "user_preferences.json")
-    LabMember.insert1({"user_name": "bench"}, skip_duplicates=True)
-    row = {"subject_name": "B1", "subject_dob": "2024-01-01", "subject_sex": "F"}
-    row |= {"strain_name": "C57BL/6J", "user_name": "bench"}
-    Subject.insert1(row, skip_duplicates=True)
-    begun = time.strftime("%Y%m%d_%H%M")
-    numbers = iter(range(60))
-
-    def put() -> None:
-        place = rig / "B1" / f"{begun}{next(numbers):02d}" / "task"
-        place.mkdir(parents=True)
-        for number in range(8):
-            (place / f"{number}.csv").write_text("1,2\n")
-            os.utime(place / f"{number}.csv", (1.7e9, 1.7e9))
-        subprocess.run(
-            [sys.executable, "-m", "labdata", "put", str(place)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def bare() -> None:
-        subprocess.run([sys.executable, "-c", "import datajoint"], check=True)
-
-    times = alternate(put, bare, n=5)
-    beyond = min(times[0]) - min(times[1])
-    sys.stdout.write(
-        f"put of 8 tiny files: {min(times[0]):.2f} s, {beyond:.2f} s beyond import datajoint\n"
+    times = [min(took) for took in alternate(compress, theirs, n=2)]
+    rates = [raw.stat().st_size / 2**20 / took for took in times]
+    say(
+        f"compression / mtscomp, one core: {rates[0]:.0f} / {rates[1]:.0f} MiB/s, "
+        f"{rates[0] / rates[1]:.1f} times"
     )
+    sizes = [path.stat().st_size / raw.stat().st_size for path in (ours, cbin)]
+    say(f"  compressed to {sizes[0]:.3f} of the size, mtscomp to {sizes[1]:.3f}")
 
 
 def alternate(
@@ -151,14 +249,9 @@ def alternate(
     return times
 
 
-def say(name: str, times: tuple[list[float], list[float]], size_bytes: int) -> None:
-    """Print a line: both best times, their rates, and the ratio."""
-    best = [min(took) for took in times]
-    rates = [size_bytes / 2**20 / took for took in best]
-    sys.stdout.write(
-        f"{name}: {best[0]:.2f} / {best[1]:.2f} s, {rates[0]:.0f} / {rates[1]:.0f} MiB/s, "
-        f"ratio {best[0] / best[1]:.2f}\n"
-    )
+def say(text: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
