@@ -64,7 +64,8 @@ def main(folder: Path, size_gib: float) -> None:
         process.join()
         measure_large(work, server.endpoint, round(size_gib * 1024**3))
         measure_fixed_cost(work)
-    measure_compression(work)
+        compressed = measure_compression(work)
+        measure_random_access(compressed, place)
     shutil.rmtree(work)
 
 
@@ -184,8 +185,8 @@ def measure_fixed_cost(work: Path) -> None:
     say(f"put of 8 tiny files: {min(times[0]):.2f} s, {beyond:.2f} s beyond import datajoint")
 
 
-def measure_compression(work: Path) -> None:
-    """Compress a synthetic recording on one core, and by mtscomp on one."""
+def measure_compression(work: Path) -> Path:
+    """Compress a synthetic recording on one core, and by mtscomp on one; return ours."""
     import mtscomp
     import numpy as np
 
@@ -229,6 +230,34 @@ def measure_compression(work: Path) -> None:
     )
     sizes = [path.stat().st_size / raw.stat().st_size for path in (ours, cbin)]
     say(f"  compressed to {sizes[0]:.3f} of the size, mtscomp to {sizes[1]:.3f}")
+    return ours
+
+
+def measure_random_access(compressed: Path, place: dict[str, str]) -> None:
+    """Read seconds of all channels at random times from the bucket, where nothing is cached."""
+    import random
+
+    from labdata.formats.zarr_band import open_zarr_band
+    from labdata.schema.files import StoreRanges
+    from labdata.stores import S3Settings, S3Store
+
+    given = {name: value for name, value in place.items() if name != "protocol"}
+    store = S3Store(S3Settings(**given))
+    info = store.put(compressed, "random/x.zarr.zip")
+    took = []
+    for _ in range(20):
+        began = time.perf_counter()
+        band = open_zarr_band(StoreRanges(store, info.path, info.size_bytes))
+        opened = time.perf_counter()
+        second = round(band.sampling_rate_hz)
+        start = random.randrange(band.n_samples - second)
+        assert band.samples[start : start + second].shape == (second, band.n_channels)
+        took.append((opened - began, time.perf_counter() - opened))
+    opening, reading = (sorted(times) for times in zip(*took, strict=True))
+    say(
+        f"from the bucket: open {opening[10]:.3f} s, 1 s of {band.n_channels} channels "
+        f"{reading[10]:.3f} s (medians of 20; most {reading[-1]:.3f} s)"
+    )
 
 
 def alternate(
