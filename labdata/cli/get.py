@@ -153,20 +153,17 @@ def _say_plan(plan: FetchPlan) -> str:
 
 def _may_fetch(plan: FetchPlan, options: argparse.Namespace) -> bool:
     """Ask before anything comes from S3, unless the preferences or the user said yes."""
-    import sys
-
     from ..errors import StoreError
-    from .output import in_notebook
+    from .asking import can_ask, confirm
 
     if not plan.distant_bytes or options.yes or plan.preferences.allow_s3_download:
         return True
-    if in_notebook.get() or not (sys.stdin and sys.stdin.isatty()):
+    if not can_ask():
         raise StoreError(
             f"{show_size(plan.distant_bytes)} would come from S3, and allow_s3_download is false.",
             hint="Say --yes, or set allow_s3_download to true in the preference file.",
         )
-    answer = input(f"Fetch {show_size(plan.distant_bytes)} from S3? [y/N] ")
-    return answer.strip().lower() in ("y", "yes")
+    return confirm(f"Fetch {show_size(plan.distant_bytes)} from S3?")
 
 
 def _ask_back(plan: FetchPlan, options: argparse.Namespace) -> ColdFiles:

@@ -1,8 +1,9 @@
 """Bring a raw folder to the server and register its upload.
 
 The subject, session and dataset are read from the folder's path by the preference path_rules; what
-the path does not say is given by -a, -s and -d. Every byte is hashed on the way, the rule checks
-the files first, and nothing is registered before all is there. Nothing is ever deleted.
+the path does not say is given by -a, -s and -d, or asked for at a terminal. Every byte is hashed
+on the way, the rule checks the files first, and nothing is registered before all is there. Nothing
+is ever deleted.
 
 Examples:
   labdata put ~/data/JC1/20260131_140500/ephys_g0 -r ephys
@@ -13,8 +14,17 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import shlex
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..rules.planning import PutPlan
+    from ..rules.subject_guard import OtherSubjectError
+
+_NAMES = ("rule", "subject", "session", "dataset", "dataset_type")
+_NAMES += ("session_datetime", "experimenter", "subject_is_right")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,28 +62,14 @@ def _iso_time(text: str) -> datetime:
 
 def run(options: argparse.Namespace) -> None:
     """Put the folders."""
-    from ..rules.putting import plan_put, put
+    from ..rules.putting import put
     from . import write
     from .output import print_rows, show_progress
     from .selection import chosen_lab
 
     lab = chosen_lab(options)
     # all are checked before the first is copied, so that a wrong name among them changes nothing
-    plans = [
-        plan_put(
-            folder,
-            rule=options.rule,
-            subject=options.subject,
-            session=options.session,
-            dataset=options.dataset,
-            dataset_type=options.dataset_type,
-            session_datetime=options.session_datetime,
-            experimenter=options.experimenter,
-            subject_is_right=options.subject_is_right,
-            lab=lab,
-        )
-        for folder in options.folder
-    ]
+    plans = [_plan(folder, options, lab) for folder in options.folder]
     rows: list[dict[str, Any]] = []
     columns = ["job", "subject_name", "session_name", "dataset_name", "rule", "rule_by"]
     columns += ["files", "size"]
@@ -96,3 +92,57 @@ def run(options: argparse.Namespace) -> None:
             print_rows(rows, columns[1:] if options.dry_run else columns, as_json=options.json)
     if not (options.dry_run or options.json):
         write("Next, on the server: labdata upload")
+
+
+def _plan(folder: str, options: argparse.Namespace, lab: Any) -> PutPlan:
+    """Plan one folder; at a terminal, ask for what is missing."""
+    from ..rules.putting import plan_put
+    from ..rules.subject_guard import OtherSubjectError
+    from .asking import can_ask
+
+    given = {name: getattr(options, name) for name in _NAMES}
+    if options.json or not can_ask():
+        return plan_put(folder, **given, lab=lab)
+    given |= _answer(folder, given, lab)
+    try:
+        return plan_put(folder, **given, lab=lab)
+    except OtherSubjectError as error:
+        _confirm_subject(error)
+        return plan_put(folder, **given | {"subject_is_right": True}, lab=lab)
+
+
+def _confirm_subject(error: OtherSubjectError) -> None:
+    """Have a person type the name of the animal; raise the error again if it is another."""
+    from .asking import ask
+
+    typed = ask(
+        f"{error.message}\nIf it was {error.subject}, type its name; else Enter:",
+        str,
+        proposed="no",
+    )
+    if typed != error.subject:
+        raise error
+
+
+def _answer(folder: str, given: dict[str, Any], lab: Any) -> dict[str, Any]:
+    """Ask for the names that nothing says, and say how to give them next time."""
+    from ..rules.questions import check_answer, next_question
+    from .asking import ask
+    from .output import write_quietly
+
+    answers: dict[str, Any] = {}
+    while (question := next_question(folder, given | answers, lab=lab)) is not None:
+        answers[question.argument] = ask(
+            question.text,
+            partial(check_answer, question, lab=lab),
+            proposed=question.proposed,
+            known=question.known,
+        )
+    if answers:
+        flags = {"subject": "-a", "session": "-s", "dataset": "-d"}
+        words = ["labdata", "put", folder]
+        for name, value in answers.items():
+            text = value.isoformat() if isinstance(value, datetime) else value
+            words += [flags.get(name, "--session-datetime"), text]
+        write_quietly(f"The same without questions: {shlex.join(words)}")
+    return answers

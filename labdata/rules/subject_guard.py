@@ -13,6 +13,22 @@ from collections.abc import Iterable, Mapping
 from ..errors import UploadError
 
 
+class OtherSubjectError(UploadError):
+    """The path or the files of a folder name another subject than it is to be put to.
+
+    Parameters
+    ----------
+    message, hint : str
+        As of every error.
+    subject : str
+        The one that it is to be put to.
+    """
+
+    def __init__(self, message: str, *, hint: str, subject: str) -> None:
+        super().__init__(message, hint=hint)
+        self.subject = subject
+
+
 def check_same_animal(
     subject: str,
     known: Iterable[str],
@@ -35,7 +51,7 @@ def check_same_animal(
 
     Raises
     ------
-    UploadError
+    OtherSubjectError
         With the other name and where it stands.
     """
     others = {name for name in known if name != subject}
@@ -49,6 +65,29 @@ def check_same_animal(
             raise _refused(f"{where} says {first!r}, and this is put as {subject!r}.", subject)
 
 
+def named_subjects(known: Iterable[str], texts: Iterable[str]) -> list[str]:
+    """Return the subjects that texts name, as whole words, whatever their case.
+
+    Parameters
+    ----------
+    known : iterable of str
+        All subjects.
+    texts : iterable of str
+        Parts of a path, notes of an acquisition program.
+
+    Returns
+    -------
+    list of str
+        As they are spelt in the lab, by alphabet.
+    """
+    by_name = {name.casefold(): name for name in known}
+    if not by_name:
+        return []
+    pattern = _any_of(set(by_name.values()))
+    found = {match.group().casefold() for text in texts for match in pattern.finditer(text)}
+    return sorted(by_name[name] for name in found)
+
+
 def _any_of(names: set[str]) -> re.Pattern[str]:
     """Return a pattern of whole names; of names that begin alike it finds the longest."""
     longest_first = sorted(names, key=len, reverse=True)
@@ -56,9 +95,10 @@ def _any_of(names: set[str]) -> re.Pattern[str]:
     return re.compile(rf"(?<![^\W_])(?:{choice})(?![^\W_])", re.IGNORECASE)
 
 
-def _refused(what: str, subject: str) -> UploadError:
-    return UploadError(
+def _refused(what: str, subject: str) -> OtherSubjectError:
+    return OtherSubjectError(
         what,
         hint=f"Which animal was it? If it was {subject}, say --subject-is-right; else correct -a "
         "or the folder's name.",
+        subject=subject,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import threading
@@ -167,18 +168,13 @@ def test_an_explicit_get_asks_or_takes_yes(distant, typed, monkeypatch):
     line = ("get", "-a", "JC1")
     said = typed(*line, code=1)
     assert "would come from S3" in said.err and "--yes" in said.err
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    asked = []
-
-    def answer(question):
-        asked.append(question)
-        return "n"
-
-    monkeypatch.setattr("builtins.input", answer)
-    assert "Nothing was fetched" in typed(*line, code=1).out
-    assert asked == ["Fetch 351.6 KiB from S3? [y/N] "]
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\nY\n"))
+    for stream in ("sys.stdin", "sys.stderr"):
+        monkeypatch.setattr(f"{stream}.isatty", lambda: True, raising=False)
+    refused = typed(*line, code=1)
+    assert "Nothing was fetched" in refused.out
+    assert "Fetch 351.6 KiB from S3? [y/N] " in refused.err
     assert not (distant.rig / f"JC1/{SESSION}/task").exists()
-    monkeypatch.setattr("builtins.input", lambda question: "Y")
     typed(*line)
     assert whole(distant) == CONTENT
 
