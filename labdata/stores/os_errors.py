@@ -67,10 +67,13 @@ def explain_os_errors(action: str, path: str | os.PathLike[str]) -> Iterator[Non
 
 
 def _room(path: str | os.PathLike[str]) -> str:
-    """Return in words how much room the disk of a path has; the path itself need not be there."""
+    """Return in words how much room the disk of a path has; the path itself need not be there.
+
+    It is asked for after what was begun has been removed, so it is what a repetition will find.
+    """
     whole = Path(path).absolute()
-    for folder in (whole, *whole.parents):
-        with suppress(OSError):
-            usage = shutil.disk_usage(folder)
-            return f" ({show_size(usage.free)} of {show_size(usage.total)} free in {folder})"
+    disk = next(folder for folder in (whole, *whole.parents) if os.path.ismount(folder))
+    with suppress(OSError):
+        usage = shutil.disk_usage(disk)
+        return f" ({show_size(usage.free)} of {show_size(usage.total)} now free on {disk})"
     return ""
