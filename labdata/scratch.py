@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .database.claims import Claim
 from .preferences import Preferences, absolute_folder
+from .stores.os_errors import explain_os_errors
 
 
 @contextmanager
@@ -32,13 +33,20 @@ def scratch_folder(claim: Claim, preferences: Preferences) -> Iterator[Path]:
     ------
     Path
         The folder.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made.
     """
     scratch = absolute_folder("scratch_path", preferences.scratch_path)
-    scratch.mkdir(parents=True, exist_ok=True)
+    with explain_os_errors("make the scratch folder", scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
     prefix = f"labdata-{claim.prefix}-{claim.table.database}-"
     _remove_left(scratch, prefix, claim)
     folder = scratch / f"{prefix}{claim.job_id}-{claim.token}"
-    folder.mkdir()
+    with explain_os_errors("make the scratch folder", folder):
+        folder.mkdir()
     try:
         yield folder
     finally:

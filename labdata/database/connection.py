@@ -21,7 +21,7 @@ from ..errors import DatabaseError
 from ..preferences import DatabasePreferences, labdata_folder, load_preferences
 from .datajoint_compat import dj, install_mends
 from .embedded import USER, EmbeddedDatabase
-from .query_errors import explain_query
+from .query_errors import explain_query, lost_error
 
 #: How long a server may take to greet and to answer to the password, s.
 _ANSWER_S = 10
@@ -131,11 +131,55 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
         self.start_transaction()
         try:
             yield self
+            self.commit_transaction()
         except BaseException:
-            with suppress(dj.errors.LostConnectionError):  # then the server has rolled it back
-                self.cancel_transaction()
+            if self.in_transaction:  # if the server is gone, it has rolled it back
+                with suppress(dj.errors.LostConnectionError, DatabaseError):
+                    self.cancel_transaction()
             raise
-        self.commit_transaction()
+        finally:
+            self._in_transaction = False  # or nothing could be written after a lost connection
+
+    def commit_transaction(self) -> None:
+        """Complete the open transaction.
+
+        Raises
+        ------
+        DatabaseError
+            If the server went away meanwhile: nobody can tell then whether it was completed.
+        """
+        try:
+            super().commit_transaction()
+        except dj.errors.LostConnectionError as error:
+            raise lost_error(
+                error,
+                "The connection to the database was lost as the changes were being completed: "
+                "they were all made, or none of them.",
+                "Is the server up? `labdata doctor` tries it. Then repeat the command; what was "
+                "done is found to be done.",
+            ) from None
+
+    def query(self, query: str, args: Any = (), **options: Any) -> Any:
+        """Execute a statement; see DataJoint's own version.
+
+        Parameters
+        ----------
+        query : str
+            The statement.
+        args : sequence, optional
+            Its parameters.
+        **options
+            Of DataJoint's own version.
+
+        Raises
+        ------
+        DatabaseError
+            If the connection was lost and could not be made again, or a transaction with it.
+        """
+        try:
+            return super().query(query, args, **options)
+        except dj.errors.LostConnectionError as error:
+            raise lost_error(error) from None
 
     @property
     def connection_id(self) -> int:

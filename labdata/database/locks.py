@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import DatabaseError, LabdataError
+from .datajoint_compat import dj
 
 
 @contextmanager
@@ -108,4 +109,6 @@ def _named_lock(connection: Any, name: str, timeout_s: int) -> Iterator[bool]:
         yield taken
     finally:
         if taken:
-            connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+            # a server that went away has dropped it; that must not hide how the block ended
+            with suppress(dj.errors.LostConnectionError, DatabaseError):
+                connection.query("SELECT RELEASE_LOCK(%s)", (name,))

@@ -108,6 +108,24 @@ def explain_query(error: Exception) -> Exception:
     )
 
 
+def lost_error(error: Exception, message: str = "", hint: str = "") -> Exception:
+    """Return the error of a lost connection as one that teaches, of its own class as well.
+
+    Parameters
+    ----------
+    error : Exception
+        DataJoint's; one that teaches already is returned as it is.
+    message, hint : str, optional
+        What to say, if not the usual.
+    """
+    from .teaching_errors import LOST_HINT, LOST_MESSAGE, refused_class
+
+    if _is_told(error) and not message:
+        return error
+    kind = dj.errors.LostConnectionError
+    return refused_class(kind)(message or LOST_MESSAGE, hint=hint or LOST_HINT)
+
+
 def _is_told(error: Exception) -> bool:
     from ..errors import LabdataError
 

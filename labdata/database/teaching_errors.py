@@ -291,17 +291,16 @@ def _no_access(text: str, table: Any, rows: Any, deed: str) -> Said | None:
     return explain_role(table.lab, what, roles_that_may(table.lab, type(table), deed))
 
 
+LOST_MESSAGE = "The connection to the database was lost."
 _LOST_HINT = (
     "Rows of a transaction were not written; others may have been, so look, or insert again with "
     "skip_duplicates=True."
 )
+LOST_HINT = f"Is the server up? `labdata doctor` tries it. {_LOST_HINT}"
 
 
 def _lost(text: str, table: Any, rows: Any, deed: str) -> Said | None:
-    return (
-        "The connection to the database was lost.",
-        f"Is the server up? `labdata doctor` tries it. {_LOST_HINT}",
-    )
+    return LOST_MESSAGE, LOST_HINT
 
 
 def _was_lost(error: BaseException) -> bool:

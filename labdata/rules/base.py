@@ -42,7 +42,8 @@ class PutFile:
     file_path : str
         Its path relative to the inbox, with ``/``.
     sha256 : str or None
-        What its content must hash to; None for files that a rule makes.
+        What its content must hash to. Of a file that a rule makes, what it was before the rule
+        compared it with its originals; None if the rule does not say.
     """
 
     path: Path

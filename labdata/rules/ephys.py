@@ -18,6 +18,7 @@ from ..formats import spikeglx
 from ..formats.zarr_band import SUFFIX, compress_band, verify_band
 from ..schema.ephys import hash_configuration
 from ..schema.ephys_events import first_samples, insert_stream
+from ..stores import hash_file
 from .base import PutFile, RuleOutput, UploadContext, UploadRule
 
 _COMPRESSED = ("ap", "lf")
@@ -66,7 +67,12 @@ class EphysRule(UploadRule):
         stored = list(context.files)
         replaced: list[PutFile] = []
         probe_files: dict[int, list[str]] = defaultdict(list)
-        events = {}
+        # read first: what changes meanwhile is then seen when the band is hashed, or stored
+        events = {
+            meta.name: spikeglx.read_digital_events(meta.bin_path)
+            for meta in run.streams
+            if meta.band != "lf"
+        }
         for meta in run.streams:
             original = by_path[meta.bin_path]
             kept = original
@@ -76,8 +82,6 @@ class EphysRule(UploadRule):
                 replaced.append(original)
             if meta.probe_num is not None:
                 probe_files[meta.probe_num] += [kept.file_path, by_path[meta.path].file_path]
-            if meta.band != "lf":
-                events[meta.name] = spikeglx.read_digital_events(meta.bin_path)
         facts = {"run": run, "events": events, "probe_files": dict(probe_files)}
         return RuleOutput(tuple(stored), tuple(replaced), facts)
 
@@ -204,5 +208,7 @@ def _compress(original: PutFile, context: UploadContext) -> PutFile:
             hint="Does another program write to the inbox? Restore the file, then "
             "`labdata upload --retry`.",
         )
+    # hashed before it is compared: damage before is found now, damage after when it is stored
+    stored = hash_file(destination)
     verify_band(original.path, destination)
-    return PutFile(destination, stem + SUFFIX)
+    return PutFile(destination, stem + SUFFIX, stored.sha256)

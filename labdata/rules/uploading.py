@@ -29,9 +29,11 @@ from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
 from ..scratch import scratch_folder
 from ..stores import hash_file, resolve_inside
+from ..stores.os_errors import explain_os_errors
 from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
 from .job_progress import JobProgress
 from .putting import utc
+from .store_guard import require_mounted
 
 logger = logging.getLogger(__name__)
 
@@ -204,7 +206,8 @@ class _Upload:
         files = self._verify_sources(progress)
         with scratch_folder(self.claim, self.preferences) as staging:
             context = UploadContext(files, self.key, staging, progress)
-            output = rule.apply(context)
+            with explain_os_errors(f"apply the rule {rule.name!r} in", staging):
+                output = rule.apply(context)
             rows = self._store(output, progress)
             self.told.end()
             self._register(rule, context, output, rows)
@@ -263,11 +266,14 @@ class _Upload:
     def _store(self, output: RuleOutput, progress: Progress) -> list[dict[str, Any]]:
         name = self.job["upload_storage"]
         store = open_store(name, self.preferences)
+        require_mounted(self.lab, name, store)
         known = {row["src_path"]: row for row in self.assigned}
         rows = []
-        for file in output.files:
+        # in one order everywhere: of two jobs that differ in a file, one stops at the first such
+        for file in sorted(output.files, key=lambda file: file.file_path):
             original = known.get(file.file_path)
-            expected = original["src_sha256"] if original else hash_file(file.path).sha256
+            expected = original["src_sha256"] if original else file.sha256
+            expected = expected or hash_file(file.path).sha256
             info = store.put(file.path, file.file_path, sha256=expected, progress=progress)
             rows.append(
                 {

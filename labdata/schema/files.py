@@ -18,6 +18,7 @@ from ..preferences import (
 )
 from ..progress import Progress, ignore_progress
 from ..stores import LocalStore, S3Settings, S3Store, Store, hash_file, resolve_inside
+from ..stores.os_errors import explain_os_errors
 
 
 def open_store(name: str, preferences: Preferences | None = None) -> Store:
@@ -285,7 +286,8 @@ def _require_folder(folder: Path) -> None:
             f"The first of local_paths, {folder}, does not exist.",
             hint=f"Mount its disk, or make it: mkdir -p '{folder}'",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    with explain_os_errors("make", folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def check_may_fetch(row: dict[str, Any], allowed: bool, preferences: Preferences) -> None:

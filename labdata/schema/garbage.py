@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,10 +24,10 @@ from ..database.hidden_tables import GARBAGE, hidden_table, make_hidden_table
 from ..database.locks import server_lock, worker_lock
 from ..database.own_roles import check_role
 from ..database.raw_tables import in_pieces, quote
-from ..errors import DatabaseError, MissingObjectError, PreferenceError
+from ..errors import DatabaseError, MissingObjectError, PreferenceError, StoreError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
-from ..stores import LocalStore, ObjectInfo, Store
+from ..stores import LocalStore, ObjectInfo, Store, validate_object_path
 from .files import open_store
 
 logger = logging.getLogger(__name__)
@@ -351,11 +351,18 @@ def _unfinished(connection: Any) -> dict[str, str]:
     ):
         paths.setdefault((number, status), []).append(path)
     return {
-        _fold(os.path.commonpath([os.path.dirname(path) for path in found])): (  # noqa: PTH120
-            f"upload job {number} is {status}"
-        )
+        _fold(_shared_folder(found)): f"upload job {number} is {status}"
         for (number, status), found in paths.items()
     }
+
+
+def _shared_folder(paths: Iterable[str]) -> str:
+    """Return the folder that all are in; paths that no upload takes are passed over."""
+    valid = []
+    for path in paths:
+        with suppress(StoreError):
+            valid.append(validate_object_path(path).rpartition("/")[0])
+    return os.path.commonpath(valid) if valid else ""
 
 
 def _in_use(path: str, uploads: dict[str, str]) -> str:

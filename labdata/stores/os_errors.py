@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+from labdata.counted import show_size
 from labdata.errors import StoreError
 
 _FULL = "Free some space there (or raise the quota) and repeat; nothing incomplete was kept."
 _REFUSED = "Check who owns the folder, its permissions, and that the disk is not read-only."
 _DEVICE = "Check the disk, its cable or the network mount, then repeat."
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _HINTS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -55,6 +59,21 @@ def explain_os_errors(action: str, path: str | os.PathLike[str]) -> Iterator[Non
     except OSError as error:
         reason = error.strerror or str(error)
         code = error.errno if error.errno is not None else 0
+        room = _room(path) if code in _NO_ROOM else ""
         raise StoreError(
-            f"Could not {action} {os.fspath(path)}: {reason}.", hint=_HINTS.get(code)
+            f"Could not {action} {os.fspath(path)}: {reason}{room}.",
+            hint=_HINTS.get(code),
         ) from error
+
+
+def _room(path: str | os.PathLike[str]) -> str:
+    """Return in words how much room the disk of a path has; the path itself need not be there.
+
+    It is asked for after what was begun has been removed, so it is what a repetition will find.
+    """
+    whole = Path(path).absolute()
+    disk = next(folder for folder in (whole, *whole.parents) if os.path.ismount(folder))
+    with suppress(OSError):
+        usage = shutil.disk_usage(disk)
+        return f" ({show_size(usage.free)} of {show_size(usage.total)} now free on {disk})"
+    return ""

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from labdata.errors import DatabaseError
 from labdata.preferences import default_preferences, write_preferences
 from labdata.rules import quiet
 from labdata.testing import GroundTruth, ProbeSpec, write_spikeglx_run
+
+sys.path.insert(0, str(Path(__file__).parent))
+from outcomes import outcomes  # noqa: F401  (a fixture)
 
 #: <repo>/../shared: outside generator and real data, where they are at hand.
 SHARED = Path(__file__).parents[3].parent / "shared"
