@@ -101,10 +101,14 @@ class UploadRule(ABC):
         As given to ``labdata put -r``.
     dataset_type : str or None
         DatasetType of what it handles, if it is always the same.
+    reads_files : bool
+        Whether ``apply`` looks into the files. If so they are compared with what was put before
+        it does; if not, once less: as they are stored.
     """
 
     name: ClassVar[str]
     dataset_type: ClassVar[str | None] = None
+    reads_files: ClassVar[bool] = True
 
     def check(self, folder: Path, files: tuple[Path, ...]) -> None:
         """Refuse a folder that this rule cannot handle, before anything is copied.

@@ -11,6 +11,7 @@ class PlainRule(UploadRule):
     """Store every file unchanged."""
 
     name: ClassVar[str] = "none"
+    reads_files: ClassVar[bool] = False
 
     def apply(self, context: UploadContext) -> RuleOutput:
         """Store the originals."""

@@ -28,7 +28,7 @@ from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
 from ..scratch import scratch_folder
-from ..stores import hash_file, resolve_inside
+from ..stores import ObjectInfo, Store, hash_file, resolve_inside
 from ..stores.os_errors import explain_os_errors
 from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
 from .job_progress import JobProgress
@@ -201,9 +201,9 @@ class _Upload:
 
     def run(self) -> UploadResult:
         progress = self.told.advance
-        self.told.set_total(3 * self.raw_bytes)
         rule = find_rule(self.job["job_rule"])
-        files = self._verify_sources(progress)
+        self.told.set_total((3 if rule.reads_files else 1) * self.raw_bytes)
+        files = self._find_sources(progress, verify=rule.reads_files)
         with scratch_folder(self.claim, self.preferences) as staging:
             context = UploadContext(files, self.key, staging, progress)
             with explain_os_errors(f"apply the rule {rule.name!r} in", staging):
@@ -214,8 +214,8 @@ class _Upload:
         stored = sum(row["file_size"] for row in rows)
         return UploadResult(self.job["job_id"], self.key, len(rows), self.raw_bytes, stored)
 
-    def _verify_sources(self, progress: Progress) -> tuple[PutFile, ...]:
-        """Read every source again: what was put is what is uploaded.
+    def _find_sources(self, progress: Progress, *, verify: bool) -> tuple[PutFile, ...]:
+        """Find every source and, to verify, read it: what was put is what is uploaded.
 
         All come from one folder: the inbox, or, where that lacks one or has a damaged one, a local
         path that has them all, as the rig's own does where rig and server are one computer.
@@ -226,7 +226,7 @@ class _Upload:
         problems: list[IntegrityError | UploadError] = []
         for folder in folders:
             try:
-                found = self._verified(folder, folders, progress)
+                found = self._sources_in(folder, folders, progress, verify=verify)
             except (IntegrityError, UploadError) as problem:
                 problems.append(problem)
                 continue
@@ -237,10 +237,10 @@ class _Upload:
         damaged = [p for p in problems if isinstance(p, IntegrityError)]
         raise (damaged or problems)[0]
 
-    def _verified(
-        self, folder: Path, folders: list[Path], progress: Progress
+    def _sources_in(
+        self, folder: Path, folders: list[Path], progress: Progress, *, verify: bool
     ) -> tuple[PutFile, ...]:
-        """Return the files of a folder, each read and found to be what was put."""
+        """Return the files of a folder; to verify, each read and found to be what was put."""
         paths = [resolve_inside(folder, row["src_path"]) for row in self.assigned]
         again = f"`labdata upload {self.job['job_id']} --retry`"
         for path, row in zip(paths, self.assigned, strict=True):
@@ -250,6 +250,11 @@ class _Upload:
                     hint=f"Looked in {', '.join(map(str, folders))}. Copy it there from the rig "
                     f"and {again}.",
                 )
+        if not verify:
+            return tuple(
+                PutFile(path, row["src_path"], row["src_sha256"])
+                for path, row in zip(paths, self.assigned, strict=True)
+            )
         files = []
         for path, row in zip(paths, self.assigned, strict=True):
             found = hash_file(path, progress=progress)
@@ -274,7 +279,7 @@ class _Upload:
             original = known.get(file.file_path)
             expected = original["src_sha256"] if original else file.sha256
             expected = expected or hash_file(file.path).sha256
-            info = store.put(file.path, file.file_path, sha256=expected, progress=progress)
+            info = self._put(store, file, expected, progress)
             rows.append(
                 {
                     "file_path": file.file_path,
@@ -285,6 +290,17 @@ class _Upload:
                 }
             )
         return rows
+
+    def _put(self, store: Store, file: PutFile, expected: str, progress: Progress) -> ObjectInfo:
+        """Store a file that is what was put; a damaged one is looked for in the other folders."""
+        try:
+            return store.put(file.path, file.file_path, sha256=expected, progress=progress)
+        except IntegrityError:
+            sound = self._find_sources(ignore_progress, verify=True)
+            other = next((one for one in sound if one.file_path == file.file_path), file)
+            if other.path == file.path:
+                raise  # it is as it was put, or made by the rule: the store objects
+            return store.put(other.path, file.file_path, sha256=expected, progress=progress)
 
     def _register(
         self,

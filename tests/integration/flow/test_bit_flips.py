@@ -83,7 +83,8 @@ def test_the_inbox_before_the_upload(lab_rig, name, outcomes):
     assert f"{name} differs from what was put" in error.message
     assert f"`labdata upload {job_id} --retry`" in error.hint
     failed(lab_rig, job_id)
-    assert not [p for p in lab_rig.store.rglob("*") if p.is_file()]
+    stored = {p.name: p.read_bytes() for p in lab_rig.store.rglob("*") if p.is_file()}
+    assert stored.items() <= FILES.items() - {(name, FILES[name])}
     (lab_rig.server / PLACE / name).write_bytes(FILES[name])
     assert main(["upload", str(job_id), "--retry"]) == 0
     all_is_right(lab_rig, 2)
@@ -96,14 +97,10 @@ def test_the_inbox_after_it_was_verified(lab_rig, monkeypatch, outcomes):
     job_id = lab_rig.put(lab_rig.folder(PLACE, FILES))
     real, path = PlainRule.apply, lab_rig.server / PLACE / "b.bin"
     monkeypatch.setattr(PlainRule, "apply", lambda *a: flip(path) and real(*a))
-    refused(lambda: lab_rig.upload(job_id), IntegrityError)
-    failed(lab_rig, job_id)
-    monkeypatch.setattr(PlainRule, "apply", real)
-    retry_failed(lab_rig.lab, [job_id])
     lab_rig.upload(job_id)  # from the rig's own folder, as both are on one computer
     assert "Read from" in lab_rig.job(job_id)["job_log"]
     all_is_right(lab_rig, 2)
-    outcomes("upload", "bit flipped in the inbox once verified", 1, "FAILED", "completes")
+    outcomes("upload", "bit flipped in the inbox at the last moment", 1, "right", "-")
 
 
 @pytest.mark.parametrize("when", ["before the events", "before compressing", "before comparing"])
@@ -192,7 +189,7 @@ def test_a_recording_read_in_place(lab_rig, small_run, outcomes):
     (stored,) = lab_rig.store.rglob("*.ap.zarr.zip")
     flip(stored, byte=stored.stat().st_size // 2)
     row = (lab_rig.lab.File & 'file_path LIKE "%.zarr.zip"').fetch1()
-    with pytest.raises(LabdataError, match="damaged|checksum|CRC"):
+    with pytest.raises(LabdataError, match=r"damaged|checksum|CRC"):
         _ = open_zarr_band(open_ranges(row)).samples[:]
     (original,) = [one for one in clean(plan_clean()) if one.path.name.endswith(".ap.bin")]
     assert original.kept

@@ -397,6 +397,7 @@ def test_a_file_row_that_exists_already_leaves_the_old_one_alone(lab_rig, put_pl
         "file_sha256": "0" * 64,
     }
     lab_rig.lab.File.insert1(old)
+    (lab_rig.store / "older").write_bytes(b"a store that is mounted")
     with pytest.raises(UploadError, match="has the path of one that is in the database already"):
         lab_rig.upload(put_plain)
     assert lab_rig.job(put_plain)["job_status"] == "FAILED"
@@ -442,7 +443,7 @@ def before(owner, name):
 
 STEPS = {
     "after the claim": lambda: after(claims, "_take"),
-    "after verifying the sources": lambda: after(uploading._Upload, "_verify_sources"),
+    "after verifying the sources": lambda: after(uploading._Upload, "_find_sources"),
     "during compression": lambda: before(ephys, "compress_band"),
     "before the comparison": lambda: before(ephys, "verify_band"),
     "before the first object": lambda: before(

@@ -124,6 +124,8 @@ def test_the_queue_says_how_far_a_job_is(lab_rig, monkeypatch):
     seen = []
 
     class Slow(find_rule("none").__class__):
+        reads_files = True
+
         def apply(self, context):
             deadline = time.monotonic() + 20
             while time.monotonic() < deadline:
