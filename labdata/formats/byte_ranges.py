@@ -12,9 +12,12 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from labdata.errors import FormatError, IntegrityError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 class ByteRanges(Protocol):
@@ -168,6 +171,13 @@ class RangeFile(io.RawIOBase):
         size = left if size is None or size < 0 else min(size, left)
         start, self._position = self._position, self._position + size
         return self._ranges.read(start, size) if size else b""
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Read into a buffer, as buffered readers do; see :meth:`io.RawIOBase.readinto`."""
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
 
 
 class TailKept:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..errors import IntegrityError, PreferenceError, StoreError
-from ..formats.byte_ranges import ByteRanges, FileRanges
+from ..errors import IntegrityError, PreferenceError, QueryError, StoreError
+from ..formats.byte_ranges import ByteRanges, FileRanges, RangeFile
 from ..preferences import (
     Preferences,
     StoragePreferences,
@@ -19,6 +20,9 @@ from ..preferences import (
 from ..progress import Progress, ignore_progress
 from ..stores import LocalStore, S3Settings, S3Store, Store, hash_file, resolve_inside
 from ..stores.os_errors import explain_os_errors
+
+#: What a reader of a file in a store asks for at least, in bytes.
+_BUFFER_BYTES = 1024 * 1024
 
 
 def open_store(name: str, preferences: Preferences | None = None) -> Store:
@@ -129,6 +133,20 @@ def get_files(
         folders = [absolute_folder("local_paths", str(p)) for p in local_paths]
     plan = plan_fetch(query.fetch(as_dict=True), folders=folders)
     return fetch_planned(plan, download=download, verify=verify, progress=progress)
+
+
+def open_file(query: Any, *, download: bool = False) -> BinaryIO:
+    """Open the file of a query of File; see :meth:`File.open`."""
+    rows = query.fetch(as_dict=True, limit=2)
+    if len(rows) != 1:
+        raise QueryError(
+            f"{'No file is' if not rows else 'Several files are'} chosen; one is opened.",
+            hint="Restrict by file_path, and by storage where two stores have one of that name.",
+        )
+    if download:
+        (path,) = get_files(query, download=True)
+        return path.open("rb")
+    return io.BufferedReader(RangeFile(open_ranges(rows[0])), _BUFFER_BYTES)
 
 
 def verify_local(path: Path, row: dict[str, Any], progress: Progress = ignore_progress) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..database.projects import Lookup, Manual, Part, table
 
@@ -107,6 +107,33 @@ class File(Manual):
             verify=verify,
             progress=progress,
         )
+
+    def open(self, *, download: bool = False) -> BinaryIO:
+        """Open this one file for reading: a local copy, else the parts that are read, where it is.
+
+        One second of a video or a line of a table need not be fetched whole. Parts that come from
+        a store are what it has now; only whole files are compared with their checksum.
+
+        Parameters
+        ----------
+        download : bool, optional
+            Fetch it first, verified, as :meth:`get` does.
+
+        Returns
+        -------
+        binary file
+            Seekable; close it after use.
+
+        Raises
+        ------
+        QueryError
+            If these are no or several files.
+        StoreError
+            If it is nowhere to be read, or has another size than recorded.
+        """
+        from .files import open_file
+
+        return open_file(self, download=download)
 
 
 @table("global")

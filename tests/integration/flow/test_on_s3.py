@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from seaweed import ACCESS_KEY, SECRET_KEY
 
-from labdata.errors import PreferenceError, StoreError
+from labdata.errors import PreferenceError, QueryError, StoreError
 from labdata.formats.spikeglx import open_band
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.schema.files import open_store
@@ -90,6 +90,34 @@ def test_a_bucket_that_is_gone_confirms_nothing(lab_rig, seaweed):
     lab_rig.prefer(storage={"data": bucket_of(seaweed, folder="three")})
     shutil.rmtree(folder)
     assert lab_rig.lab.File().get(download=True)[0].read_bytes() == b"ours"
+
+
+def test_a_file_is_read_where_it_is(lab_rig, seaweed):
+    lab_rig.prefer(storage={"data": bucket_of(seaweed, folder="open")})
+    content = bytes(range(256)) * 20_000
+    table = b"n,x\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(2000))
+    folder = lab_rig.folder(f"JC1/{SESSION}/task", {"a.bin": content, "b.csv": table})
+    lab_rig.upload(lab_rig.put(folder))
+    query = lab_rig.lab.File & 'file_path LIKE "%a.bin"'
+    with query.open() as here:  # the local copy
+        assert here.read(4) == content[:4]
+    shutil.rmtree(folder)
+    with query.open() as reader:
+        assert reader.seek(-10, 2) == len(content) - 10
+        assert reader.read() == content[-10:]
+        assert reader.seek(1_000_003) == 1_000_003
+        assert reader.read(300) == content[1_000_003:1_000_303]
+        reader.seek(0)
+        assert reader.read() == content
+    with (lab_rig.lab.File & 'file_path LIKE "%b.csv"').open() as reader:
+        assert sum(int(line.split(b",")[0]) for line in reader.readlines()[1:]) == 1999 * 1000
+    assert not (lab_rig.rig / f"JC1/{SESSION}/task").exists(), "nothing was fetched"
+    with query.open(download=True) as reader:
+        assert reader.name == str(lab_rig.rig / f"JC1/{SESSION}/task/a.bin")
+    with pytest.raises(QueryError, match="Several files"):
+        lab_rig.lab.File().open()
+    with pytest.raises(QueryError, match="No file"):
+        (lab_rig.lab.File & {"file_path": "none"}).open()
 
 
 @pytest.mark.parametrize(
