@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
         rows = [_row(one, verb) for one in done]
         print_rows(rows, ("path", "size", "what"), as_json=options.json, empty="No files.")
     else:
-        print_rows(_sums(done, verb), ("files", "size", "what"), empty="There are no files.")
+        print_rows(_sums(done, verb), ("files", "size", "what"), empty="No files.")
     if not options.json:
         _say_freed(done, options.dry_run)
 
@@ -119,6 +119,9 @@ def _say_freed(done: list[LocalFile], dry_run: bool) -> None:
     from .output import write_quietly
 
     gone = [one for one in done if not one.kept]
+    if not gone:
+        write_quietly("Nothing can be removed." if done else "Nothing is there to be removed.")
+        return
     freed = show_size(sum(one.size_bytes for one in gone))
     would = "would be" if dry_run else "is"
     write_quietly(f"{freed} in {count_of(len(gone), 'file')} {would} free; the store holds them.")

@@ -8,6 +8,7 @@ edges; which lines belong together is for StreamSync and its user to say.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -211,4 +212,6 @@ def _compress(original: PutFile, context: UploadContext) -> PutFile:
     # hashed before it is compared: damage before is found now, damage after when it is stored
     stored = hash_file(destination)
     verify_band(original.path, destination)
+    recorded = original.path.stat()  # the age of a file is that of its data
+    os.utime(destination, ns=(recorded.st_atime_ns, recorded.st_mtime_ns))
     return PutFile(destination, stem + SUFFIX, stored.sha256)

@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from datetime import UTC
 from pathlib import Path
 
 import numpy as np
@@ -366,6 +367,17 @@ def test_an_object_with_equal_content_is_taken_as_stored(lab_rig, put_plain):
     there.parent.mkdir(parents=True)
     there.write_bytes(FILES["b.bin"])
     assert lab_rig.upload(put_plain).n_files == 2
+
+
+def test_a_compressed_recording_is_as_old_as_its_original(lab_rig, put_run):
+    (original,) = lab_rig.server.rglob("*.ap.bin")
+    when_s = 1.6e9
+    os.utime(original, (when_s, when_s))
+    lab_rig.upload(put_run)
+    (row,) = (lab_rig.lab.File & 'file_path LIKE "%.zarr.zip"').fetch("file_datetime")
+    assert row.replace(tzinfo=UTC).timestamp() == when_s
+    (stored,) = lab_rig.store.rglob("*.zarr.zip")
+    assert stored.stat().st_mtime == when_s
 
 
 def test_a_store_that_loses_bytes_is_found_out_before_anything_is_registered(
