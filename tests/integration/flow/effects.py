@@ -10,11 +10,13 @@ from __future__ import annotations
 import io
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from labdata.database.connection import LabConnection
+from labdata.database.datajoint_compat import dj
 
 #: Functions of ``os`` that change what is on the disk, or force it there.
 _OF_OS = ("fsync", "link", "rename", "replace", "unlink", "rmdir", "mkdir", "utime", "truncate")
@@ -84,4 +86,46 @@ def counted_effects(at: int | None = None, *, after: bool = False) -> Iterator[E
         for name in _OF_OS:
             setattr(os, name, real[name])
         io.open = opened
+        LabConnection._execute_query = execute  # type: ignore[method-assign]
+
+
+@contextmanager
+def counted_statements(
+    at: int | None, fault: Callable[[], None] | None, *, after: bool = False
+) -> Iterator[list[str]]:
+    """Count the statements of this thread that change something, and do something at one of them.
+
+    Parameters
+    ----------
+    at : int or None
+        Number of the statement, from 0; None only counts.
+    fault : callable or None
+        What to do then.
+    after : bool, optional
+        Whether the statement was done before, though its answer does not arrive.
+
+    Yields
+    ------
+    list of str
+        Their first words.
+    """
+    execute, thread, names = LabConnection._execute_query, threading.get_ident(), []
+
+    def statement(self: Any, cursor: Any, query: str, *args: Any) -> Any:
+        if threading.get_ident() != thread or not query.lstrip().upper().startswith(_CHANGES):
+            return execute(self, cursor, query, *args)
+        number = len(names)
+        names.append(" ".join(query.split()[:3]))
+        if number == at and fault:
+            if after:
+                execute(self, cursor, query, *args)
+            fault()
+            if after:
+                raise dj.errors.LostConnectionError("Server connection lost.")
+        return execute(self, cursor, query, *args)
+
+    try:
+        LabConnection._execute_query = statement  # type: ignore[method-assign]
+        yield names
+    finally:
         LabConnection._execute_query = execute  # type: ignore[method-assign]
