@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from ..database.claims import Claim, claim_row, release_failed
 from ..database.datajoint_compat import dj
 from ..database.locks import server_lock
 from ..database.own_roles import check_role
-from ..errors import IntegrityError, UploadError
+from ..errors import IntegrityError, StoreError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
 from ..scratch import scratch_folder
-from ..stores import hash_file, resolve_inside
+from ..stores import Store, hash_file, resolve_inside
 from ..stores.os_errors import explain_os_errors
 from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
 from .job_progress import JobProgress
@@ -274,7 +274,10 @@ class _Upload:
             original = known.get(file.file_path)
             expected = original["src_sha256"] if original else file.sha256
             expected = expected or hash_file(file.path).sha256
-            info = store.put(file.path, file.file_path, sha256=expected, progress=progress)
+            try:
+                info = store.put(file.path, file.file_path, sha256=expected, progress=progress)
+            except IntegrityError as error:
+                raise self._explained(error, store, file.file_path, expected) from error
             verified = store.stat(file.file_path, verify=True)
             if verified.sha256 != expected:
                 raise IntegrityError(
@@ -291,6 +294,22 @@ class _Upload:
                 }
             )
         return rows
+
+    def _explained(
+        self, error: IntegrityError, store: Store, file_path: str, sha256: str
+    ) -> IntegrityError:
+        """Return a refusal of a store, with what to do if the path has another job's content."""
+        with suppress(StoreError):
+            if store.stat(file_path, verify=True).sha256 != sha256:
+                return IntegrityError(
+                    f"{file_path} is in {store.describe()} already, with other content than "
+                    f"upload job {self.job['job_id']} has; another upload may have stored it. "
+                    "Nothing was replaced, and the files in the inbox are kept.",
+                    hint="If both are wanted, put this folder again as a dataset of its own: "
+                    "`labdata put <folder> -d <name>`. If the one in the store is damaged, "
+                    "`labdata verify` says so.",
+                )
+        return error
 
     def _register(
         self,
