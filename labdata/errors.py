@@ -74,6 +74,10 @@ class IntegrityError(StoreError):
     """Bytes differ from what was recorded of them."""
 
 
+class PathTakenError(IntegrityError):
+    """Something else is there already under the path; it was left as it is."""
+
+
 class MissingObjectError(StoreError):
     """A store that answers does not have the object; not the same as a store that is away."""
 

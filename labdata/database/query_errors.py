@@ -17,6 +17,8 @@ from .datajoint_compat import dj
 _UNKNOWN = re.compile(r"Attribute `(?P<column>[^`]+)` (?:is )?not found")
 _UNREAD = re.compile(r"Unknown column '(?P<column>[^']+)'")
 _ONE_ROW = re.compile(r"fetch1 (requires exactly|should only return) one tuple")
+_DISK_FULL = (1021, 1114)
+_NO_SPACE = re.compile(r"error 28\b|Errcode: 28\b|No space left")
 _NEAR = re.compile(r"near ['\"](?P<rest>.*)['\"] at line", re.DOTALL)
 
 
@@ -89,6 +91,12 @@ def explain_query(error: Exception) -> Exception:
 
     if _is_told(error):
         return error
+    if _is_full(error):
+        return refused_class(type(error))(
+            f"The disk of the database server is full: {error.args[-1]}",
+            hint="Free some space there, then repeat the command; of a transaction that was not "
+            "completed nothing was written.",
+        )
     unread = _UNREAD.search(str(error))
     if isinstance(error, dj.errors.UnknownAttributeError) and unread:
         return refused_class(type(error))(
@@ -106,6 +114,12 @@ def explain_query(error: Exception) -> Exception:
         hint="Are its quotes and brackets closed? Texts go in quotes, names do not: "
         "'subject_name = \"JC1\"'.",
     )
+
+
+def _is_full(error: Exception) -> bool:
+    """Whether the server had no room; error 28 is the system's, in the server's words."""
+    code, text = error.args[0] if error.args else None, str(error)
+    return code in _DISK_FULL or (isinstance(code, int) and bool(_NO_SPACE.search(text)))
 
 
 def lost_error(error: Exception, message: str = "", hint: str = "") -> Exception:

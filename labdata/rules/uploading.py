@@ -23,7 +23,7 @@ from ..database.claims import Claim, claim_row, release_failed
 from ..database.datajoint_compat import dj
 from ..database.locks import server_lock
 from ..database.own_roles import check_role
-from ..errors import IntegrityError, UploadError
+from ..errors import IntegrityError, PathTakenError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
@@ -295,6 +295,14 @@ class _Upload:
         """Store a file that is what was put; a damaged one is looked for in the other folders."""
         try:
             return store.put(file.path, file.file_path, sha256=expected, progress=progress)
+        except PathTakenError as error:
+            raise PathTakenError(
+                f"{error.message} Another upload job may have stored it; the files in the inbox "
+                "are kept.",
+                hint="If both are wanted, put this folder again as a dataset of its own: "
+                "`labdata put <folder> -d <name>`. If the one in the store is damaged, "
+                "`labdata verify` says so.",
+            ) from error
         except IntegrityError:
             sound = self._find_sources(ignore_progress, verify=True)
             other = next((one for one in sound if one.file_path == file.file_path), file)

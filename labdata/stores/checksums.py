@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from labdata.errors import IntegrityError, StoreError
+from labdata.errors import IntegrityError, PathTakenError, StoreError
 from labdata.progress import Progress, ignore_progress
 from labdata.stores.durable import flush_file, flush_folder, make_folder, partial_file, publish
 from labdata.stores.os_errors import explain_os_errors
@@ -320,13 +320,13 @@ def require_same_file(destination: Path, found: Checksums) -> None:
 
     Raises
     ------
-    labdata.errors.IntegrityError
+    labdata.errors.PathTakenError
         If it holds anything else.
     """
     with explain_os_errors("compare", destination):
         same_size = destination.stat().st_size == found.size_bytes
     if not same_size or hash_file(destination) != found:
-        raise IntegrityError(
+        raise PathTakenError(
             f"{destination} exists with other content; it was left as it is.",
             hint="Nothing is ever overwritten. Compare the two files, and give the new one "
             "another name if both are wanted.",

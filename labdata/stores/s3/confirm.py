@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labdata.errors import IntegrityError
+from labdata.errors import IntegrityError, PathTakenError
 from labdata.progress import Progress, ignore_progress
 from labdata.stores.base import ObjectInfo
 from labdata.stores.checksums import Checksums, require_expected
@@ -152,7 +152,7 @@ def require_existing(bucket: Bucket, object_path: str, source: Path, *, sha256: 
     return head.info(object_path, sha256)
 
 
-def exists_with_other_content(bucket: Bucket, object_path: str) -> IntegrityError:
+def exists_with_other_content(bucket: Bucket, object_path: str) -> PathTakenError:
     """Return the error that says that a path is taken.
 
     Parameters
@@ -160,7 +160,7 @@ def exists_with_other_content(bucket: Bucket, object_path: str) -> IntegrityErro
     bucket : Bucket
     object_path : str
     """
-    return IntegrityError(
+    return PathTakenError(
         f"{object_path} exists in {bucket.settings.describe()} with other content; it was left "
         "as it is.",
         hint="Nothing is ever overwritten. Compare the two, and give the new one another name "

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from labdata.database.connection import LabConnection
+from labdata.database.datajoint_compat import dj
 
 #: Functions of ``os`` that change what is on the disk, or force it there.
 _OF_OS = ("fsync", "link", "rename", "replace", "unlink", "rmdir", "mkdir", "utime", "truncate")
@@ -105,3 +106,45 @@ def _kind_of(url: str) -> str:
     """Return what a request to a bucket is about: a part, an upload, something beside it."""
     words = [word for word in ("partNumber", "uploads", "uploadId") if word in url]
     return "beside" if ".labdata-partial-" in url else " ".join(words[:1])
+
+
+@contextmanager
+def counted_statements(
+    at: int | None, fault: Callable[[], None] | None, *, after: bool = False
+) -> Iterator[list[str]]:
+    """Count the statements of this thread that change something, and do something at one of them.
+
+    Parameters
+    ----------
+    at : int or None
+        Number of the statement, from 0; None only counts.
+    fault : callable or None
+        What to do then.
+    after : bool, optional
+        Whether the statement was done before, though its answer does not arrive.
+
+    Yields
+    ------
+    list of str
+        Their first words.
+    """
+    execute, thread, names = LabConnection._execute_query, threading.get_ident(), []
+
+    def statement(self: Any, cursor: Any, query: str, *args: Any) -> Any:
+        if threading.get_ident() != thread or not query.lstrip().upper().startswith(_CHANGES):
+            return execute(self, cursor, query, *args)
+        number = len(names)
+        names.append(" ".join(query.split()[:3]))
+        if number == at and fault:
+            if after:
+                execute(self, cursor, query, *args)
+            fault()
+            if after:
+                raise dj.errors.LostConnectionError("Server connection lost.")
+        return execute(self, cursor, query, *args)
+
+    try:
+        LabConnection._execute_query = statement  # type: ignore[method-assign]
+        yield names
+    finally:
+        LabConnection._execute_query = execute  # type: ignore[method-assign]

@@ -88,3 +88,12 @@ def forget() -> None:
 
     with suppress(LabdataError):
         reset_connection()
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    """Relative path to content of the files below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

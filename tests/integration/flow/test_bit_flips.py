@@ -189,14 +189,16 @@ def test_a_recording_read_in_place(lab_rig, small_run, outcomes):
     (stored,) = lab_rig.store.rglob("*.ap.zarr.zip")
     flip(stored, byte=stored.stat().st_size // 2)
     row = (lab_rig.lab.File & 'file_path LIKE "%.zarr.zip"').fetch1()
-    with pytest.raises(LabdataError, match=r"damaged|checksum|CRC"):
+    with pytest.raises(LabdataError, match="damaged"):
         _ = open_zarr_band(open_ranges(row)).samples[:]
     (original,) = [one for one in clean(plan_clean()) if one.path.name.endswith(".ap.bin")]
     assert original.kept
     # only a repair mends it: from the original, which gives the same file to the last bit
     assert findings(lab_rig) == [("content", row["file_path"])]
+    shutil.copytree(lab_rig.store, lab_rig.rig, dirs_exist_ok=True)  # for the meta
     again = lab_rig.rig / row["file_path"]
-    shutil.copytree(original.path.parent, again.parent)
+    shutil.copy(original.path, again.parent)
+    again.unlink()
     compress_band(again.parent / original.path.name, again)
     repair(lab_rig)
     assert findings(lab_rig) == []

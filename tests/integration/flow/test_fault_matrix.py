@@ -91,7 +91,7 @@ def jobs_of(rig, place):
     return found
 
 
-def test_put(matrix, lab_rig):
+def test_put(matrix, lab_rig, outcomes):
     def prepare():
         place = matrix.new_dataset()
         return place, lab_rig.folder(place, FILES)
@@ -115,6 +115,7 @@ def test_put(matrix, lab_rig):
     assert names.count("open") == names.count("link") == 2
     assert names.count("fsync") >= 4
     assert any(name.startswith("INSERT") for name in names) and "COMMIT" in names
+    outcomes("put", "SIGKILL around an effect", 2 * len(names), "whole files or none", "completes")
 
 
 def upload_again(rig, job_id):
@@ -131,7 +132,7 @@ def registered(rig, place):
 
 
 @pytest.mark.parametrize("kind", ["plain", "ephys"])
-def test_upload(matrix, lab_rig, small_run, kind):
+def test_upload(matrix, lab_rig, small_run, kind, outcomes):
     def prepare():
         place = matrix.new_dataset()
         if kind == "plain":
@@ -158,9 +159,16 @@ def test_upload(matrix, lab_rig, small_run, kind):
 
     names = matrix.run(prepare, work, check)
     assert "COMMIT" in names and names.count("link") >= 2
+    outcomes(
+        f"upload, {kind}",
+        "SIGKILL around an effect",
+        2 * len(names),
+        "all rows or none, inbox whole",
+        "completes",
+    )
 
 
-def test_get(matrix, lab_rig):
+def test_get(matrix, lab_rig, outcomes):
     def prepare():
         place = matrix.new_dataset()
         folder = lab_rig.folder(place, FILES)
@@ -182,9 +190,12 @@ def test_get(matrix, lab_rig):
 
     names = matrix.run(prepare, work, check)
     assert names.count("link") == 1 and names.count("fsync") >= 2
+    outcomes(
+        "get", "SIGKILL around an effect", 2 * len(names), "the whole file or none", "completes"
+    )
 
 
-def test_clean(matrix, lab_rig):
+def test_clean(matrix, lab_rig, outcomes):
     def prepare():
         place = matrix.new_dataset()
         lab_rig.upload(lab_rig.put(lab_rig.folder(place, FILES)))
@@ -205,3 +216,10 @@ def test_clean(matrix, lab_rig):
 
     names = matrix.run(prepare, work, check)
     assert names.count("unlink") == 4
+    outcomes(
+        "clean",
+        "SIGKILL around an effect",
+        2 * len(names),
+        "store whole, the rest right or gone",
+        "completes",
+    )

@@ -409,7 +409,7 @@ def test_a_file_row_that_exists_already_leaves_the_old_one_alone(lab_rig, put_pl
         "file_sha256": "0" * 64,
     }
     lab_rig.lab.File.insert1(old)
-    (lab_rig.store / "older").write_bytes(b"a store that is mounted")
+    (lab_rig.store / "other.bin").touch()  # an empty store is taken for one that is not mounted
     with pytest.raises(UploadError, match="has the path of one that is in the database already"):
         lab_rig.upload(put_plain)
     assert lab_rig.job(put_plain)["job_status"] == "FAILED"
