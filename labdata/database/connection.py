@@ -171,6 +171,11 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
         **options
             Of DataJoint's own version.
 
+        Returns
+        -------
+        cursor
+            With the answer.
+
         Raises
         ------
         DatabaseError
