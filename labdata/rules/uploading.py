@@ -302,7 +302,7 @@ class _Upload:
         with suppress(StoreError):
             if store.stat(file_path, verify=True).sha256 != sha256:
                 return IntegrityError(
-                    f"{file_path} is in {store.describe()} already, with other content than "
+                    f"{file_path} exists with other content in {store.describe()} than "
                     f"upload job {self.job['job_id']} has; another upload may have stored it. "
                     "Nothing was replaced, and the files in the inbox are kept.",
                     hint="If both are wanted, put this folder again as a dataset of its own: "
