@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,11 @@ def worker_lock(connection: Any, name: str) -> Iterator[bool]:
 @contextmanager
 def server_lock(
     connection: Any, name: str, *, timeout_s: int, refused: LabdataError
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Hold a named lock of the database server while the block runs.
+
+    A connection that is lost and made again has lost the lock, too. What depends on the lock asks
+    within its transaction, which ends with the connection.
 
     Parameters
     ----------
@@ -91,18 +94,39 @@ def server_lock(
         How long to wait for another holder.
     refused : LabdataError
         What is raised then.
+
+    Yields
+    ------
+    callable
+        Raises DatabaseError if the lock is not held any more.
     """
     with _named_lock(connection, name, timeout_s) as taken:
         if not taken:
             raise refused
-        yield
+
+        def require_held() -> None:
+            answer = connection.query(
+                "SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", (_on_server(name),)
+            )
+            if answer.fetchone()[0] != 1:
+                raise DatabaseError(
+                    "The connection to the database was lost and made again; nothing was "
+                    "registered.",
+                    hint="Repeat the command.",
+                )
+
+        yield require_held
+
+
+def _on_server(name: str) -> str:
+    """Return a lock's name as the server has it: at most 64 characters."""
+    name = f"labdata.{name}"
+    return name if len(name) <= 64 else f"labdata.{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 
 @contextmanager
 def _named_lock(connection: Any, name: str, timeout_s: int) -> Iterator[bool]:
-    name = f"labdata.{name}"
-    if len(name) > 64:  # the server's limit
-        name = f"labdata.{hashlib.sha256(name.encode()).hexdigest()[:40]}"
+    name = _on_server(name)
     answer = connection.query("SELECT GET_LOCK(%s, %s)", (name, timeout_s)).fetchone()
     taken = answer[0] == 1
     try:

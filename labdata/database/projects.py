@@ -431,7 +431,7 @@ def _present_tables(connection: LabConnection, schemas: set[str]) -> dict[str, s
     return present
 
 
-def _make_alone(connection: LabConnection, name: str) -> AbstractContextManager[None]:
+def _make_alone(connection: LabConnection, name: str) -> AbstractContextManager[object]:
     """Hold the server's lock on making a lab, so that first users at once make one."""
     return server_lock(
         connection,

@@ -9,6 +9,7 @@ equal content count as copied.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +67,8 @@ def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress)
     except (IntegrityError, UploadError):
         _take_back(lab, plan, made)
         raise
-    with _registering(lab), lab.connection.transaction:
+    with _registering(lab) as require_held, lab.connection.transaction:
+        require_held()
         check_new(lab, [row["src_path"] for row in rows])
         _check_there(plan, rows)
         lab.UploadJob.insert1(plan.job)
@@ -134,7 +136,7 @@ def utc(timestamp_s: float) -> datetime:
     return datetime.fromtimestamp(timestamp_s, UTC).replace(tzinfo=None)
 
 
-def _registering(lab: Any) -> AbstractContextManager[None]:
+def _registering(lab: Any) -> AbstractContextManager[Callable[[], None]]:
     """Register one folder at a time, so that of two puts of one folder the second sees the first.
 
     The transaction is begun after the lock is taken, as what it sees is fixed when it begins.

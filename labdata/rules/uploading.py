@@ -319,7 +319,8 @@ class _Upload:
     ) -> None:
         lab, key = self.lab, self.key
         known = {row["src_path"]: row for row in self.assigned}
-        with self._registering(), lab.connection.transaction:
+        with self._registering() as require_held, lab.connection.transaction:
+            require_held()
             # first, as the rows of whoever took the job over would be refused as duplicates
             if not self.claim.is_held():
                 raise self._taken_over()
@@ -358,7 +359,7 @@ class _Upload:
             hint="Nothing was registered here.",
         )
 
-    def _registering(self) -> AbstractContextManager[None]:
+    def _registering(self) -> AbstractContextManager[Callable[[], None]]:
         """Register one job at a time: a new probe configuration gets the next free number."""
         return server_lock(
             self.lab.connection,

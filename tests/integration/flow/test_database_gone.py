@@ -15,6 +15,7 @@ from effects import counted_statements
 from faults import all_is_right, refused
 
 from labdata.database.embedded import EmbeddedDatabase
+from labdata.database.locks import server_lock
 from labdata.errors import DatabaseError, UploadError
 from labdata.rules.putting import plan_put, put
 from labdata.rules.uploading import retry_failed, upload_job
@@ -221,3 +222,16 @@ def test_a_server_that_stays_away_leaves_no_open_transaction(own_rig, monkeypatc
     monkeypatch.setattr(database, "start", real)
     assert not connection().in_transaction
     upload_until_done(own_rig, put_once(own_rig, place, folder), place)
+
+
+def test_a_lock_that_went_with_its_connection_is_missed(own_rig):
+    """A new connection is made without a word; what rests on the lock must not go on."""
+    busy = UploadError("busy", hint="Wait.")
+    with server_lock(connection(), "test.lost", timeout_s=1, refused=busy) as require_held:
+        require_held()
+        lose_connection()
+        with pytest.raises(DatabaseError, match="lost and made again"):
+            require_held()
+    # and it is free again
+    with server_lock(connection(), "test.lost", timeout_s=1, refused=busy) as require_held:
+        require_held()
