@@ -71,10 +71,9 @@ class World:
         self.disks: dict[str, Files] = {name: {} for name in self.folders}
         self.known: set[str] = set()  # of every content that was ever whole
         self.jobs: dict[int, Files] = {}
+        self.name_of: dict[int, str] = {}  # job -> dataset
         self.done: set[int] = set()
-        self.deleted: set[int] = set()
         self.stored: Files = {}  # what File must say
-        self.origin: dict[str, int] = {}  # stored path -> job
         self.damaged: set[str] = set()
         self.orphans: set[str] = set()  # objects that may be without a row
         self.renaming: tuple[str, str] | None = None
@@ -188,8 +187,8 @@ class World:
         assert self.assigned() == self.jobs
         found = self.job_rows()
         assert found.keys() == self.jobs.keys()
-        for job, (status, _) in found.items():
-            assert status in STATES
+        for job, (status, name) in found.items():
+            assert status in STATES and name == self.name_of[job]
             assert (status == "COMPLETED") == (job in self.done), (job, status, self.done)
             if status == "FAILED":
                 assert self.in_the_way(job), f"job {job} failed for no reason: {self.why}"
@@ -282,7 +281,7 @@ class World:
         new = self.assigned().keys() - self.jobs.keys()
         assert len(new) == 1 if end == DONE else len(new) <= (end == KILLED and not reason)
         for job in new:
-            self.jobs[job] = files
+            self.jobs[job], self.name_of[job] = files, name
         add = files if not reason or end == KILLED else {}
         add = {p: s for p, s in add.items() if inbox.get(p, s) == s}
         self.expect(add={"server": add}, whole=bool(new) or end != KILLED)
@@ -304,7 +303,6 @@ class World:
         if done:
             self.done.add(job)
             self.stored |= self.jobs[job]
-            self.origin |= dict.fromkeys(self.jobs[job], job)
             self.orphans -= self.jobs[job].keys()
         free = {p: s for p, s in self.jobs[job].items() if self.disks["store"].get(p, s) == s}
         self.expect(add={"store": free}, whole=done)
@@ -390,7 +388,7 @@ class World:
         if done:
             was = dict(self.stored)
             self.stored = {moves.get(p, p): s for p, s in was.items()}
-            self.origin = {moves.get(p, p): j for p, j in self.origin.items()}
+            self.name_of = {j: new if n == old else n for j, n in self.name_of.items()}
             self.orphans = (self.orphans | moves.keys()) - self.stored.keys()
         else:
             self.orphans |= copied.keys() - self.stored.keys()
@@ -406,14 +404,19 @@ class World:
         key = {"subject_name": "JC1", "session_name": SESSION, "dataset_name": name}
         links = self.lab.Dataset.DataFiles
         gone = {path for (path,) in self.rows("file_path", links, f"dataset_name = '{name}'")}
+        jobs = {job for job, of in self.name_of.items() if of == name}
+        reason = any(self.job_rows()[job][0] not in ("COMPLETED", "FAILED") for job in jobs)
         end = self.do(lambda: self.lab.Dataset.delete_plan(key).apply(), kill)
-        assert end != REFUSED, self.why
+        assert (end == REFUSED) <= reason, self.why
         names_after = {name for (name,) in self.rows("dataset_name", self.lab.Dataset)}
         if name not in names_after:
             self.stored = {p: s for p, s in self.stored.items() if p not in gone}
             self.damaged -= gone
             self.orphans |= gone
-        assert end == KILLED or name not in names_after
+            for job in jobs & self.done:  # its folder may be put again
+                del self.jobs[job], self.name_of[job]
+                self.done.discard(job)
+        assert end == KILLED or (name in names_after) is reason
         self.expect(whole=True)
 
     def garbage(self, kill: tuple[int, bool] | None) -> None:
