@@ -10,6 +10,7 @@ else, and a job, a deletion or a change of name is there whole or not at all.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import signal
 import traceback
@@ -181,6 +182,16 @@ class World:
         promises += [i for j in self.jobs.keys() - self.done for i in self.jobs[j].items()]
         return (path, sha) in promises and not self.copies(path, sha, besides=(disk, path))
 
+    def begin(self) -> None:
+        """Folders in every state, or most steps of a short sequence would find nothing to do."""
+        for name, part in itertools.product(NAMES, PARTS):
+            self.record(0, name, part, 2)
+        for name, part in [(NAMES[0], PARTS[0]), (NAMES[1], PARTS[0]), (NAMES[0], PARTS[1])]:
+            self.put(0, name, part, None)
+        for _ in range(2):
+            self.upload(0, None)
+        self.check()
+
     # -- what holds after every step ----------------------------------------------------------
 
     def check(self) -> None:
@@ -230,7 +241,8 @@ class World:
 
     def write(self, disk: str, path: str) -> None:
         self.n_contents += 1
-        content = f"{self.n_contents} ".encode() * (500 + 7 * self.n_contents)
+        # mostly of one size, so that a size alone tells nothing
+        content = f"{self.n_contents:06d} ".encode() * (500 + (self.n_contents % 5 == 0))
         target = self.folders[disk] / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
@@ -238,6 +250,14 @@ class World:
         os.utime(target, (1.7e9 + self.n_contents,) * 2)
         self.disks[disk][path] = sha_of(content)
         self.known.add(sha_of(content))
+
+    def change(self, rig: int, which: int) -> None:
+        """Another content, mostly of the same size, at a rig under a name that is known."""
+        disk = f"rig{rig}"
+        known = self.stored.keys() | {path for job in self.jobs.values() for path in job}
+        paths = sorted(path for path in known if not self.is_needed(disk, path))
+        if paths:
+            self.write(disk, paths[which % len(paths)])
 
     def remove(self, rig: int, name: str, part: str) -> None:
         """Someone deletes a folder of a rig, if nothing is lost by that."""
