@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from model import NAMES, PARTS, World
 
 pytestmark = pytest.mark.slow
-N_EXAMPLES = int(os.environ.get("LABTEST_EXAMPLES", "50"))
+N_EXAMPLES = int(os.environ.get("LABTEST_EXAMPLES", "25"))
 SEED = os.environ.get("LABTEST_SEED")
 N_STEPS = (8, 20)
 
