@@ -278,7 +278,8 @@ class World:
             path = paths[which % len(paths)]
             target = self.folders["store"] / path
             content = bytearray(target.read_bytes())
-            content[len(content) // 2] ^= 4
+            self.n_contents += 1  # another bit each time: equal damage would be kept but once
+            content[self.n_contents] ^= 4
             target.write_bytes(content)
             self.known.add(sha_of(content))
             self.disks["store"][path] = sha_of(content)
