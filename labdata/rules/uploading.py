@@ -299,9 +299,9 @@ class _Upload:
             raise PathTakenError(
                 f"{error.message} Another upload job may have stored it; the files in the inbox "
                 "are kept.",
-                hint="If both are wanted, put this folder again as a dataset of its own: "
-                "`labdata put <folder> -d <name>`. If the one in the store is damaged, "
-                "`labdata verify` says so.",
+                hint="If both are wanted, rename this folder on the rig and `labdata put` it "
+                "again. If no dataset has the one in the store, `labdata garbage` lists it. If it "
+                "is damaged, `labdata verify` says so.",
             ) from error
         except IntegrityError:
             sound = self._find_sources(ignore_progress, verify=True)

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,11 +24,12 @@ from ..database.hidden_tables import GARBAGE, hidden_table, make_hidden_table
 from ..database.locks import server_lock, worker_lock
 from ..database.own_roles import check_role
 from ..database.raw_tables import in_pieces, quote
-from ..errors import DatabaseError, MissingObjectError, PreferenceError, StoreError
+from ..errors import DatabaseError, MissingObjectError, PreferenceError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
-from ..stores import LocalStore, ObjectInfo, Store, validate_object_path
+from ..stores import LocalStore, ObjectInfo, Store
 from .files import open_store
+from .pending_uploads import PendingUploads, fold
 
 logger = logging.getLogger(__name__)
 
@@ -178,13 +179,13 @@ def garbage_among(
     check_role(lab, "look for garbage", ())
     connection = lab.connection
     referred = _referred(connection, store, preferences)
-    uploads = _unfinished(connection)
+    uploads = PendingUploads(connection)
     return [
         Garbage(
-            name, info.path, info.size_bytes, info.modified, in_use=_in_use(info.path, uploads)
+            name, info.path, info.size_bytes, info.modified, in_use=uploads.use_of(store, info)
         )
         for info in objects
-        if _fold(info.path) not in referred
+        if fold(info.path) not in referred
     ]
 
 
@@ -262,19 +263,19 @@ def _still_garbage(
 ) -> Iterator[Garbage]:
     """Yield what is garbage now, too: neither referred to, nor in use, nor changed."""
     found = list(found)
-    uploads = _unfinished(connection)
+    uploads = PendingUploads(connection)
     for name in dict.fromkeys(one.storage for one in found):
         store = open_store(name, preferences)
         referred = _referred(connection, store, preferences)
         for one in found:
-            if one.storage != name or _fold(one.object_path) in referred:
+            if one.storage != name or fold(one.object_path) in referred:
                 continue
             try:
                 info = store.stat(one.object_path)
             except MissingObjectError:
                 continue
             same = (info.size_bytes, info.modified) == (one.size_bytes, one.modified)
-            if same and not _in_use(one.object_path, uploads):
+            if same and not uploads.use_of(store, info):
                 yield one
 
 
@@ -293,12 +294,12 @@ def _referred(connection: Any, store: Store, preferences: Preferences) -> set[st
             f"SELECT storage, file_path FROM {quote(schema)}.{quote(table)}"
         ):
             if schema != base:
-                referred.add(_fold(path))  # what they call by a name of ours may be this store
+                referred.add(fold(path))  # what they call by a name of ours may be this store
             if storage not in ways:
                 ways[storage] = _way(storage, store, preferences)
             way = ways[storage]
             if way is not None and path.startswith(way[0]):
-                referred.add(_fold(way[1] + path[len(way[0]) :]))
+                referred.add(fold(way[1] + path[len(way[0]) :]))
     return referred
 
 
@@ -338,45 +339,6 @@ def _tables_like(connection: Any, names: tuple[str, ...]) -> list[tuple[str, str
                 hint="The lab's administrator can look for garbage.",
             )
     return [(str(schema), str(name), str(kind)) for schema, name, kind in rows]
-
-
-def _unfinished(connection: Any) -> dict[str, str]:
-    """Return the folders of uploads that are not finished, and what to say of each."""
-    base = quote(connection._preferences.name)
-    paths: dict[tuple[int, str], list[str]] = {}
-    for number, status, path in connection.query(
-        f"SELECT job_id, job_status, src_path FROM {base}.upload_job "
-        f"JOIN {base}.upload_job__assigned_files USING (job_id) "
-        "WHERE job_status IS NULL OR job_status <> 'COMPLETED'"
-    ):
-        paths.setdefault((number, status), []).append(path)
-    return {
-        _fold(_shared_folder(found)): f"upload job {number} is {status}"
-        for (number, status), found in paths.items()
-    }
-
-
-def _shared_folder(paths: Iterable[str]) -> str:
-    """Return the folder that all are in; paths that no upload takes are passed over."""
-    valid = []
-    for path in paths:
-        with suppress(StoreError):
-            valid.append(validate_object_path(path).rpartition("/")[0])
-    return os.path.commonpath(valid) if valid else ""
-
-
-def _in_use(path: str, uploads: dict[str, str]) -> str:
-    folded = _fold(path)
-    while folded:
-        folded = folded.rpartition("/")[0]
-        if folded in uploads:
-            return uploads[folded]
-    return ""
-
-
-def _fold(path: str) -> str:
-    """Return a path as those disks and servers see it that do not tell cases apart."""
-    return path.casefold()
 
 
 def _note(connection: Any, found: list[Garbage], unread: set[str]) -> Iterator[Garbage]:

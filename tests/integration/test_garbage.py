@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -134,10 +135,11 @@ def test_what_happens_between_looking_and_removing(stores, monkeypatch, moment) 
     assert "data/JC1/left.bin" in stores.objects()
 
 
-def add_job(lab: Any, path: str, status: str) -> None:
+def add_job(lab: Any, path: str, status: str, sha256: str | None = None) -> None:
     lab.UploadJob.insert1({"job_status": status})
     number = max(lab.UploadJob.fetch("job_id"))
     source = {"src_path": path, "src_datetime": "2025-06-01", "src_size": 1}
+    source |= {"src_sha256": sha256} if sha256 else {}
     lab.UploadJob.AssignedFiles.insert1({"job_id": number, **source})
 
 
@@ -153,6 +155,25 @@ def test_the_folder_of_an_unfinished_upload_is_in_use(stores) -> None:
     remove_garbage(stores.lab)
     assert "data/JC1/s/ephys/ap.zarr.zip" in stores.objects()
     assert "data/JC1/s/ephys2/ap.zarr.zip" not in stores.objects()
+
+
+def test_what_is_in_the_way_of_an_upload_is_not_in_use(stores) -> None:
+    """It has the path of one of the upload's files, and other content: it was there before."""
+    content = {"size.bin": b"12", "same.bin": b"s", "other.bin": b"o", "unknown.bin": b"u"}
+    for name, data in content.items():
+        stores.put(f"JC1/s/task/{name}", data)
+    sums = {
+        name: hashlib.sha256(b"s").hexdigest() for name in ("size.bin", "same.bin", "other.bin")
+    }
+    for name in content:
+        add_job(stores.lab, f"JC1/s/task/{name}", "FAILED", sums.get(name))
+    find_garbage(stores.lab)
+    stores.age(15)
+    assert {g.object_path for g in remove_garbage(stores.lab)} >= {
+        "JC1/s/task/size.bin",
+        "JC1/s/task/other.bin",
+    }
+    assert {"data/JC1/s/task/same.bin", "data/JC1/s/task/unknown.bin"} <= stores.objects()
 
 
 def test_in_doubt_it_is_kept(stores) -> None:

@@ -450,12 +450,11 @@ class World:
         self.lab.connection.query(
             f"UPDATE `{base}`.`~labdata_garbage` SET first_seen = first_seen - INTERVAL 40 DAY"
         )
-        waiting = [p for job in self.jobs.keys() - self.done for p in self.jobs[job]]
-        used = {p.rpartition("/")[0] for p in waiting}
+        waiting = [self.jobs[job] for job in self.jobs.keys() - self.done]
         goes = {
-            p
-            for p in self.disks["store"].keys() - self.stored.keys()
-            if not any(p.startswith(folder + "/") for folder in used)
+            path
+            for path, sha in self.disks["store"].items()
+            if path not in self.stored and not any(may_need(job, path, sha) for job in waiting)
         }
         end = self.do(lambda: remove_garbage(self.lab, grace_days=1), kill)
         assert end != REFUSED, self.why
@@ -466,9 +465,11 @@ class World:
         for step in (self.repair, lambda: self.renaming and self.rename_to(*self.renaming, None)):
             step()
             self.check()
-        for job in sorted(self.jobs.keys() - self.done):
-            self.upload_one(job, None)
-            self.check()
+        for _ in range(2):  # what was in the way of the first is garbage before the second
+            for job in sorted(self.jobs.keys() - self.done):
+                self.upload_one(job, None)
+                self.check()
+            self.garbage(None)
         blocked = self.jobs.keys() - self.done
         assert all(self.in_the_way(job) for job in blocked)
         report = verify_stores(self.lab, everything=True)
@@ -477,6 +478,12 @@ class World:
         self.check()
         if not blocked:
             assert self.registered() == self.stored == files_of(self.folders["store"])
+
+
+def may_need(job: Files, path: str, sha: str) -> bool:
+    """Whether an upload may have stored an object, or will find it: not if it is other content."""
+    folder = os.path.commonpath([one.rpartition("/")[0] for one in job])
+    return path.startswith(f"{folder}/") and job.get(path, sha) == sha
 
 
 def diff(found: Files, wanted: Files) -> dict[str, Any]:
