@@ -135,12 +135,15 @@ def test_what_happens_between_looking_and_removing(stores, monkeypatch, moment) 
     assert "data/JC1/left.bin" in stores.objects()
 
 
-def add_job(lab: Any, path: str, status: str, sha256: str | None = None) -> None:
+def add_job(lab: Any, path: str, status: str, **sums: str | None) -> None:
+    """Add a job of one file, or of several in a folder with their checksums."""
     lab.UploadJob.insert1({"job_status": status})
     number = max(lab.UploadJob.fetch("job_id"))
-    source = {"src_path": path, "src_datetime": "2025-06-01", "src_size": 1}
-    source |= {"src_sha256": sha256} if sha256 else {}
-    lab.UploadJob.AssignedFiles.insert1({"job_id": number, **source})
+    source = {"job_id": number, "src_datetime": "2025-06-01", "src_size": 1}
+    files = {f"{path}/{name}.bin": sha256 for name, sha256 in sums.items()} or {path: None}
+    lab.UploadJob.AssignedFiles.insert(
+        {**source, "src_path": file, "src_sha256": sha256} for file, sha256 in files.items()
+    )
 
 
 def test_the_folder_of_an_unfinished_upload_is_in_use(stores) -> None:
@@ -162,11 +165,9 @@ def test_what_is_in_the_way_of_an_upload_is_not_in_use(stores) -> None:
     content = {"size.bin": b"12", "same.bin": b"s", "other.bin": b"o", "unknown.bin": b"u"}
     for name, data in content.items():
         stores.put(f"JC1/s/task/{name}", data)
-    sums = {
-        name: hashlib.sha256(b"s").hexdigest() for name in ("size.bin", "same.bin", "other.bin")
-    }
-    for name in content:
-        add_job(stores.lab, f"JC1/s/task/{name}", "FAILED", sums.get(name))
+    ours = hashlib.sha256(b"s").hexdigest()
+    files = {"size": ours, "same": ours, "other": ours, "unknown": None}
+    add_job(stores.lab, "JC1/s/task", "FAILED", **files)
     find_garbage(stores.lab)
     stores.age(15)
     assert {g.object_path for g in remove_garbage(stores.lab)} >= {
