@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from labdata.rules import quiet
 
 sys.path.insert(0, str(Path(__file__).parent))
-from model import NAMES, PARTS, World
+from model import NAMES, PARTS
+from model_steps import World
 
 pytestmark = pytest.mark.slow
 N_EXAMPLES = int(os.environ.get("LABTEST_EXAMPLES", "25"))
