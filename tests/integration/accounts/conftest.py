@@ -137,6 +137,8 @@ def bare_lab(
 
     folder = tmp_path_factory.mktemp("accounts")
     with make_server_lab(folder):
+        # rows of files are made without objects here, and an empty store counts as not mounted
+        (folder / "stores" / "data" / ".labdata-store").touch()
         accounts = Accounts(
             os.environ["LABDATA_DATABASE"], mariadb_server.port, mariadb_server.admin, folder
         )
