@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ class Seaweed:
 
     port: int
     process: subprocess.Popen[bytes]
+    ports: tuple[int, ...]
     scheme: str = "http"
 
     @property
@@ -41,6 +42,29 @@ class Seaweed:
     def client(self) -> Any:
         """Return a client of the server that knows nothing of labdata."""
         return plain_client(self.endpoint)
+
+    def remove_sockets(self) -> None:
+        """Remove the files that a killed server leaves, at a place that cannot be chosen."""
+        for port in self.ports:
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                path.unlink(missing_ok=True)
+            for path in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + 10_000}.sock"):
+                path.unlink(missing_ok=True)
+
+    def tamper_with(self, store: Any) -> Callable[[str, bytes], None]:
+        """Return a callable that puts other bytes behind a store's back.
+
+        The metadata stay as they were, as with a program that is not ours.
+        """
+        client = self.client()
+
+        def write(object_path: str, content: bytes) -> None:
+            key = f"{store.settings.folder}/{object_path}"
+            place = {"Bucket": store.settings.bucket, "Key": key}
+            metadata = client.head_object(**place)["Metadata"]
+            client.put_object(**place, Body=content, Metadata=metadata)
+
+        return write
 
 
 def plain_client(endpoint: str) -> Any:
@@ -101,6 +125,7 @@ def run_seaweed(folder: Path, *options: str) -> Iterator[Seaweed]:
         finally:
             server.process.kill()
             server.process.wait()
+            server.remove_sockets()
     pytest.fail(f"SeaweedFS did not start:\n{(folder / 'log').read_text()[-3000:]}")
 
 
@@ -118,7 +143,7 @@ def _start(program: str, folder: Path, options: tuple[str, ...]) -> Seaweed:
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
     scheme = "https" if any("cert.file" in option for option in options) else "http"
-    return Seaweed(s3, process, scheme)
+    return Seaweed(s3, process, (master, volume, filer, s3), scheme)
 
 
 def _wait_ready(server: Seaweed) -> bool:

@@ -35,7 +35,7 @@ def ask(
     read : callable
         From what was typed to the answer; raises LabdataError if it will not do.
     proposed : str, optional
-        Taken if nothing is typed.
+        Taken if nothing is typed. An empty one takes nothing for an answer, too.
     known : sequence of str, optional
         Shown as what there is.
 
@@ -53,7 +53,7 @@ def ask(
         if not line:
             raise KeyboardInterrupt
         answer = line.strip() or proposed
-        if not answer:
+        if answer is None:
             continue
         try:
             return read(answer)

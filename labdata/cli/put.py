@@ -116,9 +116,9 @@ def _confirm_subject(error: OtherSubjectError) -> None:
     from .asking import ask
 
     typed = ask(
-        f"{error.message}\nIf it was {error.subject}, type its name; else Enter:",
+        f"{error.message}\nIf it was {error.subject}, type its name; Enter stops:",
         str,
-        proposed="no",
+        proposed="",
     )
     if typed != error.subject:
         raise error

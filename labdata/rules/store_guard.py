@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import StoreError
 from ..stores import LocalStore, Store
 from ..stores.os_errors import explain_os_errors
+from ..stores.paths import STORE_MARK
 
 
 def require_mounted(lab: Any, name: str, store: Store) -> None:
@@ -44,5 +45,5 @@ def require_mounted(lab: Any, name: str, store: Store) -> None:
             f"{store.describe()}, store {name!r}, is empty, and the database has {recorded} of "
             "its files: its disk is probably not mounted.",
             hint=f"Mount it, then upload again. If all is gone and the store begins anew: "
-            f"touch '{folder / '.labdata-store'}'",
+            f"touch '{folder / STORE_MARK}'",
         )

@@ -4,9 +4,11 @@ Nothing here knows the database. A store is told an object's path and, when it i
 SHA-256; it never overwrites, and it never shows an object that is not whole.
 """
 
-from labdata.stores.base import AccessReport, AccessStep, ObjectInfo, RestoreState, Store
+from labdata.stores.access import AccessReport, AccessStep
+from labdata.stores.base import Store
 from labdata.stores.checksums import Checksums, copy_hashed, hash_file
 from labdata.stores.local import LocalStore
+from labdata.stores.objects import ObjectInfo, RestoreState
 from labdata.stores.paths import resolve_inside, validate_object_path
 from labdata.stores.s3.settings import S3Settings, endpoint_note
 from labdata.stores.s3.store import S3Store

@@ -13,11 +13,11 @@ import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from labdata.errors import IntegrityError, MissingObjectError, StoreError
 from labdata.progress import Progress, ignore_progress
-from labdata.stores.base import ObjectInfo, Store, require_equal, validate_range
+from labdata.stores.base import Store
 from labdata.stores.checksums import (
     Checksums,
     copy_hashed,
@@ -31,11 +31,10 @@ from labdata.stores.durable import (
     make_folder,
     remove_stale_partials,
 )
+from labdata.stores.exact_reader import ExactReader
+from labdata.stores.objects import ObjectInfo, require_equal, validate_range
 from labdata.stores.os_errors import explain_os_errors
-from labdata.stores.paths import is_partial, resolve_inside, validate_object_path
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from labdata.stores.paths import is_reserved, resolve_inside, validate_object_path
 
 
 class LocalStore(Store):
@@ -189,7 +188,14 @@ class LocalStore(Store):
         with explain_os_errors("read", target):
             reader = target.open("rb", buffering=0)
             reader.seek(start_byte)
-        return cast(BinaryIO, io.BufferedReader(_Range(reader, object_path, size)))
+
+        def read(view: memoryview) -> int:
+            with explain_os_errors("read", object_path):
+                return reader.readinto(view)
+
+        hint = "The object was cut while it was read; verify it."
+        exact = ExactReader(object_path, size, read=read, close=reader.close, hint=hint)
+        return cast(BinaryIO, io.BufferedReader(exact))
 
     def remove_partials(self, *, older_than_s: float = STALE_PARTIAL_S) -> int:
         """Remove what killed writers left; see :meth:`Store.remove_partials`."""
@@ -238,43 +244,12 @@ class LocalStore(Store):
             entry = entries[name]
             if name.endswith("/"):
                 yield from self._walk(Path(entry.path), f"{prefix}{name}")
-            elif entry.is_file(follow_symlinks=False) and not is_partial(name):
+            elif entry.is_file(follow_symlinks=False) and not is_reserved(name):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
                 yield _info(f"{prefix}{name}", status, None)
-
-
-class _Range(io.RawIOBase):
-    """The next ``size_bytes`` of an open file, and an error in place of an early end."""
-
-    def __init__(self, reader: io.FileIO, object_path: str, size_bytes: int) -> None:
-        super().__init__()
-        self._reader = reader
-        self._object_path = object_path
-        self._left_bytes = size_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        view = memoryview(buffer).cast("B")[: self._left_bytes]
-        if not view:
-            return 0
-        with explain_os_errors("read", self._object_path):
-            count = self._reader.readinto(view)
-        if not count:
-            raise StoreError(
-                f"{self._object_path} ended {self._left_bytes} bytes early.",
-                hint="The object was cut while it was read; verify it.",
-            )
-        self._left_bytes -= count
-        return count
-
-    def close(self) -> None:
-        self._reader.close()
-        super().close()
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -21,6 +21,9 @@ MAX_PART_BYTES = 255
 #: Names that start like this are unfinished writes. They are never objects.
 PARTIAL_PREFIX = ".labdata-partial-"
 
+#: An empty file of this name tells that a store's folder is the right one. It is never an object.
+STORE_MARK = ".labdata-store"
+
 _HINT = "An object path is relative, like 'subject/session/dataset/file.bin'."
 
 
@@ -42,7 +45,7 @@ def validate_object_path(path: str) -> str:
     labdata.errors.StoreError
         If the path is empty, absolute, too long, not UTF-8, spelled in more than one way (``.``,
         ``..``, ``//``, a trailing ``/``, a backslash), has a control character, or uses a name
-        kept for unfinished writes.
+        kept for labdata (:func:`is_reserved`).
     """
     fault = _fault(path)
     if fault is not None:
@@ -98,6 +101,17 @@ def is_partial(name: str) -> bool:
     return name.startswith(PARTIAL_PREFIX)
 
 
+def is_reserved(name: str) -> bool:
+    """Return whether a file name is kept for labdata, so that no object may have it.
+
+    Parameters
+    ----------
+    name : str
+        Last part of a path.
+    """
+    return is_partial(name) or name == STORE_MARK
+
+
 def _fault(path: object) -> str | None:
     if not isinstance(path, str):
         return "is not text"
@@ -125,8 +139,8 @@ def _fault_of_parts(parts: list[str]) -> str | None:
         return "has an empty part"
     if "." in parts or ".." in parts:
         return "has '.' or '..' as a part"
-    if any(is_partial(part) for part in parts):
-        return f"has a part that starts with {PARTIAL_PREFIX!r}, kept for unfinished writes"
+    if any(is_reserved(part) for part in parts):
+        return f"has a part {STORE_MARK!r} or {PARTIAL_PREFIX + '...'!r}, names kept for labdata"
     if any(len(part.encode("utf-8")) > MAX_PART_BYTES for part in parts):
         return f"has a part longer than {MAX_PART_BYTES} bytes"
     return None

@@ -18,15 +18,7 @@ class TestS3Store(StoreContract):
 
     @pytest.fixture
     def tamper(self, seaweed, store):
-        """Other bytes with the metadata that were there, as by a program that is not ours."""
-        client = seaweed.client()
-
-        def write(object_path, content):
-            place = {"Bucket": "tests", "Key": f"{store.settings.folder}/{object_path}"}
-            metadata = client.head_object(**place)["Metadata"]
-            client.put_object(**place, Body=content, Metadata=metadata)
-
-        return write
+        return seaweed.tamper_with(store)
 
 
 class TestS3StoreWithoutConditions(TestS3Store):

@@ -96,14 +96,7 @@ class TestS3StoreBehindTls(StoreContract):
 
     @pytest.fixture
     def tamper(self, server, store):
-        client = server.client()
-
-        def write(object_path, content):
-            place = {"Bucket": "tests", "Key": f"{store.settings.folder}/{object_path}"}
-            metadata = client.head_object(**place)["Metadata"]
-            client.put_object(**place, Body=content, Metadata=metadata)
-
-        return write
+        return server.tamper_with(store)
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(server):

@@ -269,6 +269,7 @@ def run_server(program: MariaDBProgram, folder: Path, *, tls: bool) -> Iterator[
     finally:
         process.terminate()
         process.wait(60)
+        server_socket.unlink(missing_ok=True)
 
 
 def _bootstrap(program: MariaDBProgram, base: list[str], admin: str, password: str) -> None:

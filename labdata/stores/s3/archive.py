@@ -6,7 +6,7 @@ import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from labdata.stores.base import RestoreState, require_days
+from labdata.stores.objects import RestoreState, require_days
 from labdata.stores.s3.bucket import Bucket, Head
 from labdata.stores.s3.errors import S3Error
 

@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from labdata.errors import MissingObjectError
-from labdata.stores.base import ObjectInfo
+from labdata.stores.objects import ObjectInfo
 from labdata.stores.paths import PARTIAL_PREFIX, validate_object_path
 from labdata.stores.s3.client import connect
 from labdata.stores.s3.errors import S3Error, explain_s3_errors

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from labdata.errors import IntegrityError, PathTakenError
 from labdata.progress import Progress, ignore_progress
-from labdata.stores.base import ObjectInfo
 from labdata.stores.checksums import Checksums, require_expected
+from labdata.stores.objects import ObjectInfo
 from labdata.stores.s3.bucket import Bucket, Head
 from labdata.stores.s3.parts import PartSums, hash_parts
 from labdata.stores.s3.reading import hash_object

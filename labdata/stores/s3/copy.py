@@ -12,8 +12,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from labdata.progress import Progress
-from labdata.stores.base import ObjectInfo, require_equal
 from labdata.stores.checksums import validate_sha256
+from labdata.stores.objects import ObjectInfo, require_equal
 from labdata.stores.s3.bucket import MTIME_KEY, Bucket, Head, bare_etag, describe_content
 from labdata.stores.s3.confirm import exists_with_other_content, holds
 from labdata.stores.s3.errors import S3Error

@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Iterator
 from datetime import UTC
 
-from labdata.stores.base import ObjectInfo
+from labdata.stores.objects import ObjectInfo
 from labdata.stores.paths import is_partial, validate_object_path
 from labdata.stores.s3.bucket import Bucket
 

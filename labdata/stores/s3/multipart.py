@@ -19,7 +19,6 @@ from typing import Self
 
 from labdata.errors import IntegrityError
 from labdata.progress import Progress
-from labdata.stores.base import ObjectInfo
 from labdata.stores.checksums import (
     Checksums,
     changed,
@@ -28,6 +27,7 @@ from labdata.stores.checksums import (
     require_expected,
     watch_unchanged,
 )
+from labdata.stores.objects import ObjectInfo
 from labdata.stores.s3.bucket import Bucket, bare_etag, describe_content
 from labdata.stores.s3.confirm import exists_with_other_content, require_existing
 from labdata.stores.s3.errors import S3Error

@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 
 from labdata.progress import Progress
-from labdata.stores.base import ObjectInfo
 from labdata.stores.checksums import Checksums, require_expected, validate_sha256
+from labdata.stores.objects import ObjectInfo
 from labdata.stores.os_errors import explain_os_errors
 from labdata.stores.s3.bucket import Bucket, describe_content
 from labdata.stores.s3.confirm import require_existing

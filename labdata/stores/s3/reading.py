@@ -10,16 +10,14 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from labdata.errors import ArchivedObjectError, IntegrityError, StoreError
 from labdata.progress import Progress, ignore_progress
-from labdata.stores.base import validate_range
+from labdata.stores.exact_reader import ExactReader
+from labdata.stores.objects import validate_range
 from labdata.stores.s3.bucket import Bucket, Head
 from labdata.stores.s3.errors import S3Error, explain_s3_errors
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 _BLOCK_BYTES = 1024 * 1024
 
@@ -72,7 +70,17 @@ def open_object(
             return _open_nothing(bucket, object_path, start_byte, size_bytes)
         raise explained(bucket, object_path, error) from error
     size = _size_given(object_path, answer, start_byte, size_bytes)
-    return cast(BinaryIO, io.BufferedReader(_Body(bucket, object_path, answer["Body"], size)))
+    body = answer["Body"]
+
+    def read(view: memoryview) -> int:
+        with explain_s3_errors(bucket.settings, "read", object_path):
+            block = body.read(len(view))
+        view[: len(block)] = block
+        return len(block)
+
+    hint = "The connection was cut; repeat."
+    reader = ExactReader(object_path, size, read=read, close=body.close, hint=hint, error=S3Error)
+    return cast(BinaryIO, io.BufferedReader(reader))
 
 
 def hash_object(
@@ -199,37 +207,3 @@ def _size_given(
             hint="It, or a proxy before it, is faulty.",
         )
     return size
-
-
-class _Body(io.RawIOBase):
-    """The body of an answer, and an error in place of an early end."""
-
-    def __init__(self, bucket: Bucket, object_path: str, body: Any, size_bytes: int) -> None:
-        super().__init__()
-        self._bucket = bucket
-        self._object_path = object_path
-        self._body = body
-        self._left_bytes = size_bytes
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        view = memoryview(buffer).cast("B")[: self._left_bytes]
-        if not view:
-            return 0
-        with explain_s3_errors(self._bucket.settings, "read", self._object_path):
-            block = self._body.read(len(view))
-        if not block:
-            raise S3Error(
-                f"{self._object_path} ended {self._left_bytes} bytes early.",
-                hint="The connection was cut; repeat.",
-            )
-        view[: len(block)] = block
-        self._left_bytes -= len(block)
-        return len(block)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._body.close()
-        super().close()

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from labdata.progress import Progress, ignore_progress
-from labdata.stores.base import ObjectInfo, RestoreState, Store
+from labdata.stores.base import Store
 from labdata.stores.checksums import Checksums, validate_sha256
 from labdata.stores.durable import STALE_PARTIAL_S
+from labdata.stores.objects import ObjectInfo, RestoreState
 from labdata.stores.s3.archive import find_restore_state, request_restore
 from labdata.stores.s3.bucket import Bucket
 from labdata.stores.s3.confirm import confirm_object

@@ -156,8 +156,8 @@ def in_child(work: Callable[[], Any]) -> int:
 
 
 @pytest.fixture(scope="session")
-def database_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    from labdata.database.embedded import EmbeddedDatabase
+def own_program() -> None:
+    """Have the server program, fetched if need be; else tests are skipped, or fail in CI."""
     from labdata.database.mariadb_program import find_program
 
     try:
@@ -166,6 +166,12 @@ def database_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         if os.environ.get("CI"):
             raise
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def database_folder(own_program: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    from labdata.database.embedded import EmbeddedDatabase
+
     folder = tmp_path_factory.mktemp("db")
     yield folder
     EmbeddedDatabase(folder).stop()

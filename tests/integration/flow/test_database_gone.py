@@ -26,16 +26,8 @@ pytestmark = [pytest.mark.usefixtures("own_lab_only"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def own_server(tmp_path_factory):
+def own_server(own_program, tmp_path_factory):
     """A database server that only these tests use, and may kill."""
-    from labdata.database.mariadb_program import find_program
-
-    try:
-        find_program()
-    except DatabaseError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("own")
     yield folder
     EmbeddedDatabase(folder).stop()

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -104,11 +105,19 @@ def test_an_object_cut_while_it_is_read_is_an_error(store, source):
         reader.read()
 
 
+def source_is_open(path):
+    """Whether this process has the file open, by the system's own list."""
+    descriptors = Path("/proc/self/fd")
+    return any(os.path.realpath(one) == os.path.realpath(path) for one in descriptors.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 def test_an_open_range_closes_its_file(store, source):
     store.put(source, "a/b")
-    with store.open_range("a/b") as reader:
-        raw = reader.raw._reader
-    assert raw.closed
+    reader = store.open_range("a/b")
+    assert source_is_open(store.root / "a/b")
+    reader.close()
+    assert not source_is_open(store.root / "a/b")
 
 
 def test_an_object_cannot_be_below_another_object(store, source):
@@ -154,3 +163,11 @@ def test_fault_17_files_of_equal_names_in_different_folders_do_not_meet(store, s
     store.get("plane0/F.npy", tmp_path / "back" / "plane0" / "F.npy")
     assert (tmp_path / "back" / "plane0" / "F.npy").read_bytes() == b"voltages"
     assert store.read_range("plane1/F.npy", start_byte=0, size_bytes=7) == b"plane 1"
+
+
+def test_the_mark_of_a_store_is_no_object(store, source):
+    store.put(source, "a/b")
+    (store.root / ".labdata-store").touch()
+    assert [info.path for info in store.list()] == ["a/b"]
+    with pytest.raises(StoreError, match="kept for labdata"):
+        store.put(source, ".labdata-store")
