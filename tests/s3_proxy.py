@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from seaweed import ACCESS_KEY, SECRET_KEY
+from seaweed import ACCESS_KEY, SECRET_KEY, plain_client
 
 
 @dataclass
@@ -139,6 +139,26 @@ def ignore_conditions(request: Request) -> None:
     S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1").add_auth(signed)
     request.headers = {**kept, **dict(signed.headers.items())}
     request.headers["Content-Length"] = str(len(request.body))
+
+
+@dataclass
+class CheckThenWrite:
+    """Play a server that looks first whether an object may be completed, and writes later.
+
+    ``between`` is called after the look. SeaweedFS is like this, but not every time.
+    """
+
+    between: Callable[[], None]
+
+    def __call__(self, request: Request) -> Reply | None:
+        if request.method != "POST" or "uploadId" not in request.query:
+            return None
+        client = plain_client(f"http://{request.headers['Host']}")
+        bucket, _, key = request.path.removeprefix("/").partition("/")
+        if client.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"]:
+            return error_reply(412, "PreconditionFailed")
+        self.between()
+        return ignore_conditions(request)
 
 
 def refuse_batches(request: Request) -> Reply | None:

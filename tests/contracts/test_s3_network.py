@@ -285,12 +285,13 @@ def test_a_small_range_is_one_request_on_a_connection_that_is_kept(proxy, store,
     assert [r.method for r in proxy.seen] == ["GET"] * 5
 
 
-def test_a_small_put_is_one_put_and_one_look(proxy, store, tmp_path):
+def test_a_small_put_is_a_put_a_look_for_claims_and_a_look(proxy, store, tmp_path):
     (tmp_path / "file").write_bytes(b"x")
     store.put(tmp_path / "file", "first")
     proxy.reset()
     store.put(tmp_path / "file", "a/b")
-    assert [r.method for r in proxy.seen] == ["PUT", "HEAD"]
+    assert [r.method for r in proxy.seen] == ["PUT", "GET", "HEAD"]
+    assert "-claim-" in proxy.seen[1].query["prefix"][0]
 
 
 def test_folder_markers_of_web_consoles_are_no_objects(seaweed, store, tmp_path):

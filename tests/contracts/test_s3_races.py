@@ -6,13 +6,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
-from s3_proxy import ignore_conditions, refuse_conditions
+from s3_proxy import CheckThenWrite, ignore_conditions, refuse_conditions
 from seaweed import plain_client
 
-from labdata.errors import IntegrityError, LabdataError, MissingObjectError
+from labdata.errors import IntegrityError, LabdataError, MissingObjectError, PathTakenError
 from labdata.stores import S3Store
 from labdata.stores.s3.bucket import Bucket
 from labdata.stores.s3.claims import claim_key
@@ -36,14 +37,21 @@ PUT = """
 """
 
 
-@pytest.fixture(params=["conditions", "ignored", "refused"])
+RULES = {
+    "ignored": ignore_conditions,
+    "refused": refuse_conditions,
+    "late": CheckThenWrite(lambda: time.sleep(0.2)),
+}
+
+
+@pytest.fixture(params=["conditions", *RULES])
 def endpoint(request, seaweed, proxy):
-    """A server that honours conditions, one that ignores them, one that refuses them."""
+    """Servers that honour, ignore and refuse conditions, and one that checks them too early."""
     forget_probes()
     if request.param == "conditions":
         yield seaweed.endpoint
     else:
-        proxy.before.append(ignore_conditions if request.param == "ignored" else refuse_conditions)
+        proxy.before.append(RULES[request.param])
         yield proxy.endpoint
     forget_probes()
 
@@ -138,6 +146,44 @@ def test_of_16_threads_one_wins_and_the_object_never_changes(
     assert all(isinstance(o, IntegrityError) for i, o in enumerate(outcomes) if i != won[0])
     assert set(watched()) <= {hashlib.sha256(contents[won[0]]).hexdigest()}
     assert store.read_range("a/b", start_byte=0, size_bytes=size) == contents[won[0]]
+
+
+def test_a_put_that_a_late_completion_replaced_is_no_success(proxy, s3_settings, tmp_path):
+    """The completion looked before the put and writes after it: one of them must not be told."""
+    looked, go_on = threading.Event(), threading.Event()
+
+    def between():
+        looked.set()
+        assert go_on.wait(60)
+
+    forget_probes()
+    proxy.before.append(CheckThenWrite(between))
+    settings = s3_settings(proxy.endpoint, part_bytes=MIN_PART_BYTES, conditional_writes="yes")
+    store, outcomes = S3Store(settings), {}
+    contents = {"small": b"s" * 1000, "large": b"l" * (MIN_PART_BYTES + 1000)}
+
+    def write(name):
+        source = tmp_path / name
+        source.write_bytes(contents[name])
+        try:
+            outcomes[name] = store.put(source, "a/b").size_bytes
+        except LabdataError as error:
+            outcomes[name] = error
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in ("large", "small")]
+    threads[0].start()
+    assert looked.wait(60)
+    threads[1].start()
+    until_s = time.monotonic() + 60
+    while not store.exists("a/b") and time.monotonic() < until_s:
+        time.sleep(0.02)  # the small one is there, and will be replaced
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert outcomes["large"] == len(contents["large"])
+    assert isinstance(outcomes["small"], PathTakenError)
+    assert store.stat("a/b", verify=True).size_bytes == len(contents["large"])
+    forget_probes()
 
 
 def test_of_several_processes_one_wins(endpoint, s3_settings, tmp_path, watched):

@@ -1,11 +1,13 @@
 """Writers kept apart where the server does not do it: whoever is alone in the list may write.
 
-For servers without conditional writes. A writer first puts a claim beside the objects, then lists
-the claims for the same key. Of two writers the one that puts its claim later sees the other's, so
-both can never find themselves alone. Among several the lowest waits, the others withdraw and come
-back at a random moment. A claim is put anew every minute; one that has not been for five minutes,
-by the server's clock, belongs to nobody alive. This rests on lists that show at once what was put,
-which S3 servers promise.
+For servers without conditional writes, and for those that check the condition first and write
+later (see :mod:`labdata.stores.s3.once`). A writer first puts a claim beside the objects, then
+lists the claims for the same key. Of two writers the one that puts its claim later sees the
+other's, so both can never find themselves alone. Among several the lowest waits, the others
+withdraw and come back at a random moment. A claim is put anew again and again; one that has not
+been for five minutes (half a minute where the server's condition stands behind it), by the
+server's clock, belongs to nobody alive. This rests on lists that show at once what was put, which
+S3 servers promise.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ from labdata.stores.s3.errors import S3Error
 #: A claim that nobody renewed for this long, in seconds, is dead.
 DEAD_S = 300.0
 
-_RENEW_S = 60.0
+#: The same where a writer that was only asleep would still be refused by the server.
+DEAD_WITH_CONDITION_S = 30.0
+
+_RENEWALS_IN_A_LIFE = 5
 _WAIT_S = 900.0
 
 _locks: dict[str, tuple[threading.Lock, int]] = {}
@@ -33,12 +38,41 @@ _guard = threading.Lock()
 
 
 @contextmanager
-def claim_key(bucket: Bucket, object_path: str) -> Iterator[None]:
+def claim_key(bucket: Bucket, object_path: str, *, with_condition: bool = False) -> Iterator[None]:
     """Be the only writer of a path, in this process and all others, during the block.
 
     Parameters
     ----------
     bucket : Bucket
+    object_path : str
+    with_condition : bool, optional
+        The server is also asked not to overwrite, so claims need not live long.
+
+    Raises
+    ------
+    labdata.errors.StoreError
+        If others hold the path for a quarter of an hour, or the server does not answer.
+    """
+    dead_s = DEAD_WITH_CONDITION_S if with_condition else DEAD_S
+    folder = _folder(bucket, object_path)
+    claim = f"{folder}{secrets.token_hex(16)}"
+    with _thread_lock(f"{bucket.settings.describe()} {folder}"):
+        try:
+            _enter(bucket, object_path, folder, claim, dead_s)
+            with _renewing(bucket, claim, dead_s / _RENEWALS_IN_A_LIFE):
+                yield
+        finally:
+            with suppress(S3Error):  # a claim that stays dies within minutes
+                bucket.call("delete from", "delete_object", Key=claim)
+
+
+def claims_passed(bucket: Bucket, object_path: str) -> bool:
+    """Wait until nobody claims a path; return whether somebody did.
+
+    Parameters
+    ----------
+    bucket : Bucket
+        Of a server that is asked not to overwrite.
     object_path : str
 
     Raises
@@ -46,26 +80,27 @@ def claim_key(bucket: Bucket, object_path: str) -> Iterator[None]:
     labdata.errors.StoreError
         If others hold the path for a quarter of an hour, or the server does not answer.
     """
-    key = bucket.key(object_path)
-    folder = bucket.partial_key(f"claim-{short_hash(key)}/")
-    claim = f"{folder}{secrets.token_hex(16)}"
-    with _thread_lock(f"{bucket.settings.describe()} {folder}"):
-        try:
-            _enter(bucket, object_path, folder, claim)
-            with _renewing(bucket, claim):
-                yield
-        finally:
-            with suppress(S3Error):  # a claim that stays dies within minutes
-                bucket.call("delete from", "delete_object", Key=claim)
+    until_s = time.monotonic() + _WAIT_S
+    folder, claimed = _folder(bucket, object_path), False
+    while _living(bucket, folder, DEAD_WITH_CONDITION_S):
+        claimed = True
+        if time.monotonic() > until_s:
+            raise _taken_too_long(bucket, object_path)
+        time.sleep(random.uniform(0.02, 0.1))
+    return claimed
 
 
-def _enter(bucket: Bucket, object_path: str, folder: str, claim: str) -> None:
+def _folder(bucket: Bucket, object_path: str) -> str:
+    return bucket.partial_key(f"claim-{short_hash(bucket.key(object_path))}/")
+
+
+def _enter(bucket: Bucket, object_path: str, folder: str, claim: str, dead_s: float) -> None:
     """Return when ours is the only living claim."""
     until_s = time.monotonic() + _WAIT_S
     while time.monotonic() < until_s:
         bucket.call("write to", "put_object", Key=claim, Body=b"")
         while True:
-            living = _living(bucket, folder)
+            living = _living(bucket, folder, dead_s)
             if living == [claim]:
                 return
             if claim not in living or living[0] != claim or time.monotonic() > until_s:
@@ -73,20 +108,24 @@ def _enter(bucket: Bucket, object_path: str, folder: str, claim: str) -> None:
             time.sleep(random.uniform(0.02, 0.1))
         bucket.call("delete from", "delete_object", Key=claim)
         time.sleep(random.uniform(0.05, 0.4))
-    raise StoreError(
+    raise _taken_too_long(bucket, object_path)
+
+
+def _taken_too_long(bucket: Bucket, object_path: str) -> StoreError:
+    return StoreError(
         f"Others have been writing {object_path} in {bucket.settings.describe()} for "
         f"{_WAIT_S / 60:.0f} minutes.",
         hint="Repeat later, or give the file another name.",
     )
 
 
-def _living(bucket: Bucket, folder: str) -> list[str]:
+def _living(bucket: Bucket, folder: str, dead_s: float) -> list[str]:
     """Return the claims that are not dead, in order of their names."""
     claims: dict[str, bool] = {}
     more: dict[str, str] = {}
     while True:
         answer = bucket.call("list", "list_objects_v2", Prefix=folder, **more)
-        dead = server_time(answer) - timedelta(seconds=DEAD_S)
+        dead = server_time(answer) - timedelta(seconds=dead_s)
         for found in answer.get("Contents", []):
             if not found["Key"].endswith("/"):
                 claims[found["Key"]] = found["LastModified"] < dead
@@ -100,12 +139,12 @@ def _living(bucket: Bucket, folder: str) -> list[str]:
 
 
 @contextmanager
-def _renewing(bucket: Bucket, claim: str) -> Iterator[None]:
-    """Put the claim anew each minute, for writes that take longer than a claim lives."""
+def _renewing(bucket: Bucket, claim: str, every_s: float) -> Iterator[None]:
+    """Put the claim anew, for writes that take longer than a claim lives."""
     done = threading.Event()
 
     def renew() -> None:
-        while not done.wait(_RENEW_S):
+        while not done.wait(every_s):
             with suppress(S3Error):
                 bucket.call("write to", "put_object", Key=claim, Body=b"")
 
