@@ -135,18 +135,16 @@ def _check_stores(preferences: Preferences) -> Iterator[Check]:
         except LabdataError as error:
             yield Check(f"store {name}", "failed", error.message, error.hint or "")
             continue
+        note = _note_on_endpoint(preferences.storage[name])
         wrong = [step for step in report.steps if not step.ok]
         if wrong:
             said = "; ".join(f"{step.name}: {step.message}" for step in wrong)
-            yield Check(
-                f"store {name}",
-                "failed",
-                f"{store.describe()}: {said}",
-                f"Check storage.{name} in the preference file, and your rights there.",
-            )
+            hints = dict.fromkeys(step.hint for step in wrong if step.hint)
+            hint = f"{' '.join(hints)} The place is storage.{name} in the preference file."
+            message = f"{store.describe()}: {said}{note}"
+            yield Check(f"store {name}", "failed", message, hint.strip())
         else:
             done = ", ".join(step.name for step in report.steps)
-            note = _note_on_endpoint(preferences.storage[name])
             yield Check(f"store {name}", "ok", f"{store.describe()}: {done}{note}")
     upload = preferences.upload_storage
     if upload and upload not in preferences.storage:

@@ -34,13 +34,14 @@ class AccessStep:
         ``write``, ``read``, ``keep`` (other content is refused), ``list`` or ``delete``.
     ok : bool
         Whether it worked.
-    message : str
+    message, hint : str
         What went wrong and what to do; empty if nothing did.
     """
 
     name: str
     ok: bool
     message: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class AccessReport:
             f"{self.store}: {'usable' if self.ok else 'NOT usable'} ({self.duration_s:.2f} s)"
         ]
         lines += [
-            f"  {step.name}: {'ok' if step.ok else step.message.replace(chr(10), ' ')}"
+            f"  {step.name}: {'ok' if step.ok else f'{step.message} {step.hint}'.rstrip()}"
             for step in self.steps
         ]
         return "\n".join(lines)
@@ -106,7 +107,7 @@ def _attempt(name: str, action: Callable[[], None]) -> AccessStep:
     try:
         action()
     except StoreError as error:
-        return AccessStep(name, False, str(error))
+        return AccessStep(name, False, error.message, error.hint or "")
     return AccessStep(name, True)
 
 

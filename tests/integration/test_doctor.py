@@ -80,6 +80,27 @@ def test_settings_that_a_store_does_not_use_are_not_listed(
     assert examine(capsys)[1]["storage.data.bucket"]["origin"] == "file"
 
 
+@pytest.mark.parametrize("fault", ["", "there are no keys."])
+def test_a_port_of_amazons_that_is_passed_over_is_said(
+    lab_folder: Path,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("boto3")
+    from labdata.stores import AccessReport, AccessStep, S3Store
+
+    step = AccessStep("write", not fault, fault, "Check access_key." if fault else "")
+    report = AccessReport("bucket", (step,), 0.0)
+    monkeypatch.setattr(S3Store, "check_access", lambda _: report)
+    place = {"protocol": "s3", "endpoint": "s3.amazonaws.com:9000", "bucket": "lab-data"}
+    change(lab_folder, storage={"data": place})
+    check = examine(capsys)[2]["store data"]
+    assert ":9000" in check["message"]
+    assert fault in check["message"]
+    assert ("Check access_key." in check["hint"]) == bool(fault)
+
+
 def test_the_database_of_another_project(
     lab_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

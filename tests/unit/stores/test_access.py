@@ -49,7 +49,7 @@ def test_other_bytes_read_back_are_found(tmp_path):
 def test_what_to_do_is_part_of_the_report(tmp_path):
     step = Broken(tmp_path, "write").check_access().steps[0]
     assert "403" in step.message
-    assert "s3:PutObject" in step.message
+    assert "s3:PutObject" in step.hint
 
 
 def test_a_usable_store_says_so(store):
