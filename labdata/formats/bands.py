@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labdata.errors import FormatError
+from labdata.formats.indexing import index_samples
 
 if TYPE_CHECKING:
     from labdata.formats.spikeglx.meta import SpikeGLXMeta
@@ -109,9 +110,11 @@ class Band(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RecordedBand:
-    """A band backed by any :class:`Samples`.
+    """A band backed by any :class:`Samples`; itself an array of int16 that is read by indexing.
+
+    ``band[start:stop, channels]`` gives what a numpy array would, and reads only those samples.
 
     Parameters
     ----------
@@ -142,6 +145,52 @@ class RecordedBand:
     def n_channels(self) -> int:
         """Number of columns, digital words included."""
         return int(self.samples.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_channels)."""
+        return self.n_samples, self.n_channels
+
+    @property
+    def dtype(self) -> np.dtype[np.int16]:
+        """int16: bits, not volts; see :attr:`uv_per_bit`."""
+        return np.dtype(np.int16)
+
+    @property
+    def ndim(self) -> int:
+        """2: samples and channels."""
+        return 2
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.n_samples * self.n_channels
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all of it takes in memory."""
+        return self.size * self.dtype.itemsize
+
+    def __repr__(self) -> str:
+        duration_s = self.n_samples / self.sampling_rate_hz
+        return (
+            f"<{self.name}: {self.n_samples} samples of {self.n_channels} channels, int16, "
+            f"{duration_s:.3f} s at {self.sampling_rate_hz:g} Hz>"
+        )
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __getitem__(self, key: Any) -> Any:
+        return index_samples(self.samples, key, name=self.name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise FormatError(
+                f"{self.name} is in a file: an array of it is a copy.",
+                hint="Leave copy=False away, or read a range with band[start:stop].",
+            )
+        return np.asarray(self[:], dtype=dtype)
 
     @property
     def signal_channels(self) -> NDArray[np.int64]:

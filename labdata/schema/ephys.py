@@ -106,8 +106,9 @@ class EphysRecording(Imported):
             Returns
             -------
             RecordedBand
-                ``samples[a:b]`` are int16 (n, n_channels), ``read_uv(a, b)`` microvolts. Of a file
-                in a store only the chunks that are touched are read.
+                An array of int16 (n_samples, n_channels) that is read by ``[start:stop]`` or
+                ``[start:stop, channels]``; ``read_uv(start, stop)`` gives microvolts. Of a file in
+                a store only the chunks that are touched are read.
 
             Raises
             ------
