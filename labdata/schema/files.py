@@ -329,7 +329,7 @@ def check_may_fetch(row: dict[str, Any], allowed: bool, preferences: Preferences
     if settings and settings.protocol == "s3" and not allowed:
         raise StoreError(
             f"{row['file_path']} is on no local path, and allow_s3_download is false.",
-            hint="Use `labdata get`, or set allow_s3_download to true.",
+            hint="Use `labdata get`, say download=True, or set allow_s3_download to true.",
         )
 
 

@@ -79,6 +79,7 @@ def get_file(
         with _partial(bucket, object_path, head, target) as partial:
             found = _fetch(bucket, object_path, head, partial, wanted, progress)
             partial.list_path.unlink(missing_ok=True)
+            partial.let_go()
             won = publish(partial.path, target)
             partial.published = True
     if not won:
@@ -235,9 +236,15 @@ class _Partial:
         self.list_path.unlink(missing_ok=True)
         self.finished.clear()
 
+    def let_go(self) -> None:
+        """Close the file where open ones are not named or removed; elsewhere keep its lock."""
+        if sys.platform == "win32":
+            self.file.close()
+
     def discard(self) -> None:
         """Remove the file and its list."""
         self.clear()
+        self.let_go()
         self.path.unlink(missing_ok=True)
 
 
