@@ -5,19 +5,21 @@ Everything is escaped, needs no script and follows the page's light or dark them
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 
 _STYLE = (
     ".labdata-card{font:13px/1.45 system-ui,sans-serif;max-width:72em;"
     "font-variant-numeric:tabular-nums}.labdata-card table{border-collapse:collapse;margin:.3em 0}"
     ".labdata-card caption{text-align:left;white-space:nowrap;font-weight:600;padding:.2em 0}"
-    ".labdata-card table th,.labdata-card table td{padding:.2em .8em .2em 0;"
+    # the class twice, as notebooks align cells to the right by a rule of two classes
+    ".labdata-card.labdata-card table th,.labdata-card.labdata-card table td{"
+    "padding:.2em .8em .2em 0;"
     "text-align:left;font-weight:400;"
     "border-bottom:1px solid color-mix(in srgb,currentColor 15%,transparent)}"
     ".labdata-card table th{opacity:.75}.labdata-card table th.k{opacity:1;font-weight:600}"
     ".labdata-card p{margin:.3em 0}"
-    ".labdata-card table .n{text-align:right}"
+    ".labdata-card.labdata-card table .n{text-align:right;white-space:nowrap}"
     ".labdata-card .badge{border:1px solid #8f5600;color:#8f5600;border-radius:3px;padding:0 .4em}"
     "@media (prefers-color-scheme:dark){.labdata-card .badge{border-color:#ffb454;color:#ffb454}}"
     ".labdata-place{font:600 13px/1.45 system-ui,sans-serif;margin:.3em 0}"
@@ -85,8 +87,14 @@ def facts_table(caption: str, facts: Mapping[str, object]) -> str:
     return f"<table><caption>{escape(caption)}</caption>{rows}</table>"
 
 
-def rows_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table with a header row; numbers are right-aligned.
+def rows_table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    quantities: Collection[str] = (),
+) -> str:
+    """Return a table with a header row; numbers are right-aligned and do not break.
 
     Parameters
     ----------
@@ -96,9 +104,14 @@ def rows_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[obj
         Column headings, with units.
     rows : iterable of sequences
         One value a column.
+    quantities : collection of str, optional
+        Columns whose texts are numbers with units.
     """
-    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in columns)
-    body = "".join("<tr>" + "".join(_cell(v) for v in row) + "</tr>" for row in rows)
+    head = "".join(f'<th scope="col"{_css(c in quantities)}>{escape(c)}</th>' for c in columns)
+    body = "".join(
+        f"<tr>{''.join(_cell(v, c in quantities) for c, v in zip(columns, row, strict=True))}</tr>"
+        for row in rows
+    )
     return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>"
 
 
@@ -113,6 +126,12 @@ def card(*parts: str) -> str:
     return f'<style>{_STYLE}{_WIDE_STYLE}</style><div class="labdata-card">{"".join(parts)}</div>'
 
 
-def _cell(value: object) -> str:
-    css = ' class="n"' if isinstance(value, int | float) and not isinstance(value, bool) else ""
-    return f"<td{css}>{escape('' if value is None else str(value))}</td>"
+def _cell(value: object, is_quantity: bool) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return (
+        f"<td{_css(is_number or is_quantity)}>{escape('' if value is None else str(value))}</td>"
+    )
+
+
+def _css(is_number: bool) -> str:
+    return ' class="n"' if is_number else ""

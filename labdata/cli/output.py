@@ -270,7 +270,8 @@ def _display_rows(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> Non
         ]
         for r in rows
     ]
-    display(HTML(card(rows_table("", list(columns.values()), shown))))
+    sizes = {heading for name, heading in columns.items() if name in _BYTES}
+    display(HTML(card(rows_table("", list(columns.values()), shown, quantities=sizes))))
 
 
 def _plain(value: Any) -> Any:

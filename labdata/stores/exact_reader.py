@@ -52,7 +52,23 @@ class ExactReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill a buffer as far as bytes are to be had at once, and return their number."""
+        """Fill a buffer as far as bytes are to be had at once.
+
+        Parameters
+        ----------
+        buffer : writeable bytes-like
+            Filled from its beginning.
+
+        Returns
+        -------
+        int
+            Number of bytes; 0 only after the last of them.
+
+        Raises
+        ------
+        labdata.errors.StoreError
+            If there are fewer bytes than there should be.
+        """
         view = memoryview(buffer).cast("B")[: self._left_bytes]
         if not view:
             return 0

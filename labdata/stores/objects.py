@@ -8,7 +8,7 @@ from datetime import datetime
 from labdata.errors import IntegrityError, StoreError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """What a store knows of an object.
 

@@ -60,6 +60,8 @@ def test_rows_keep_their_order_and_numbers_are_aligned_right() -> None:
     assert found.texts == ["Units", "unit", "rate (Hz)", "a", "1.5", "True"]
     assert found.tags.count("td") == 4
     assert found.attributes.count(("class", "n")) == 1
+    sized = Reader(rows_table("Files", ["file", "size"], [["a", "1.5 MiB"]], quantities={"size"}))
+    assert sized.attributes.count(("class", "n")) == 2, "its heading and its value"
 
 
 def test_a_card_is_one_block_without_scripts() -> None:
