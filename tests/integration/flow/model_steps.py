@@ -246,10 +246,7 @@ class World(Model):
         if self.renaming:
             return
         find_garbage(self.lab)
-        base = self.lab.connection._preferences.name
-        self.lab.connection.query(
-            f"UPDATE `{base}`.`~labdata_garbage` SET first_seen = first_seen - INTERVAL 40 DAY"
-        )
+        self.make_garbage_old()
         waiting = [self.jobs[job] for job in self.jobs.keys() - self.done]
         goes = {
             path
@@ -259,6 +256,13 @@ class World(Model):
         end = self.do(lambda: remove_garbage(self.lab, grace_days=1), kill)
         assert end != REFUSED, self.why
         self.expect(remove={"store": goes}, whole=end == DONE)
+
+    def make_garbage_old(self) -> None:
+        """What is garbage now was first seen 40 days ago."""
+        base = self.lab.connection._preferences.name
+        self.lab.connection.query(
+            f"UPDATE `{base}`.`~labdata_garbage` SET first_seen = first_seen - INTERVAL 40 DAY"
+        )
 
     def finish(self) -> None:
         """Go on with all that is pending; then rows, objects and the model are one set."""
