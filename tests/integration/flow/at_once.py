@@ -13,14 +13,18 @@ import json
 import os
 import select
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+import botocore.httpsession  # noqa: F401  (or each process would import it again)
 from effects import counted_effects
 
 from labdata.errors import LabdataError
+from labdata.schema import fetching, verifying
 
 #: How a name begins, which of such names counting from 0, and whether to stop after it.
 Pause = tuple[str, int, bool]
@@ -62,7 +66,8 @@ class Process:
 
     def go_on(self) -> None:
         """Let it run from where it stopped."""
-        os.write(self._to_child, b"g")
+        with suppress(BrokenPipeError):  # another thread of it was killed meanwhile
+            os.write(self._to_child, b"g")
         self.state = RUNS
 
     def wait(self) -> None:
@@ -125,6 +130,8 @@ class Process:
             os.write(told, json.dumps([what, value]).encode() + b"\n")
 
         def gate(name: str, after: bool) -> None:
+            if threading.current_thread().name == "labdata-progress":
+                return  # the work would go on without it
             if self.pause and name.startswith(self.pause[0]) and after == self.pause[2]:
                 seen.append(name)
                 if len(seen) == self.pause[1] + 1:
@@ -132,6 +139,7 @@ class Process:
                     os.read(go, 1)
 
         seen: list[str] = []
+        fetching.N_WORKERS = verifying.N_WORKERS = 1  # one file after the other, to stop at one
         code = 1
         try:
             number = self.lab.connection.query("SELECT CONNECTION_ID()").fetchone()[0]

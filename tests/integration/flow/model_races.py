@@ -24,7 +24,7 @@ from model_steps import World, may_need
 from labdata.preferences import load_preferences
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.rules.putting import plan_put, put
-from labdata.rules.uploading import retry_failed, upload_job
+from labdata.rules.uploading import upload_job
 from labdata.schema.fetching import fetch_planned, plan_fetch
 from labdata.schema.garbage import find_garbage, remove_garbage
 from labdata.schema.verifying import verify_stores
@@ -87,7 +87,7 @@ class Race(World):
         self.n_killed += sum(one.end == KILLED for one in race)
         self._judge_puts([one for one in race if one.kind == "put"], alike)
         for job in {one.job for one in race if one.kind == "upload"}:
-            self._judge_uploads(job, [o for o in race if o.kind == "upload" and o.job == job])
+            self._judge_uploads(job, [o for o in race if (o.kind, o.job) == ("upload", job)])
         self._judge_disks(race, *before)
         self.check()
         self._again(race)
@@ -111,7 +111,7 @@ class Race(World):
         for one in race:
             if one.kind == "upload":
                 one.job = waiting[(which + one.rig) % len(waiting)]
-                retry_failed(self.lab, [one.job])
+                self.retry(one.job)
             if one.kind == "put":
                 start = place_of(*self.place) + "/"
                 disk = self.disks[f"rig{one.rig}"]
@@ -362,7 +362,7 @@ class Race(World):
         if self.in_the_way(job):
             return
         self.at(0)
-        retry_failed(self.lab, [job])
+        self.retry(job)
         process = Process(self.lab, lambda: upload_job(job) is not None, ("link", nth, True), None)
         process.go_on()
         process.wait()

@@ -115,7 +115,7 @@ class World(Model):
     def upload_one(self, job: int, kill: tuple[int, bool] | None) -> None:
         self.at(0)
         reason = self.in_the_way(job)
-        retry_failed(self.lab, [job])
+        self.retry(job)
         end = self.do(lambda: upload_job(job), kill)
         assert end != REFUSED or reason, self.why
         done = self.job_rows()[job][0] == "COMPLETED"
@@ -127,6 +127,11 @@ class World(Model):
             self.orphans -= self.jobs[job].keys()
         free = {p: s for p, s in self.jobs[job].items() if self.disks["store"].get(p, s) == s}
         self.expect(add={"store": free}, whole=done)
+
+    def retry(self, job: int) -> None:
+        """Let a job that failed be taken again."""
+        retry_failed(self.lab, [job])
+        self.failed.discard(job)
 
     def clean(self, rig: int, kill: tuple[int, bool] | None) -> None:
         self.at(rig)
