@@ -31,6 +31,8 @@ Pause = tuple[str, int, bool]
 Kill = tuple[int, bool]
 DONE, REFUSED, KILLED = "done", "refused", "killed"
 RUNS, STOPPED, WAITS = "runs", "stopped", "waits"
+#: All are ways to give a file its name: a program that took another would stop there, too.
+_SAME = {"rename": "link", "replace": "link"}
 _ASK_S, _HANGS_S = 0.02, 60.0
 
 
@@ -132,6 +134,7 @@ class Process:
         def gate(name: str, after: bool) -> None:
             if threading.current_thread().name == "labdata-progress":
                 return  # the work would go on without it
+            name = _SAME.get(name, name)
             if self.pause and name.startswith(self.pause[0]) and after == self.pause[2]:
                 seen.append(name)
                 if len(seen) == self.pause[1] + 1:

@@ -87,7 +87,8 @@ class Race(World):
         self.n_killed += sum(one.end == KILLED for one in race)
         self._judge_puts([one for one in race if one.kind == "put"], alike)
         for job in {one.job for one in race if one.kind == "upload"}:
-            self._judge_uploads(job, [o for o in race if (o.kind, o.job) == ("upload", job)])
+            of_job = [one for one in race if (one.kind, one.job) == ("upload", job)]
+            self._judge_uploads(job, of_job, any(one.kind == "garbage" for one in race))
         self._judge_disks(race, *before)
         self.check()
         self._again(race)
@@ -194,8 +195,11 @@ class Race(World):
         for one in puts:
             assert one.end != REFUSED or len(puts) > 1, one.said
 
-    def _judge_uploads(self, job: int, uploads: list[Command]) -> None:
-        """One worker does the job; the others see that it is not theirs."""
+    def _judge_uploads(self, job: int, uploads: list[Command], is_cleared: bool) -> None:
+        """One worker does the job; the others see that it is not theirs.
+
+        What is in its way may go as garbage, before or after it is met.
+        """
         reason = self.in_the_way(job)
         done = self.job_rows()[job][0] == "COMPLETED"
         told = [one for one in uploads if one.end == DONE and one.value]
@@ -204,10 +208,13 @@ class Race(World):
         assert done or not told
         for one in uploads:
             assert one.end != REFUSED or reason, one.said
+        if any(one.end == REFUSED for one in uploads):
+            self.failed.add(job)
         if not killed:
-            assert done is not reason and len(told) == done
+            assert len(told) == done
+            assert done is not reason or (is_cleared and reason)
         if done:
-            assert not reason
+            assert not reason or is_cleared
             self.done.add(job)
             self.stored |= self.jobs[job]
             self.orphans -= self.jobs[job].keys()
@@ -300,9 +307,9 @@ class Race(World):
             for path in now.keys() | before[disk].keys():
                 was = before[disk].get(path)
                 allowed: set[str | None] = {was}
-                if was is None:
+                if was is None or path in went["store"]:  # garbage makes room
                     allowed |= came[disk].get(path, set())
-                elif path in went[disk] and (disk == "store" or self.stored.get(path) == was):
+                if path in went[disk] and (disk == "store" or self.stored.get(path) == was):
                     allowed.add(None)
                 assert now.get(path) in allowed, (disk, path, was, now.get(path))
 

@@ -59,15 +59,13 @@ STEP = st.one_of(
 )
 #: Commands of which some have been seen to be in each other's way, or could be.
 TOGETHER = (
-    ("put", "put"),
-    ("put", "put"),
+    *[("put", "put")] * 5,
     ("put", "put", "put"),
     ("put", "put", "upload"),
     ("put", "upload"),
     ("put", "clean"),
     ("put", "garbage"),
-    ("upload", "upload"),
-    ("upload", "upload"),
+    *[("upload", "upload")] * 3,
     ("upload", "upload", "clean"),
     ("upload", "clean"),
     ("upload", "garbage"),
@@ -83,7 +81,7 @@ TOGETHER = (
 )
 #: Where a process of each kind waits for the others: what it does then.
 WORDS = {
-    "put": ("link", "SELECT GET", "START", "INSERT", "COMMIT", "SELECT", "mkdir", "open"),
+    "put": (*("link", "SELECT GET") * 2, "open", "START", "INSERT", "COMMIT", "SELECT", "mkdir"),
     "upload": ("SELECT GET", "UPDATE", "SELECT", "open", "link", "read", "START", "COMMIT"),
     "get": ("open", "link", "read", "mkdir", "fsync"),
     "clean": ("SELECT", "read", "unlink", "rmdir"),
@@ -98,8 +96,8 @@ def race_of(chance):
     chance.shuffle(kinds)
     commands = []
     for kind in kinds:
-        nth = chance.choice((0, 0, 1, 1, 2, 3))
-        pause = (chance.choice(WORDS[kind]), nth, chance.random() < 0.3)
+        nth = chance.choice((0, 0, 0, 1) if kind == "put" else (0, 0, 1, 1, 2, 3))
+        pause = (chance.choice(WORDS[kind]), nth, chance.random() < 0.25)
         kill = (chance.randrange(60), chance.random() < 0.5)
         # the last is not stopped, as there is none to go before it
         stops = len(commands) < len(kinds) - 1 and chance.random() < 0.9
