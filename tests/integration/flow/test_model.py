@@ -102,10 +102,12 @@ def race_of(chance):
         # the last is not stopped, as there is none to go before it
         stops = len(commands) < len(kinds) - 1 and chance.random() < 0.9
         killed = chance.random() < 0.15
-        rig = chance.choice((0, 1) if kind == "put" else (0, 0, 1))
+        rig = chance.choice((0, 0, 1))
+        if kind == "put" and chance.random() < 0.8:
+            rig = len(commands) % 2  # other rigs have other files
         commands.append((kind, rig, pause if stops else None, kill if killed else None))
     sizes = chance.choice((1, 2)), chance.choice((1, 2))
-    alike = chance.choice((OTHER, OTHER, SAME, PARTLY))
+    alike = chance.choice((OTHER, OTHER, OTHER, SAME, PARTLY))
     return "at_once", tuple(commands), chance.choice(NAMES), sizes, alike, chance.randrange(8)
 
 
