@@ -114,7 +114,8 @@ class Process:
     def _is_waiting(self) -> bool:
         return bool(
             self._rows(
-                "SELECT 1 FROM information_schema.processlist WHERE id = %s AND state = 'User lock'"
+                "SELECT 1 FROM information_schema.processlist "
+                "WHERE id = %s AND state = 'User lock'"
             )
             or self._rows(
                 "SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = %s "

@@ -1,7 +1,8 @@
 """Random sequences of all that people and processes do, killed anywhere, against a model.
 
 ``LABTEST_EXAMPLES`` says how many sequences are tried; they are the same in every run unless
-``LABTEST_SEED`` is set. The model and its invariants are in :mod:`model`.
+``LABTEST_SEED`` is set. The model and its invariants are in :mod:`model`, commands at once in
+:mod:`model_races`; a sequence of these is dear, so fewer are tried and none is made shorter.
 """
 
 from __future__ import annotations
