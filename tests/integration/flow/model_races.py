@@ -12,9 +12,11 @@ are not tried: nobody writes to a file that clean has just compared.
 What these steps are for was tried by taking it out of labdata. Within the default number of
 examples they notice that a copy gets its name by a rename that replaces; that the lock of a claim,
 or that of put, is not taken; that a copy is accepted under a name that has other content; that
-clean does not look again; and that an object is not read back after it was stored. They do not
-notice, for want of a step, that a claim is not looked at again where rows are made: while the lock
-of a claim is held nobody takes a job over, and no step breaks a connection.
+clean does not look again; and that an object is not read back after it was stored. They did not
+notice that an upload does not look at its claim where it makes rows, that garbage is not looked at
+once more before it goes, that put does not look at its copies once more before it registers them,
+nor that a put which finds other content in the inbox leaves its copies there. The first would need
+a step that breaks a worker's connection; for the others switches are needed that seldom come.
 """
 
 from __future__ import annotations
