@@ -67,14 +67,27 @@ def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress)
     except (IntegrityError, UploadError):
         _take_back(lab, plan, made)
         raise
-    with _registering(lab) as require_held, lab.connection.transaction:
+    with _registering(lab) as require_held:
+        try:
+            job_id = _register(lab, plan, rows, require_held)
+        except UploadError:  # of another put that was quicker, with some of the files
+            _remove_unregistered(lab, plan, made)
+            raise
+    logger.info("Put %s as upload job %d", plan.folder, job_id)
+    return job_id
+
+
+def _register(
+    lab: Any, plan: PutPlan, rows: list[dict[str, Any]], require_held: Callable[[], None]
+) -> int:
+    """Make the job and its files true together, if nobody else has registered one of them."""
+    with lab.connection.transaction:
         require_held()
         check_new(lab, [row["src_path"] for row in rows])
         _check_there(plan, rows)
         lab.UploadJob.insert1(plan.job)
         job_id = int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0])
         lab.UploadJob.AssignedFiles.insert([{"job_id": job_id, **row} for row in rows])
-    logger.info("Put %s as upload job %d", plan.folder, job_id)
     return job_id
 
 
@@ -100,15 +113,20 @@ def _bring(plan: PutPlan, path: Path, made: list[Path], progress: Progress) -> C
 
 
 def _take_back(lab: Any, plan: PutPlan, made: list[Path]) -> None:
-    """Remove the copies that a refused put made, as they would be in the way of the next.
-
-    The originals are where they were. A copy that another put has registered meanwhile stays.
-    """
+    """Remove the copies that a refused put made, as they would be in the way of the next."""
     with _registering(lab):
-        for copy in made:
-            file_path = relative_path(copy, plan.inbox)
-            if not (lab.UploadJob.AssignedFiles & {"src_path": file_path}):
-                copy.unlink(missing_ok=True)
+        _remove_unregistered(lab, plan, made)
+
+
+def _remove_unregistered(lab: Any, plan: PutPlan, made: list[Path]) -> None:
+    """Remove copies while nobody registers; one that another put has registered stays.
+
+    The originals are where they were.
+    """
+    for copy in made:
+        file_path = relative_path(copy, plan.inbox)
+        if not (lab.UploadJob.AssignedFiles & {"src_path": file_path}):
+            copy.unlink(missing_ok=True)
     for folder in sorted({p for c in made for p in c.parents}, reverse=True):
         if folder.is_relative_to(plan.inbox) and folder != plan.inbox:
             with suppress(OSError):  # not empty

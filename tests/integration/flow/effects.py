@@ -21,6 +21,7 @@ from labdata.database.datajoint_compat import dj
 
 #: Functions of ``os`` that change what is on the disk, or force it there.
 _OF_OS = ("fsync", "link", "rename", "replace", "unlink", "rmdir", "mkdir", "utime", "truncate")
+Gate = Callable[[str, bool], None]
 _CHANGES = ("INSERT", "UPDATE", "DELETE", "REPLACE", "COMMIT", "START", "ROLLBACK", "SELECT GET")
 
 
@@ -33,10 +34,13 @@ class Effects:
         Number of the effect, from 0; None only counts.
     after : bool
         Whether to end the process after it, and not before.
+    gate : callable, optional
+        Told the name of all that is done, reads too, before and after it; it may wait.
     """
 
-    def __init__(self, at: int | None, after: bool) -> None:
+    def __init__(self, at: int | None, after: bool, gate: Gate | None = None) -> None:
         self.at, self.after, self.names = at, after, []
+        self.gate = gate
         self._lock = threading.Lock()
 
     def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,6 +53,18 @@ class Effects:
 
     def do(self, name: str, work: Callable[[], Any]) -> Any:
         """Do something that is counted."""
+        return self.look(name, lambda: self._count(name, work))
+
+    def look(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do something that changes nothing; others may act before and after it."""
+        if self.gate is None:
+            return work()
+        self.gate(name, False)
+        done = work()
+        self.gate(name, True)
+        return done
+
+    def _count(self, name: str, work: Callable[[], Any]) -> Any:
         with self._lock:
             number = len(self.names)
             self.names.append(name)
@@ -62,11 +78,13 @@ class Effects:
 
 
 @contextmanager
-def counted_effects(at: int | None = None, *, after: bool = False) -> Iterator[Effects]:
+def counted_effects(
+    at: int | None = None, *, after: bool = False, gate: Gate | None = None
+) -> Iterator[Effects]:
     """Count what the block does to disk and database, or end the process on the way."""
     from botocore.httpsession import URLLib3Session
 
-    effects, sent = Effects(at, after), URLLib3Session.send
+    effects, sent = Effects(at, after, gate), URLLib3Session.send
     execute, opened = LabConnection._execute_query, io.open
     real = {name: getattr(os, name) for name in _OF_OS}
 
@@ -74,12 +92,12 @@ def counted_effects(at: int | None = None, *, after: bool = False) -> Iterator[E
         if query.lstrip().upper().startswith(_CHANGES):
             words = " ".join(query.split()[:3])
             return effects.do(words, lambda: execute(self, cursor, query, *args))
-        return execute(self, cursor, query, *args)
+        return effects.look("SELECT", lambda: execute(self, cursor, query, *args))
 
     def open_counted(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
         if set(mode) & set("wxa"):
             return effects.do("open", lambda: opened(file, mode, *args, **options))
-        return opened(file, mode, *args, **options)
+        return effects.look("read", lambda: opened(file, mode, *args, **options))
 
     def send(self: Any, request: Any) -> Any:
         if request.method in ("PUT", "POST", "DELETE"):

@@ -66,6 +66,7 @@ class Model:
         self.jobs: dict[int, Files] = {}
         self.name_of: dict[int, str] = {}  # job -> dataset
         self.done: set[int] = set()
+        self.failed: set[int] = set()  # which had a reason
         self.stored: Files = {}  # what File must say
         self.damaged: set[str] = set()
         self.orphans: set[str] = set()  # objects that may be without a row
@@ -194,7 +195,11 @@ class Model:
             assert status in STATES and name == self.name_of[job]
             assert (status == "COMPLETED") == (job in self.done), (job, status, self.done)
             if status == "FAILED":
-                assert self.in_the_way(job), f"job {job} failed for no reason: {self.why}"
+                # what was in the way may have been removed since, as garbage
+                assert self.in_the_way(job) or job in self.failed, f"job {job}: {self.why}"
+                self.failed.add(job)
+            else:
+                self.failed.discard(job)
         assert self.registered() == self.stored, diff(self.registered(), self.stored)
         for path, sha in self.stored.items():
             whole = self.disks["store"].get(path) == sha

@@ -115,7 +115,7 @@ class World(Model):
     def upload_one(self, job: int, kill: tuple[int, bool] | None) -> None:
         self.at(0)
         reason = self.in_the_way(job)
-        retry_failed(self.lab, [job])
+        self.retry(job)
         end = self.do(lambda: upload_job(job), kill)
         assert end != REFUSED or reason, self.why
         done = self.job_rows()[job][0] == "COMPLETED"
@@ -127,6 +127,11 @@ class World(Model):
             self.orphans -= self.jobs[job].keys()
         free = {p: s for p, s in self.jobs[job].items() if self.disks["store"].get(p, s) == s}
         self.expect(add={"store": free}, whole=done)
+
+    def retry(self, job: int) -> None:
+        """Let a job that failed be taken again."""
+        retry_failed(self.lab, [job])
+        self.failed.discard(job)
 
     def clean(self, rig: int, kill: tuple[int, bool] | None) -> None:
         self.at(rig)
@@ -246,10 +251,7 @@ class World(Model):
         if self.renaming:
             return
         find_garbage(self.lab)
-        base = self.lab.connection._preferences.name
-        self.lab.connection.query(
-            f"UPDATE `{base}`.`~labdata_garbage` SET first_seen = first_seen - INTERVAL 40 DAY"
-        )
+        self.make_garbage_old()
         waiting = [self.jobs[job] for job in self.jobs.keys() - self.done]
         goes = {
             path
@@ -259,6 +261,13 @@ class World(Model):
         end = self.do(lambda: remove_garbage(self.lab, grace_days=1), kill)
         assert end != REFUSED, self.why
         self.expect(remove={"store": goes}, whole=end == DONE)
+
+    def make_garbage_old(self) -> None:
+        """What is garbage now was first seen 40 days ago."""
+        base = self.lab.connection._preferences.name
+        self.lab.connection.query(
+            f"UPDATE `{base}`.`~labdata_garbage` SET first_seen = first_seen - INTERVAL 40 DAY"
+        )
 
     def finish(self) -> None:
         """Go on with all that is pending; then rows, objects and the model are one set."""

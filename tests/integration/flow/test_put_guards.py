@@ -11,7 +11,7 @@ import pytest
 
 from labdata.errors import RuleError, UploadError
 from labdata.rules import base
-from labdata.rules.putting import plan_put
+from labdata.rules.putting import plan_put, put
 
 SESSION = "20240305_100000"
 
@@ -93,3 +93,18 @@ def test_several_rigs_put_at_once(lab_rig):
     assert len({row["job_id"] for row in rows}) == 12
     for path, sha256 in wanted.items():
         assert hashlib.sha256((lab_rig.server / path).read_bytes()).hexdigest() == sha256
+
+
+def test_a_put_that_comes_second_leaves_no_copies_in_the_inbox(lab_rig):
+    """Another rig's, of one of the files with equal content, was registered meanwhile."""
+    place = "JC1/20240305_100000/task"
+    first = lab_rig.folder(place, {"a.bin": b"the same", "b.bin": b"only here"})
+    other = lab_rig.home / "cache" / place
+    other.mkdir(parents=True)
+    (other / "a.bin").write_bytes(b"the same")
+    plan = plan_put(first)
+    number = put(plan_put(other))
+    with pytest.raises(UploadError, match=f"put already, as upload job {number} "):
+        put(plan)
+    assert {path.name for path in (lab_rig.server / place).iterdir()} == {"a.bin"}
+    assert {path.name for path in first.iterdir()} == {"a.bin", "b.bin"}
