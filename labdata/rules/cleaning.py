@@ -3,8 +3,9 @@
 A local file goes only if all of this is true, each looked at just before: the database has it by
 its path; its content is what was recorded; the store holds the object with that content, read from
 the store itself; it did not change meanwhile; and it is not the store's own file under another
-name. An original that was compressed goes only if the compressed file in the store says that it
-was made of just these bytes. Everything else stays, and the report says why.
+name or through another mount (:mod:`labdata.rules.removing`). An original that was compressed goes
+only if the compressed file in the store says that it was made of just these bytes. Everything else
+stays, and the report says why.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from ..formats.zarr_band import SUFFIX, open_zarr_band
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_ranges, open_store
-from ..stores import LocalStore, ObjectInfo, hash_file, resolve_inside
-from ..stores.durable import flush_folder
+from ..stores import ObjectInfo, Store, hash_file
 from .checks import FileState, file_state, list_files, relative_path
+from .removing import IS_OBJECT, LEAVING_SUFFIX, is_object, put_back, remove_apart
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ class LocalFile:
         What the database has of it.
     object_row : dict or None
         The row of File whose object stands for it: its own, or that of its compressed form.
+    storages : tuple of str
+        Stores that have an object of just its path, by the database.
     kept : str
         Why it stays; empty if it goes, or may.
     """
@@ -61,6 +64,7 @@ class LocalFile:
     age_days: float
     row: dict[str, Any] | None = field(default=None, repr=False)
     object_row: dict[str, Any] | None = field(default=None, repr=False)
+    storages: tuple[str, ...] = ()
     kept: str = ""
 
     @property
@@ -117,9 +121,8 @@ def plan_clean(
     wanted = _paths_of(lab, keys) if keys else None
     planned = []
     for one in found:
-        row, object_row = known.get(one.file_path, (None, None))
-        one = replace(one, row=row, object_row=object_row)
-        if wanted is not None and one.file_path not in wanted:
+        one = known.get(one.file_path, _Known()).told(one)
+        if wanted is not None and one.file_path.removesuffix(LEAVING_SUFFIX) not in wanted:
             continue
         planned.append(replace(one, kept=_why_kept(one, older_than_days, only_processed)))
     return sorted(planned, key=lambda one: one.path)
@@ -166,8 +169,10 @@ def clean(
             kept = "enough was freed"
         if not kept:
             kept = _refused(one, confirmed, preferences, quick) or (
-                "" if dry_run else _remove(one)
+                "" if dry_run else _remove(one, preferences)
             )
+        if not dry_run and one.path.name.endswith(LEAVING_SUFFIX):
+            kept = _name_again(one)
         done.append(replace(one, kept=kept))
         freed += 0 if kept else one.size_bytes
         progress(one.size_bytes)
@@ -216,20 +221,35 @@ def _readable(folder: Path, problem: UploadError) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _known(lab: Any, paths: set[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Return, by path, what the database has of a file and the row of its object."""
-    found: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {}
+@dataclass
+class _Known:
+    """What the database has of a path."""
+
+    row: dict[str, Any] | None = None
+    object_row: dict[str, Any] | None = None
+    storages: tuple[str, ...] = ()
+
+    def told(self, one: LocalFile) -> LocalFile:
+        """Return a local file with this."""
+        return replace(one, row=self.row, object_row=self.object_row, storages=self.storages)
+
+
+def _known(lab: Any, paths: set[str]) -> dict[str, _Known]:
+    """Return, by path, what the database has of a file and of its object."""
+    found: dict[str, _Known] = {}
     for piece in in_pieces(sorted(paths), _PIECE):
         for row in _rows(lab.ProcessedFile, piece):
-            found[row["file_path"]] = (row, None)
+            found[row["file_path"]] = _Known(row)
     stands_for = {path.removesuffix(".bin") + SUFFIX: path for path in found}
     for piece in in_pieces(sorted(paths | stands_for.keys()), _PIECE):
         for row in _rows(lab.File, piece):
             if row["file_path"] in paths:
-                found[row["file_path"]] = (row, row)
+                one = found.setdefault(row["file_path"], _Known())
+                one.row, one.object_row = row, row
+                one.storages += (row["storage"],)
             original = stands_for.get(row["file_path"])
             if original is not None:
-                found[original] = (found[original][0], row)
+                found[original].object_row = row
     return found
 
 
@@ -274,8 +294,8 @@ def _refused(
     """Return why a file must stay, or nothing if the store holds all of it, confirmed now."""
     row, object_row = one.row or {}, one.object_row or {}
     try:
-        if _is_the_object(one, object_row, preferences):
-            return "is the stored object itself"
+        if is_object(one.path, one.file_path, _stores_of(one, preferences)):
+            return IS_OBJECT
         before = file_state(one.path)
         problem = _differs(one.path, row)
         if problem:
@@ -340,24 +360,24 @@ def _made_of(row: dict[str, Any], preferences: Preferences) -> str:
     return str(attributes["bin_sha256"])
 
 
-def _is_the_object(one: LocalFile, row: dict[str, Any], preferences: Preferences) -> bool:
-    store = open_store(row["storage"], preferences)
-    if not isinstance(store, LocalStore):
-        return False
-    stored = resolve_inside(store.root / store.folder, row["file_path"])
-    return stored.exists() and stored.samefile(one.path)
+def _stores_of(one: LocalFile, preferences: Preferences) -> list[Store]:
+    """Return the stores of which a local file may show the object."""
+    return [open_store(name, preferences) for name in one.storages]
 
 
 def _changed(path: Path, before: FileState) -> str:
     return "" if file_state(path) == before else "changed while it was looked at"
 
 
-def _remove(one: LocalFile) -> str:
+def _remove(one: LocalFile, preferences: Preferences) -> str:
     try:
-        one.path.unlink()
-        flush_folder(one.path.parent)
+        kept = remove_apart(one.path, one.file_path, _stores_of(one, preferences))
     except OSError as error:
         return f"cannot be removed: {error.strerror or error}"
+    except LabdataError as problem:
+        return f"cannot tell: {problem.message}"
+    if kept:
+        return kept
     logger.info(
         "Removed %s, which the store %s holds", one.path, (one.object_row or {})["storage"]
     )
@@ -367,3 +387,14 @@ def _remove(one: LocalFile) -> str:
         except OSError:  # not empty
             break
     return ""
+
+
+def _name_again(one: LocalFile) -> str:
+    """Give a file its name back that a killed clean left under the other one."""
+    if one.row is not None:
+        return one.kept
+    try:
+        done = put_back(one.path)
+    except LabdataError as problem:
+        return problem.message
+    return "left by an interrupted clean, has its name again" if done else one.kept

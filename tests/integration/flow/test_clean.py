@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from labdata.errors import MissingObjectError
-from labdata.rules import cleaning
+from labdata.errors import MissingObjectError, StoreError
+from labdata.rules import cleaning, removing
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.stores import checksums
 from labdata.stores.local import LocalStore
@@ -30,6 +31,10 @@ def stored(lab_rig):
 def kept(done):
     """Why each file was kept, by its place and name."""
     return {f"{one.path.parts[-5]}/{one.path.name}": one.kept for one in done}
+
+
+def listing(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def local_files(rig):
@@ -135,6 +140,85 @@ def test_the_stored_object_itself_is_never_removed(stored):
     assert reasons[object_of(stored)] == "is the stored object itself"
     assert object_of(stored).exists()
     assert not (stored.rig / TASK / "b.bin").exists()
+
+
+@pytest.fixture
+def mounted_twice(stored, monkeypatch):
+    """The store as a local path of another mount: nothing about a file tells that it is one."""
+    stored.prefer(local_paths=[str(stored.store), str(stored.rig)], upload_path=None)
+    monkeypatch.setattr(Path, "samefile", lambda self, other: False)
+    return stored
+
+
+@pytest.mark.parametrize("probed", [True, False])
+def test_an_object_seen_through_another_mount_is_not_removed(mounted_twice, monkeypatch, probed):
+    """Where a mount shows new files late, the file's other name still tells."""
+    if not probed:
+        monkeypatch.setattr(cleaning, "is_object", lambda *_: False)
+    before = listing(mounted_twice.store)
+    reasons = {one.path: one.kept for one in clean(plan_clean())}
+    assert reasons[object_of(mounted_twice)] == "is the stored object itself"
+    assert listing(mounted_twice.store) == before
+    assert local_files(mounted_twice) == [f"server/{TASK}/{name}" for name in FILES]
+
+
+def test_a_dry_run_knows_an_object_seen_through_another_mount(mounted_twice):
+    reasons = {one.path: one.kept for one in clean(plan_clean(), dry_run=True)}
+    assert reasons[object_of(mounted_twice)] == "is the stored object itself"
+
+
+def test_a_file_with_objects_in_two_stores_is_neither_of_them(stored):
+    """The local path leads into the second store, and the first one has it, too."""
+    (row,) = (stored.lab.File & {"file_path": f"{TASK}/b.bin"}).fetch(as_dict=True)
+    other = stored.home / "labdata" / "other"
+    shutil.copytree(stored.store, other)
+    stores = {
+        name: {"protocol": "local", "path": str(path)}
+        for name, path in (("data", stored.store), ("zz", other), ("aa", other))
+    }
+    stored.prefer(storage=stores, local_paths=[str(other)], upload_path=None)
+    for name in ("aa", "zz"):  # whichever row is found last
+        stored.lab.File.insert1(row | {"storage": name})
+    done = clean(plan_clean(names=["b.bin"]))
+    assert [one.kept for one in done] == ["is the stored object itself"]
+    assert (other / TASK / "b.bin").read_bytes() == FILES["b.bin"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StoreError("away"), OSError(5, "bad disk")])
+def test_a_file_keeps_its_name_if_it_cannot_be_removed(stored, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    before = local_files(stored)
+    monkeypatch.setattr(cleaning, "remove_apart", between(fail))
+    with suppress(KeyboardInterrupt):
+        assert all(one.kept for one in clean(plan_clean(names=["b.bin"])))
+    assert local_files(stored) == before
+
+
+def between(act):
+    """Do something while a file bears the other name, where the store is asked."""
+
+    class Asked:
+        stat = act
+
+    return lambda path, file_path, _: removing.remove_apart(path, file_path, [Asked()])
+
+
+def test_what_a_killed_clean_left_under_another_name_gets_its_own(stored):
+    path = stored.rig / TASK / "b.bin"
+    aside = path.with_name(f"b.bin{removing.LEAVING_SUFFIX}")
+    path.rename(aside)
+    assert all(one.kept for one in clean(plan_clean(names=["b.bin.lab"]), dry_run=True))
+    assert aside.exists()
+    (one,) = clean(plan_clean(keys=[{"subject_name": "JC1"}], names=["b.bin.lab"]))
+    assert one.kept == "left by an interrupted clean, has its name again"
+    assert path.read_bytes() == FILES["b.bin"] and not aside.exists()
+    # never over another file of the name
+    aside.write_bytes(b"other")
+    kept = {one.path: one.kept for one in clean(plan_clean(names=["b.bin"]))}
+    assert kept[aside] == "not in the database"
+    assert kept[path] == f"{aside.name} is in the way"
 
 
 def test_what_waits_for_its_upload_stays(lab_rig):
