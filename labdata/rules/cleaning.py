@@ -122,7 +122,7 @@ def plan_clean(
     planned = []
     for one in found:
         one = known.get(one.file_path, _Known()).told(one)
-        if wanted is not None and one.file_path.removesuffix(LEAVING_SUFFIX) not in wanted:
+        if wanted is not None and one.file_path not in wanted:
             continue
         planned.append(replace(one, kept=_why_kept(one, older_than_days, only_processed)))
     return sorted(planned, key=lambda one: one.path)
@@ -164,6 +164,8 @@ def clean(
     confirmed: dict[tuple[str, str], ObjectInfo] = {}
     done, freed = [], 0
     for one in sorted(planned, key=lambda one: -one.age_days):
+        if not dry_run:
+            one = _name_again(one)
         kept = one.kept
         if not kept and free_bytes is not None and freed >= free_bytes:
             kept = "enough was freed"
@@ -171,8 +173,6 @@ def clean(
             kept = _refused(one, confirmed, preferences, quick) or (
                 "" if dry_run else _remove(one, preferences)
             )
-        if not dry_run and one.path.name.endswith(LEAVING_SUFFIX):
-            kept = _name_again(one)
         done.append(replace(one, kept=kept))
         freed += 0 if kept else one.size_bytes
         progress(one.size_bytes)
@@ -206,7 +206,8 @@ def _local_files(folder: Path) -> list[LocalFile]:
     for path in paths:
         size_bytes, changed_ns = file_state(path)
         age_days = (now_s - changed_ns / 1e9) / 86400
-        found.append(LocalFile(path, relative_path(path, folder), size_bytes, age_days))
+        file_path = relative_path(path, folder).removesuffix(LEAVING_SUFFIX)
+        found.append(LocalFile(path, file_path, size_bytes, age_days))
     return found
 
 
@@ -389,12 +390,11 @@ def _remove(one: LocalFile, preferences: Preferences) -> str:
     return ""
 
 
-def _name_again(one: LocalFile) -> str:
+def _name_again(one: LocalFile) -> LocalFile:
     """Give a file its name back that a killed clean left under the other one."""
-    if one.row is not None:
-        return one.kept
+    if one.row is None or not one.path.name.endswith(LEAVING_SUFFIX):
+        return one
     try:
-        done = put_back(one.path)
+        return replace(one, path=put_back(one.path))
     except LabdataError as problem:
-        return problem.message
-    return "left by an interrupted clean, has its name again" if done else one.kept
+        return replace(one, kept=problem.message)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import MissingObjectError
+from ..errors import MissingObjectError, StoreError
 from ..stores import LocalStore, Store, resolve_inside
 from ..stores.durable import flush_folder, partial_file
 from ..stores.os_errors import explain_os_errors
@@ -96,8 +96,8 @@ def remove_apart(path: Path, file_path: str, stores: Sequence[Store]) -> str:
     return ""
 
 
-def put_back(aside: Path) -> bool:
-    """Give a file that was to go its name back, unless another has that by now.
+def put_back(aside: Path) -> Path:
+    """Give a file that was to go its name back.
 
     Parameters
     ----------
@@ -106,18 +106,20 @@ def put_back(aside: Path) -> bool:
 
     Returns
     -------
-    bool
-        Whether it has its name again.
+    Path
+        The file.
 
     Raises
     ------
     StoreError
-        If it cannot be renamed.
+        If another file has that name by now, or it cannot be renamed.
     """
     path = aside.with_name(aside.name.removesuffix(LEAVING_SUFFIX))
+    if os.path.lexists(path):
+        raise StoreError(
+            f"{path.name} is there, too", hint=f"Compare it with {aside}, and remove one."
+        )
     with explain_os_errors("rename", aside):
-        if os.path.lexists(path):
-            return False
         aside.rename(path)
         flush_folder(path.parent)
-    return True
+    return path

@@ -205,20 +205,26 @@ def between(act):
     return lambda path, file_path, _: removing.remove_apart(path, file_path, [Asked()])
 
 
-def test_what_a_killed_clean_left_under_another_name_gets_its_own(stored):
+def test_what_a_killed_clean_left_under_another_name_is_cleaned_or_gets_its_own(stored):
     path = stored.rig / TASK / "b.bin"
     aside = path.with_name(f"b.bin{removing.LEAVING_SUFFIX}")
+    chosen = {"keys": [{"subject_name": "JC1"}], "names": ["b.bin"]}
     path.rename(aside)
-    assert all(one.kept for one in clean(plan_clean(names=["b.bin.lab"]), dry_run=True))
+    clean(plan_clean(**chosen), dry_run=True)
     assert aside.exists()
-    (one,) = clean(plan_clean(keys=[{"subject_name": "JC1"}], names=["b.bin.lab"]))
-    assert one.kept == "left by an interrupted clean, has its name again"
+    clean(plan_clean(**chosen, older_than_days=1))
     assert path.read_bytes() == FILES["b.bin"] and not aside.exists()
-    # never over another file of the name
-    aside.write_bytes(b"other")
-    kept = {one.path: one.kept for one in clean(plan_clean(names=["b.bin"]))}
-    assert kept[aside] == "not in the database"
+    # never over another file of the name, nor is that removed then
+    aside.write_bytes(FILES["b.bin"])
+    kept = {one.path: one.kept for one in clean(plan_clean(**chosen))}
+    assert kept[aside] == "b.bin is there, too"
     assert kept[path] == f"{aside.name} is in the way"
+    path.unlink()
+    clean(plan_clean(**chosen))
+    assert not path.exists() and not aside.exists()
+    other = stored.folder("JC1/notes", {f"x{removing.LEAVING_SUFFIX}": b"the user's own"})
+    clean(plan_clean())
+    assert len(list(other.iterdir())) == 1
 
 
 def test_what_waits_for_its_upload_stays(lab_rig):
