@@ -88,8 +88,24 @@ def run(options: argparse.Namespace) -> int:
         return _watch(lab, options)
     jobs = options.job or claimable_jobs(lab, all_hosts=options.all_hosts)
     rows, failed = report_outcomes(upload_jobs(lab, jobs, show=show_upload))
-    print_rows(rows, (*_COLUMNS, "ratio"), as_json=options.json, empty="Nothing to upload.")
+    if rows or options.json or not failed:
+        empty = _say_nothing(lab, options)
+        print_rows(rows, (*_COLUMNS, "ratio"), as_json=options.json, empty=empty)
     return 1 if failed else 0
+
+
+def _say_nothing(lab: Any, options: argparse.Namespace) -> str:
+    """Return what to say if there was no job to upload; those that failed do not go unseen."""
+    from ..counted import count_of
+    from ..rules.uploading import failed_jobs
+
+    number = len(failed_jobs(lab, all_hosts=options.all_hosts))
+    if not number:
+        return "Nothing to upload."
+    return (
+        f"Nothing to upload. {count_of(number, 'job')} failed before: `labdata upload --queue` "
+        "says why, `labdata upload --retry` tries again."
+    )
 
 
 def _watch(lab: Any, options: argparse.Namespace) -> int:
@@ -166,7 +182,9 @@ def report_outcomes(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], 
                     "files": result.n_files,
                     "raw": result.raw_bytes,
                     "stored": result.stored_bytes,
-                    "ratio": round(result.raw_bytes / max(result.stored_bytes, 1), 2),
+                    "ratio": round(result.raw_bytes / result.stored_bytes, 2)
+                    if result.stored_bytes
+                    else None,
                 }
             )
     return rows, failed

@@ -6,14 +6,15 @@ import os
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from ..counted import count_of
-from ..errors import UploadError
+from ..errors import StoreError, UploadError
 from ..nearest import nearest
 from ..preferences import Preferences
 from ..stores import validate_object_path
+from ..stores.paths import is_partial
 
 #: Size in bytes, and time of the last change in ns.
 FileState = tuple[int, int]
@@ -166,7 +167,7 @@ def check_paths(file_paths: list[str]) -> None:
     """
     seen: dict[str, str] = {}
     for file_path in file_paths:
-        validate_object_path(file_path)
+        _check_spelled(file_path)
         if len(file_path) > _LONGEST_PATH:
             raise UploadError(
                 f"{file_path} is a path of {len(file_path)} characters; {_LONGEST_PATH} are the "
@@ -180,6 +181,24 @@ def check_paths(file_paths: list[str]) -> None:
                 f"{twin} and {file_path} differ only in case, accents or trailing spaces.",
                 hint="Give them names that every file system tells apart.",
             )
+
+
+def _check_spelled(file_path: str) -> None:
+    """Refuse a path that is no good in every store, or that of an unfinished copy."""
+    name = PurePosixPath(file_path).name
+    try:
+        validate_object_path(file_path)
+    except StoreError as error:
+        if is_partial(name):
+            raise UploadError(
+                f"{file_path} is what a copy that was interrupted has left.",
+                hint="Remove it if no `labdata get` or `labdata put` is running: it is part of a "
+                "file only.",
+            ) from None
+        raise UploadError(
+            f"{error.message.replace('object path', 'path')} So it cannot be stored.",
+            hint="Rename it, then put the folder again.",
+        ) from error
 
 
 def _folded(file_path: str) -> str:

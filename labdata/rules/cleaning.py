@@ -238,6 +238,7 @@ class _Known:
 def _known(lab: Any, paths: set[str]) -> dict[str, _Known]:
     """Return, by path, what the database has of a file and of its object."""
     found: dict[str, _Known] = {}
+    paths = {path for path in paths if _is_unicode(path)}
     for piece in in_pieces(sorted(paths), _PIECE):
         for row in _rows(lab.ProcessedFile, piece):
             found[row["file_path"]] = _Known(row)
@@ -252,6 +253,15 @@ def _known(lab: Any, paths: set[str]) -> dict[str, _Known]:
             if original is not None:
                 found[original].object_row = row
     return found
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a name is one the database can have; a disk may have others, too."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rows(table: Any, paths: Sequence[str]) -> list[dict[str, Any]]:

@@ -347,3 +347,13 @@ def test_a_missing_object_is_not_an_unreachable_one(stored):
     with pytest.raises(MissingObjectError):
         LocalStore(stored.store).stat(f"{TASK}/b.bin")
     assert cleaning.plan_clean(folders=[stored.home / "cache"]) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX only")
+def test_a_file_whose_name_is_no_text_stays_and_stops_nothing(stored, typed):
+    odd = stored.rig / TASK / os.fsdecode(b"caf\xe9.txt")
+    odd.write_bytes(b"x")
+    said = typed("clean", "--list")
+    assert "caf\\udce9.txt" in said.out and "not in the database" in said.out
+    assert "4 files is free" in said.err
+    assert odd.exists()

@@ -213,6 +213,10 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     assert jobs[job_id]["job_status"] == "FAILED"
     assert "b.bin differs" in jobs[job_id]["job_log"]
     assert jobs[other]["job_status"] == "COMPLETED"  # one that fails does not stop the others
+    again = typed("upload", job_id, "--retry", code=1)
+    assert again.out == "", "that there was nothing to upload would be wrong"
+    nothing = typed("upload").out
+    assert "Nothing to upload. 1 job failed before" in nothing and "--retry" in nothing
     assert "failed before" in typed("upload", job_id, code=1).err
     copy.write_bytes(FILES["b.bin"])
     assert [row["job"] for row in told("upload", "--reset-failed")] == [job_id]
