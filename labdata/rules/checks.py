@@ -40,8 +40,15 @@ def containing_folder(folder: Path, preferences: Preferences) -> Path:
         If it lies in none, or is no folder.
     """
     roots = [path.resolve() for path in preferences.local_folders()]
+    if folder in roots:
+        raise UploadError(
+            f"{folder} is a local path itself, not a folder of raw data.",
+            hint=f"Put a folder in it, as `labdata put {folder}/SUBJECT/SESSION/DATASET`.",
+        )
     for root in roots:
         if folder.is_relative_to(root) and folder != root:
+            if not folder.exists():
+                raise UploadError(f"There is no {folder}.", hint="Check how it is spelled.")
             if not folder.is_dir():
                 raise UploadError(f"{folder} is not a folder.", hint="Put a folder of raw data.")
             return root

@@ -26,6 +26,7 @@ from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_ranges, open_store
 from ..stores import ObjectInfo, Store, hash_file
+from ..stores.paths import is_partial
 from .checks import FileState, file_state, list_files, relative_path
 from .removing import IS_OBJECT, LEAVING_SUFFIX, is_object, put_back, remove_apart
 
@@ -283,12 +284,16 @@ def _paths_of(lab: Any, keys: Sequence[dict[str, str]]) -> set[str]:
 
 
 def _why_kept(one: LocalFile, older_than_days: float, only_processed: bool) -> str:
+    if is_partial(one.path.name):
+        return "an unfinished copy; clean removes it a day after its last change"
     if one.row is None:
         return "not in the database"
     if only_processed and not one.is_original:
         return "not an original of a compressed file"
-    if one.age_days < older_than_days:
-        return f"younger than {older_than_days:g} days"
+    if older_than_days and one.age_days < 0:
+        return "dated in the future, so its age is not known"
+    if older_than_days and one.age_days < older_than_days:
+        return f"younger than {older_than_days:g} {'day' if older_than_days == 1 else 'days'}"
     if one.object_row is None:
         return "no stored file is known to hold it"
     if one.size_bytes != one.row["file_size"]:

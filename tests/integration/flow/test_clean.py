@@ -318,6 +318,17 @@ def test_by_subject_name_age_and_amount(stored):
     assert [one.path.name for one in freed] == ["b.bin", "c.bin"]
 
 
+def test_a_file_dated_in_the_future_goes_unless_its_age_is_asked_for(stored):
+    """As of a rig whose clock was wrong."""
+    path = stored.rig / TASK / "b.bin"
+    os.utime(path, (4e9, 4e9))
+    kept = {one.path: one.kept for one in plan_clean(names=["b.bin"], older_than_days=1)}
+    assert kept[path] == "dated in the future, so its age is not known"
+    assert kept[stored.server / TASK / "b.bin"] == "younger than 1 day"
+    clean(plan_clean(names=["b.bin"]))
+    assert not path.exists()
+
+
 def test_the_command_reports_what_it_did_and_why_not(stored, typed, told):
     stored.folder("JC1/notes", {"todo.txt": b"x"})
     said = typed("clean", "--dry-run")
@@ -331,6 +342,8 @@ def test_the_command_reports_what_it_did_and_why_not(stored, typed, told):
     assert local_files(stored) == ["rig/JC1/notes/todo.txt"]
     assert "no subject 'JC9'" in typed("clean", "-a", "JC9", code=1).err
     assert "negative" in typed("clean", "--older-than", "-1", code=1).err
+    assert "no number" in typed("clean", "--free", "nan", code=1).err
+    assert "part of every path" in typed("clean", "-f", "b.bin", "", code=1).err
     assert "need the subject" in typed("clean", "-s", SESSION, code=1).err
 
 
@@ -339,6 +352,8 @@ def test_leftovers_of_killed_copies_go_too(stored, typed):
     left.write_bytes(b"half")
     typed("clean")
     assert left.exists(), "its writer may live"
+    kept = {one.path: one.kept for one in plan_clean()}
+    assert "unfinished copy" in kept[left]
     shutil.rmtree(stored.server / TASK)
 
 

@@ -120,13 +120,13 @@ def test_a_folder_outside_the_local_paths_is_refused(lab_rig, tmp_path):
     folder.mkdir(parents=True)
     (folder / "a").write_bytes(b"1")
     refused(lab_rig, folder, str(folder), str(lab_rig.rig))
-    refused(lab_rig, lab_rig.rig, "not inside a local path")
+    refused(lab_rig, lab_rig.rig, "a local path itself", "SUBJECT/SESSION/DATASET")
 
 
 def test_what_is_no_folder_is_refused(lab_rig):
     folder = lab_rig.folder(PLAIN, FILES)
     refused(lab_rig, folder / "a.csv", "not a folder")
-    refused(lab_rig, folder / "nothing", "not a folder")
+    refused(lab_rig, folder / "nothing", "There is no", "spelled")
 
 
 def test_an_empty_folder_is_refused(lab_rig):
