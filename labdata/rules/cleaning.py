@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -214,7 +215,7 @@ def _local_files(folder: Path) -> list[LocalFile]:
 
 def _readable(folder: Path, problem: UploadError) -> tuple[Path, ...]:
     """Return the files of a folder of which some cannot be looked at: those simply stay."""
-    logger.warning("Parts of %s are left alone: %s", folder, problem)
+    logger.warning("Parts of %s are left alone: %s", folder, problem.message)
     found = []
     for path in folder.rglob("*"):
         with suppress(OSError):
@@ -326,8 +327,15 @@ def _refused(
         if one.is_original and _made_of(object_row, preferences) != row["file_sha256"]:
             return f"{Path(object_row['file_path']).name} was not made of it"
         return _changed(one.path, before)
-    except (LabdataError, OSError) as problem:
-        return f"cannot tell: {problem.message if isinstance(problem, LabdataError) else problem}"
+    except LabdataError as problem:
+        return _vanished(one) or f"cannot tell: {problem.message}"
+    except OSError as problem:
+        return _vanished(one) or f"cannot tell: {problem.strerror or problem}"
+
+
+def _vanished(one: LocalFile) -> str:
+    """Return that a file is not there any more, as after another clean, or nothing."""
+    return "" if os.path.lexists(one.path) else "gone meanwhile; another program removed it"
 
 
 def _differs(path: Path, row: dict[str, Any]) -> str:
@@ -389,7 +397,7 @@ def _remove(one: LocalFile, preferences: Preferences) -> str:
     try:
         kept = remove_apart(one.path, one.file_path, _stores_of(one, preferences))
     except OSError as error:
-        return f"cannot be removed: {error.strerror or error}"
+        return _vanished(one) or f"cannot be removed: {error.strerror or error}"
     except LabdataError as problem:
         return f"cannot tell: {problem.message}"
     if kept:

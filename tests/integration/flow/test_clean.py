@@ -132,6 +132,20 @@ def test_a_file_that_changes_while_it_is_confirmed_stays(stored, monkeypatch):
     assert len(local_files(stored)) == 4
 
 
+def test_a_file_that_another_clean_removed_is_said_to_be_gone(stored, monkeypatch):
+    """Also if it goes at the last moment; no row of the report has a path of its own then."""
+    planned = plan_clean()
+    (stored.rig / TASK / "b.bin").unlink()
+    real = removing.remove_apart
+
+    def too_late(path, *others):
+        path.unlink()
+        return real(path, *others)
+
+    monkeypatch.setattr(cleaning, "remove_apart", too_late)
+    assert {one.kept for one in clean(planned)} == {"gone meanwhile; another program removed it"}
+
+
 def test_the_stored_object_itself_is_never_removed(stored):
     """A local path that leads into the store, as on a server where they are one disk."""
     stored.prefer(local_paths=[str(stored.store), str(stored.rig)], upload_path=None)
