@@ -233,15 +233,18 @@ def check_new(lab: Any, file_paths: list[str]) -> None:
     row = connection.query(
         f"SELECT a.src_path, j.job_id, j.job_status FROM {lab.UploadJob.full_table_name} j "
         f"JOIN {lab.UploadJob.AssignedFiles.full_table_name} a USING (job_id) "
-        f"WHERE a.src_path IN ({marks}) ORDER BY j.job_id DESC LIMIT 1",
+        f"WHERE a.src_path IN ({marks}) AND COALESCE(j.job_status, '') <> 'CANCELLED' "
+        "ORDER BY j.job_id DESC LIMIT 1",
         tuple(file_paths),
     ).fetchone()
     if row:
-        failed = row[2] == "FAILED"
+        hint = "`labdata upload --queue` shows the jobs"
+        if row[2] == "FAILED":
+            hint += f"; `labdata upload {row[1]} --retry` tries it again"
+        if row[2] != "COMPLETED":
+            hint += f"; `labdata upload {row[1]} --cancel` takes it back, to put it anew"
         raise UploadError(
-            f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).",
-            hint="`labdata upload --queue` shows the jobs"
-            + (f"; `labdata upload {row[1]} --retry` tries it again." * failed or "."),
+            f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).", hint=f"{hint}."
         )
     for table in (lab.File, lab.ProcessedFile):
         row = connection.query(

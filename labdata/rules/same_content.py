@@ -37,7 +37,8 @@ def find_same_content(lab: Any, job_id: int) -> str | None:
     found = lab.connection.query(
         "SELECT a.src_path, j.job_id, j.subject_name, j.session_name, j.dataset_name "
         f"FROM {files} a JOIN {jobs} j USING (job_id) "
-        "WHERE a.src_sha256 = %s AND j.job_id <> %s ORDER BY j.job_id LIMIT 1",
+        "WHERE a.src_sha256 = %s AND j.job_id <> %s "
+        "AND COALESCE(j.job_status, '') <> 'CANCELLED' ORDER BY j.job_id LIMIT 1",
         (sha256, job_id),
     ).fetchone()
     if found is None:

@@ -203,6 +203,11 @@ def test_a_path_that_does_not_say_the_dataset_is_refused(lab_rig):
     refused(lab_rig, lab_rig.folder("JC1/20240305_100000", FILES), "dataset_name", "-d")
 
 
+def test_a_store_that_is_not_described_is_refused(lab_rig):
+    lab_rig.prefer(upload_storage="dta")
+    refused(lab_rig, lab_rig.folder(PLAIN, FILES), "upload_storage is 'dta'", "there are: data")
+
+
 def test_paths_that_cannot_be_stored_are_refused_before_copying(lab_rig):
     refused(lab_rig, lab_rig.folder(f"{PLAIN}_1", {"a\\b": b"1"}), "backslash")
     refused(lab_rig, lab_rig.folder(f"{PLAIN}_2", {"a\nb": b"1"}), "control character")
