@@ -229,7 +229,9 @@ def write(text: str, *, error: bool = False) -> None:
         To standard error.
     """
     stream = sys.stderr if error else sys.stdout
-    stream.write(text + "\n")
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    # names that the terminal, or any, cannot show must not end what is being done
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     stream.flush()
 
 

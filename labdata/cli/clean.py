@@ -58,7 +58,13 @@ def run(options: argparse.Namespace) -> None:
 
     for name, value in (("--older-than", options.older_than), ("--free", options.free)):
         if value is not None and not value >= 0:
-            raise QueryError(f"{name} {value:g} is negative.", hint="Give 0 or more.")
+            fault = "negative" if value < 0 else "no number"
+            raise QueryError(f"{name} {value:g} is {fault}.", hint="Give 0 or more.")
+    if not all(text.strip() for text in options.files):
+        raise QueryError(
+            "-f '' is part of every path, so it would choose all files.",
+            hint="Give part of the paths, or leave -f out to clean everything.",
+        )
     lab = chosen_lab(options)
     if options.subject:
         check_subjects(lab, options.subject)

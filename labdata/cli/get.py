@@ -18,7 +18,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from ..counted import count_of, show_duration, show_size
-from .selection import add_selection
+from .selection import add_selection, whole_number
 
 if TYPE_CHECKING:
     from ..schema.cold_storage import ColdFiles
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--restore",
         nargs="?",
-        type=int,
+        type=whole_number("days"),
         const=7,
         metavar="DAYS",
         help="ask files back from cold storage, for 7 days if not given",

@@ -63,6 +63,7 @@ def _iso_time(text: str) -> datetime:
 def run(options: argparse.Namespace) -> None:
     """Put the folders."""
     from ..rules.putting import put
+    from ..rules.same_content import find_same_content
     from . import write
     from .output import print_rows, show_progress
     from .selection import chosen_lab
@@ -85,6 +86,8 @@ def run(options: argparse.Namespace) -> None:
             if not options.dry_run:
                 with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
                     row["job"] = put(plan, lab=lab, progress=progress)
+                if note := find_same_content(lab, row["job"]):
+                    write(f"labdata: {note}", error=True)
             rows.append(row)
     finally:
         # also when a later one fails: these are registered

@@ -53,6 +53,30 @@ def number_of(noun: str, command: str) -> Callable[[str], int]:
     return read
 
 
+def whole_number(noun: str) -> Callable[[str], int]:
+    """Return what reads a number of things as typed: 1 or more.
+
+    Parameters
+    ----------
+    noun : str
+        The things: ``days``.
+
+    Returns
+    -------
+    callable
+        From the text to the number; it raises UsageError with one sentence.
+    """
+
+    def read(text: str) -> int:
+        from . import UsageError
+
+        if text.isascii() and text.isdigit() and int(text):
+            return int(text)
+        raise UsageError(f"{text!r} is no number of {noun}; give 1 or more.")
+
+    return read
+
+
 def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 

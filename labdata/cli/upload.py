@@ -10,6 +10,7 @@ Examples:
   labdata upload --watch             go on with what comes, as a service
   labdata upload --queue             what waits, works (how far, how fast), failed and why
   labdata upload --retry             try failed jobs again
+  labdata upload 12 --cancel         take back a put that was wrong; no file is touched
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="try failed jobs again",
     )
+    parser.add_argument(
+        "--cancel", action="store_true", help="take back jobs that are not uploaded yet"
+    )
     parser.add_argument("--watch", action="store_true", help="go on with what comes, for good")
     parser.add_argument(
         "--every",
@@ -71,7 +75,13 @@ def run(options: argparse.Namespace) -> int:
             "--watch takes all jobs that come, and --every more than 0 seconds.",
             hint="`labdata upload --watch`, without numbers and without --queue.",
         )
+    if options.cancel and (not options.job or options.queue or options.retry or options.watch):
+        raise QueryError(
+            "--cancel is for jobs that are named.", hint="`labdata upload 12 --cancel`."
+        )
     lab = chosen_lab(options)
+    if options.cancel:
+        return _cancel(lab, options)
     if options.queue:
         rows = find_jobs(lab, options.job)
         for number in sorted(set(options.job) - {row["job_id"] for row in rows}):
@@ -88,8 +98,35 @@ def run(options: argparse.Namespace) -> int:
         return _watch(lab, options)
     jobs = options.job or claimable_jobs(lab, all_hosts=options.all_hosts)
     rows, failed = report_outcomes(upload_jobs(lab, jobs, show=show_upload))
-    print_rows(rows, (*_COLUMNS, "ratio"), as_json=options.json, empty="Nothing to upload.")
+    if rows or options.json or not failed:
+        empty = _say_nothing(lab, options)
+        print_rows(rows, (*_COLUMNS, "ratio"), as_json=options.json, empty=empty)
     return 1 if failed else 0
+
+
+def _cancel(lab: Any, options: argparse.Namespace) -> int:
+    """Take jobs back, and show them as they are now."""
+    from ..rules.cancelling import cancel_upload
+    from .output import print_rows
+
+    for job_id in options.job:
+        cancel_upload(lab, job_id)
+    print_rows(find_jobs(lab, options.job), QUEUE_COLUMNS, as_json=options.json)
+    return 0
+
+
+def _say_nothing(lab: Any, options: argparse.Namespace) -> str:
+    """Return what to say if there was no job to upload; those that failed do not go unseen."""
+    from ..counted import count_of
+    from ..rules.uploading import failed_jobs
+
+    number = len(failed_jobs(lab, all_hosts=options.all_hosts))
+    if not number:
+        return "Nothing to upload."
+    return (
+        f"Nothing to upload. {count_of(number, 'job')} failed before: `labdata upload --queue` "
+        "says why, `labdata upload --retry` tries again."
+    )
 
 
 def _watch(lab: Any, options: argparse.Namespace) -> int:
@@ -166,7 +203,9 @@ def report_outcomes(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], 
                     "files": result.n_files,
                     "raw": result.raw_bytes,
                     "stored": result.stored_bytes,
-                    "ratio": round(result.raw_bytes / max(result.stored_bytes, 1), 2),
+                    "ratio": round(result.raw_bytes / result.stored_bytes, 2)
+                    if result.stored_bytes
+                    else None,
                 }
             )
     return rows, failed

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     from ..schema.verifying import DAYS
+    from .selection import whole_number
 
     parser.add_argument("--store", nargs="+", metavar="STORE", help="only these stores")
     parser.add_argument(
         "--days",
-        type=int,
+        type=whole_number("days"),
         default=DAYS,
         metavar="N",
         help=f"daily runs in which everything is read (default {DAYS})",

@@ -6,14 +6,15 @@ import os
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from ..counted import count_of
-from ..errors import UploadError
+from ..errors import StoreError, UploadError
 from ..nearest import nearest
 from ..preferences import Preferences
 from ..stores import validate_object_path
+from ..stores.paths import is_partial
 
 #: Size in bytes, and time of the last change in ns.
 FileState = tuple[int, int]
@@ -39,8 +40,15 @@ def containing_folder(folder: Path, preferences: Preferences) -> Path:
         If it lies in none, or is no folder.
     """
     roots = [path.resolve() for path in preferences.local_folders()]
+    if folder in roots:
+        raise UploadError(
+            f"{folder} is a local path itself, not a folder of raw data.",
+            hint=f"Put a folder in it, as `labdata put {folder}/SUBJECT/SESSION/DATASET`.",
+        )
     for root in roots:
         if folder.is_relative_to(root) and folder != root:
+            if not folder.exists():
+                raise UploadError(f"There is no {folder}.", hint="Check how it is spelled.")
             if not folder.is_dir():
                 raise UploadError(f"{folder} is not a folder.", hint="Put a folder of raw data.")
             return root
@@ -166,7 +174,7 @@ def check_paths(file_paths: list[str]) -> None:
     """
     seen: dict[str, str] = {}
     for file_path in file_paths:
-        validate_object_path(file_path)
+        _check_spelled(file_path)
         if len(file_path) > _LONGEST_PATH:
             raise UploadError(
                 f"{file_path} is a path of {len(file_path)} characters; {_LONGEST_PATH} are the "
@@ -180,6 +188,24 @@ def check_paths(file_paths: list[str]) -> None:
                 f"{twin} and {file_path} differ only in case, accents or trailing spaces.",
                 hint="Give them names that every file system tells apart.",
             )
+
+
+def _check_spelled(file_path: str) -> None:
+    """Refuse a path that is no good in every store, or that of an unfinished copy."""
+    name = PurePosixPath(file_path).name
+    try:
+        validate_object_path(file_path)
+    except StoreError as error:
+        if is_partial(name):
+            raise UploadError(
+                f"{file_path} is what a copy that was interrupted has left.",
+                hint="Remove it if no `labdata get` or `labdata put` is running: it is part of a "
+                "file only.",
+            ) from None
+        raise UploadError(
+            f"{error.message.replace('object path', 'path')} So it cannot be stored.",
+            hint="Rename it, then put the folder again.",
+        ) from error
 
 
 def _folded(file_path: str) -> str:
@@ -207,15 +233,18 @@ def check_new(lab: Any, file_paths: list[str]) -> None:
     row = connection.query(
         f"SELECT a.src_path, j.job_id, j.job_status FROM {lab.UploadJob.full_table_name} j "
         f"JOIN {lab.UploadJob.AssignedFiles.full_table_name} a USING (job_id) "
-        f"WHERE a.src_path IN ({marks}) ORDER BY j.job_id DESC LIMIT 1",
+        f"WHERE a.src_path IN ({marks}) AND COALESCE(j.job_status, '') <> 'CANCELLED' "
+        "ORDER BY j.job_id DESC LIMIT 1",
         tuple(file_paths),
     ).fetchone()
     if row:
-        failed = row[2] == "FAILED"
+        hint = "`labdata upload --queue` shows the jobs"
+        if row[2] == "FAILED":
+            hint += f"; `labdata upload {row[1]} --retry` tries it again"
+        if row[2] != "COMPLETED":
+            hint += f"; `labdata upload {row[1]} --cancel` takes it back, to put it anew"
         raise UploadError(
-            f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).",
-            hint="`labdata upload --queue` shows the jobs"
-            + (f"; `labdata upload {row[1]} --retry` tries it again." * failed or "."),
+            f"{row[0]} was put already, as upload job {row[1]} ({row[2]}).", hint=f"{hint}."
         )
     for table in (lab.File, lab.ProcessedFile):
         row = connection.query(

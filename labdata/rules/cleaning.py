@@ -3,14 +3,16 @@
 A local file goes only if all of this is true, each looked at just before: the database has it by
 its path; its content is what was recorded; the store holds the object with that content, read from
 the store itself; it did not change meanwhile; and it is not the store's own file under another
-name. An original that was compressed goes only if the compressed file in the store says that it
-was made of just these bytes. Everything else stays, and the report says why.
+name or through another mount (:mod:`labdata.rules.removing`). An original that was compressed goes
+only if the compressed file in the store says that it was made of just these bytes. Everything else
+stays, and the report says why.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -24,9 +26,10 @@ from ..formats.zarr_band import SUFFIX, open_zarr_band
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_ranges, open_store
-from ..stores import LocalStore, ObjectInfo, hash_file, resolve_inside
-from ..stores.durable import flush_folder
+from ..stores import ObjectInfo, Store, hash_file
+from ..stores.paths import is_partial
 from .checks import FileState, file_state, list_files, relative_path
+from .removing import IS_OBJECT, LEAVING_SUFFIX, is_object, put_back, remove_apart
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +54,8 @@ class LocalFile:
         What the database has of it.
     object_row : dict or None
         The row of File whose object stands for it: its own, or that of its compressed form.
+    storages : tuple of str
+        Stores that have an object of just its path, by the database.
     kept : str
         Why it stays; empty if it goes, or may.
     """
@@ -61,6 +66,7 @@ class LocalFile:
     age_days: float
     row: dict[str, Any] | None = field(default=None, repr=False)
     object_row: dict[str, Any] | None = field(default=None, repr=False)
+    storages: tuple[str, ...] = ()
     kept: str = ""
 
     @property
@@ -117,8 +123,7 @@ def plan_clean(
     wanted = _paths_of(lab, keys) if keys else None
     planned = []
     for one in found:
-        row, object_row = known.get(one.file_path, (None, None))
-        one = replace(one, row=row, object_row=object_row)
+        one = known.get(one.file_path, _Known()).told(one)
         if wanted is not None and one.file_path not in wanted:
             continue
         planned.append(replace(one, kept=_why_kept(one, older_than_days, only_processed)))
@@ -161,12 +166,14 @@ def clean(
     confirmed: dict[tuple[str, str], ObjectInfo] = {}
     done, freed = [], 0
     for one in sorted(planned, key=lambda one: -one.age_days):
+        if not dry_run:
+            one = _name_again(one)
         kept = one.kept
         if not kept and free_bytes is not None and freed >= free_bytes:
             kept = "enough was freed"
         if not kept:
             kept = _refused(one, confirmed, preferences, quick) or (
-                "" if dry_run else _remove(one)
+                "" if dry_run else _remove(one, preferences)
             )
         done.append(replace(one, kept=kept))
         freed += 0 if kept else one.size_bytes
@@ -201,13 +208,14 @@ def _local_files(folder: Path) -> list[LocalFile]:
     for path in paths:
         size_bytes, changed_ns = file_state(path)
         age_days = (now_s - changed_ns / 1e9) / 86400
-        found.append(LocalFile(path, relative_path(path, folder), size_bytes, age_days))
+        file_path = relative_path(path, folder).removesuffix(LEAVING_SUFFIX)
+        found.append(LocalFile(path, file_path, size_bytes, age_days))
     return found
 
 
 def _readable(folder: Path, problem: UploadError) -> tuple[Path, ...]:
     """Return the files of a folder of which some cannot be looked at: those simply stay."""
-    logger.warning("Parts of %s are left alone: %s", folder, problem)
+    logger.warning("Parts of %s are left alone: %s", folder, problem.message)
     found = []
     for path in folder.rglob("*"):
         with suppress(OSError):
@@ -216,21 +224,46 @@ def _readable(folder: Path, problem: UploadError) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _known(lab: Any, paths: set[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any] | None]]:
-    """Return, by path, what the database has of a file and the row of its object."""
-    found: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {}
+@dataclass
+class _Known:
+    """What the database has of a path."""
+
+    row: dict[str, Any] | None = None
+    object_row: dict[str, Any] | None = None
+    storages: tuple[str, ...] = ()
+
+    def told(self, one: LocalFile) -> LocalFile:
+        """Return a local file with this."""
+        return replace(one, row=self.row, object_row=self.object_row, storages=self.storages)
+
+
+def _known(lab: Any, paths: set[str]) -> dict[str, _Known]:
+    """Return, by path, what the database has of a file and of its object."""
+    found: dict[str, _Known] = {}
+    paths = {path for path in paths if _is_unicode(path)}
     for piece in in_pieces(sorted(paths), _PIECE):
         for row in _rows(lab.ProcessedFile, piece):
-            found[row["file_path"]] = (row, None)
+            found[row["file_path"]] = _Known(row)
     stands_for = {path.removesuffix(".bin") + SUFFIX: path for path in found}
     for piece in in_pieces(sorted(paths | stands_for.keys()), _PIECE):
         for row in _rows(lab.File, piece):
             if row["file_path"] in paths:
-                found[row["file_path"]] = (row, row)
+                one = found.setdefault(row["file_path"], _Known())
+                one.row, one.object_row = row, row
+                one.storages += (row["storage"],)
             original = stands_for.get(row["file_path"])
             if original is not None:
-                found[original] = (found[original][0], row)
+                found[original].object_row = row
     return found
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a name is one the database can have; a disk may have others, too."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _rows(table: Any, paths: Sequence[str]) -> list[dict[str, Any]]:
@@ -252,12 +285,16 @@ def _paths_of(lab: Any, keys: Sequence[dict[str, str]]) -> set[str]:
 
 
 def _why_kept(one: LocalFile, older_than_days: float, only_processed: bool) -> str:
+    if is_partial(one.path.name):
+        return "an unfinished copy; clean removes it a day after its last change"
     if one.row is None:
         return "not in the database"
     if only_processed and not one.is_original:
         return "not an original of a compressed file"
-    if one.age_days < older_than_days:
-        return f"younger than {older_than_days:g} days"
+    if older_than_days and one.age_days < 0:
+        return "dated in the future, so its age is not known"
+    if older_than_days and one.age_days < older_than_days:
+        return f"younger than {older_than_days:g} {'day' if older_than_days == 1 else 'days'}"
     if one.object_row is None:
         return "no stored file is known to hold it"
     if one.size_bytes != one.row["file_size"]:
@@ -274,8 +311,8 @@ def _refused(
     """Return why a file must stay, or nothing if the store holds all of it, confirmed now."""
     row, object_row = one.row or {}, one.object_row or {}
     try:
-        if _is_the_object(one, object_row, preferences):
-            return "is the stored object itself"
+        if is_object(one.path, one.file_path, _stores_of(one, preferences)):
+            return IS_OBJECT
         before = file_state(one.path)
         problem = _differs(one.path, row)
         if problem:
@@ -290,8 +327,15 @@ def _refused(
         if one.is_original and _made_of(object_row, preferences) != row["file_sha256"]:
             return f"{Path(object_row['file_path']).name} was not made of it"
         return _changed(one.path, before)
-    except (LabdataError, OSError) as problem:
-        return f"cannot tell: {problem.message if isinstance(problem, LabdataError) else problem}"
+    except LabdataError as problem:
+        return _vanished(one) or f"cannot tell: {problem.message}"
+    except OSError as problem:
+        return _vanished(one) or f"cannot tell: {problem.strerror or problem}"
+
+
+def _vanished(one: LocalFile) -> str:
+    """Return that a file is not there any more, as after another clean, or nothing."""
+    return "" if os.path.lexists(one.path) else "gone meanwhile; another program removed it"
 
 
 def _differs(path: Path, row: dict[str, Any]) -> str:
@@ -340,24 +384,24 @@ def _made_of(row: dict[str, Any], preferences: Preferences) -> str:
     return str(attributes["bin_sha256"])
 
 
-def _is_the_object(one: LocalFile, row: dict[str, Any], preferences: Preferences) -> bool:
-    store = open_store(row["storage"], preferences)
-    if not isinstance(store, LocalStore):
-        return False
-    stored = resolve_inside(store.root / store.folder, row["file_path"])
-    return stored.exists() and stored.samefile(one.path)
+def _stores_of(one: LocalFile, preferences: Preferences) -> list[Store]:
+    """Return the stores of which a local file may show the object."""
+    return [open_store(name, preferences) for name in one.storages]
 
 
 def _changed(path: Path, before: FileState) -> str:
     return "" if file_state(path) == before else "changed while it was looked at"
 
 
-def _remove(one: LocalFile) -> str:
+def _remove(one: LocalFile, preferences: Preferences) -> str:
     try:
-        one.path.unlink()
-        flush_folder(one.path.parent)
+        kept = remove_apart(one.path, one.file_path, _stores_of(one, preferences))
     except OSError as error:
-        return f"cannot be removed: {error.strerror or error}"
+        return _vanished(one) or f"cannot be removed: {error.strerror or error}"
+    except LabdataError as problem:
+        return f"cannot tell: {problem.message}"
+    if kept:
+        return kept
     logger.info(
         "Removed %s, which the store %s holds", one.path, (one.object_row or {})["storage"]
     )
@@ -367,3 +411,13 @@ def _remove(one: LocalFile) -> str:
         except OSError:  # not empty
             break
     return ""
+
+
+def _name_again(one: LocalFile) -> LocalFile:
+    """Give a file its name back that a killed clean left under the other one."""
+    if one.row is None or not one.path.name.endswith(LEAVING_SUFFIX):
+        return one
+    try:
+        return replace(one, path=put_back(one.path))
+    except LabdataError as problem:
+        return replace(one, kept=problem.message)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..database.archived import refuse_archived
 from ..database.own_roles import check_role
+from ..errors import PreferenceError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from .base import UploadRule, find_rule, guess_rule
 from .checks import (
@@ -218,11 +219,18 @@ def _named_start(
 
 def _handling(preferences: Preferences) -> dict[str, Any]:
     """Return the columns of a new job that say who will do it, and where the files will go."""
+    storage = preferences.upload_storage or "data"
+    if storage not in preferences.storage:
+        known = ", ".join(preferences.storage) or "none"
+        raise PreferenceError(
+            f"upload_storage is {storage!r}, and there is no such store; there are: {known}.",
+            hint=f"Correct it in {preferences.file}, or describe the store under storage there.",
+        )
     return {
         "job_status": "ON SERVER",
         "job_waiting": 1,
         "job_host": preferences.upload_host or socket.gethostname(),
-        "upload_storage": preferences.upload_storage or "data",
+        "upload_storage": storage,
     }
 
 

@@ -104,8 +104,8 @@ def _bring(plan: PutPlan, path: Path, made: list[Path], progress: Progress) -> C
             raise
         raise IntegrityError(
             f"{copy} is in the inbox with other content than {path}; both were left as they are.",
-            hint="Compare the two. No upload job has the one in the inbox: if it is left from a "
-            "put that was interrupted, remove it and put the folder again.",
+            hint="Compare the two. No upload waits for the one in the inbox: if it is left from a "
+            "put that was interrupted or cancelled, remove it and put the folder again.",
         ) from error
     if new:
         made.append(copy)

@@ -415,6 +415,8 @@ def _check_job(lab: Any, job_id: int) -> None:
             f"{_named(lab.project)}.",
             hint=f"Use `labdata upload -p {project}`." if project else "Leave -p out.",
         )
+    if status == "CANCELLED":
+        raise UploadError(f"Upload job {job_id} was cancelled.", hint="Put the folder again.")
     if status == "FAILED":
         raise UploadError(
             f"Upload job {job_id} failed before: {log}",

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import IntegrityError, PreferenceError, QueryError, StoreError
+from ..errors import (
+    IntegrityError,
+    MissingObjectError,
+    PathTakenError,
+    PreferenceError,
+    QueryError,
+    StoreError,
+)
 from ..formats.byte_ranges import ByteRanges, FileRanges, RangeFile
 from ..preferences import (
     Preferences,
@@ -365,7 +372,19 @@ def fetch_file(
     store = open_store(row["storage"], preferences)
     _require_folder(folder)
     destination = resolve_inside(folder, row["file_path"])
-    store.get(row["file_path"], destination, sha256=row["file_sha256"], progress=progress)
+    try:
+        store.get(row["file_path"], destination, sha256=row["file_sha256"], progress=progress)
+    except MissingObjectError as error:
+        raise MissingObjectError(
+            error.message,
+            hint="Was the store changed by hand, or is it another one? `labdata verify --repair` "
+            "looks for a copy to put back.",
+        ) from error
+    except PathTakenError as error:
+        raise PathTakenError(
+            f"{destination} is there and differs from what was recorded; it was left as it is.",
+            hint="Move it away if it is wanted, remove it if not, and get the file again.",
+        ) from error
     if not row["file_sha256"]:
         try:
             verify_local(destination, row)

@@ -161,7 +161,7 @@ def _named(finding: Finding) -> tuple[str, str]:
 
 def _plan_one(lab: Any, finding: Finding, preferences: Preferences) -> Repair:
     if finding.kind not in _MENDED:
-        text = f"{finding.say()}; nothing is done before the store can tell"
+        text = f"{finding.say().rstrip('.')}; nothing is done before the store can tell"
         if finding.copies:
             text += f". Copies: {', '.join(finding.copies)}"
         return Repair(finding, "refused", text)

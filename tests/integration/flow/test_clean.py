@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from labdata.errors import MissingObjectError
-from labdata.rules import cleaning
+from labdata.errors import MissingObjectError, StoreError
+from labdata.rules import cleaning, removing
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.stores import checksums
 from labdata.stores.local import LocalStore
@@ -30,6 +31,10 @@ def stored(lab_rig):
 def kept(done):
     """Why each file was kept, by its place and name."""
     return {f"{one.path.parts[-5]}/{one.path.name}": one.kept for one in done}
+
+
+def listing(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def local_files(rig):
@@ -127,6 +132,20 @@ def test_a_file_that_changes_while_it_is_confirmed_stays(stored, monkeypatch):
     assert len(local_files(stored)) == 4
 
 
+def test_a_file_that_another_clean_removed_is_said_to_be_gone(stored, monkeypatch):
+    """Also if it goes at the last moment; no row of the report has a path of its own then."""
+    planned = plan_clean()
+    (stored.rig / TASK / "b.bin").unlink()
+    real = removing.remove_apart
+
+    def too_late(path, *others):
+        path.unlink()
+        return real(path, *others)
+
+    monkeypatch.setattr(cleaning, "remove_apart", too_late)
+    assert {one.kept for one in clean(planned)} == {"gone meanwhile; another program removed it"}
+
+
 def test_the_stored_object_itself_is_never_removed(stored):
     """A local path that leads into the store, as on a server where they are one disk."""
     stored.prefer(local_paths=[str(stored.store), str(stored.rig)], upload_path=None)
@@ -135,6 +154,91 @@ def test_the_stored_object_itself_is_never_removed(stored):
     assert reasons[object_of(stored)] == "is the stored object itself"
     assert object_of(stored).exists()
     assert not (stored.rig / TASK / "b.bin").exists()
+
+
+@pytest.fixture
+def mounted_twice(stored, monkeypatch):
+    """The store as a local path of another mount: nothing about a file tells that it is one."""
+    stored.prefer(local_paths=[str(stored.store), str(stored.rig)], upload_path=None)
+    monkeypatch.setattr(Path, "samefile", lambda self, other: False)
+    return stored
+
+
+@pytest.mark.parametrize("probed", [True, False])
+def test_an_object_seen_through_another_mount_is_not_removed(mounted_twice, monkeypatch, probed):
+    """Where a mount shows new files late, the file's other name still tells."""
+    if not probed:
+        monkeypatch.setattr(cleaning, "is_object", lambda *_: False)
+    before = listing(mounted_twice.store)
+    reasons = {one.path: one.kept for one in clean(plan_clean())}
+    assert reasons[object_of(mounted_twice)] == "is the stored object itself"
+    assert listing(mounted_twice.store) == before
+    assert local_files(mounted_twice) == [f"server/{TASK}/{name}" for name in FILES]
+
+
+def test_a_dry_run_knows_an_object_seen_through_another_mount(mounted_twice):
+    reasons = {one.path: one.kept for one in clean(plan_clean(), dry_run=True)}
+    assert reasons[object_of(mounted_twice)] == "is the stored object itself"
+
+
+def test_a_file_with_objects_in_two_stores_is_neither_of_them(stored):
+    """The local path leads into the second store, and the first one has it, too."""
+    (row,) = (stored.lab.File & {"file_path": f"{TASK}/b.bin"}).fetch(as_dict=True)
+    other = stored.home / "labdata" / "other"
+    shutil.copytree(stored.store, other)
+    stores = {
+        name: {"protocol": "local", "path": str(path)}
+        for name, path in (("data", stored.store), ("zz", other), ("aa", other))
+    }
+    stored.prefer(storage=stores, local_paths=[str(other)], upload_path=None)
+    for name in ("aa", "zz"):  # whichever row is found last
+        stored.lab.File.insert1(row | {"storage": name})
+    done = clean(plan_clean(names=["b.bin"]))
+    assert [one.kept for one in done] == ["is the stored object itself"]
+    assert (other / TASK / "b.bin").read_bytes() == FILES["b.bin"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StoreError("away"), OSError(5, "bad disk")])
+def test_a_file_keeps_its_name_if_it_cannot_be_removed(stored, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    before = local_files(stored)
+    monkeypatch.setattr(cleaning, "remove_apart", between(fail))
+    with suppress(KeyboardInterrupt):
+        assert all(one.kept for one in clean(plan_clean(names=["b.bin"])))
+    assert local_files(stored) == before
+
+
+def between(act):
+    """Do something while a file bears the other name, where the store is asked."""
+
+    class Asked:
+        stat = act
+
+    return lambda path, file_path, _: removing.remove_apart(path, file_path, [Asked()])
+
+
+def test_what_a_killed_clean_left_under_another_name_is_cleaned_or_gets_its_own(stored):
+    path = stored.rig / TASK / "b.bin"
+    aside = path.with_name(f"b.bin{removing.LEAVING_SUFFIX}")
+    chosen = {"keys": [{"subject_name": "JC1"}], "names": ["b.bin"]}
+    path.rename(aside)
+    clean(plan_clean(**chosen), dry_run=True)
+    assert aside.exists()
+    clean(plan_clean(**chosen, older_than_days=1))
+    assert path.read_bytes() == FILES["b.bin"] and not aside.exists()
+    # never over another file of the name, nor is that removed then
+    aside.write_bytes(FILES["b.bin"])
+    kept = {one.path: one.kept for one in clean(plan_clean(**chosen))}
+    assert kept[aside] == "b.bin is there, too"
+    assert kept[path] == f"{aside.name} is in the way"
+    path.unlink()
+    clean(plan_clean(**chosen))
+    assert not path.exists() and not aside.exists()
+    other = stored.folder("JC1/notes", {f"x{removing.LEAVING_SUFFIX}": b"the user's own"})
+    clean(plan_clean())
+    assert len(list(other.iterdir())) == 1
 
 
 def test_what_waits_for_its_upload_stays(lab_rig):
@@ -228,6 +332,17 @@ def test_by_subject_name_age_and_amount(stored):
     assert [one.path.name for one in freed] == ["b.bin", "c.bin"]
 
 
+def test_a_file_dated_in_the_future_goes_unless_its_age_is_asked_for(stored):
+    """As of a rig whose clock was wrong."""
+    path = stored.rig / TASK / "b.bin"
+    os.utime(path, (4e9, 4e9))
+    kept = {one.path: one.kept for one in plan_clean(names=["b.bin"], older_than_days=1)}
+    assert kept[path] == "dated in the future, so its age is not known"
+    assert kept[stored.server / TASK / "b.bin"] == "younger than 1 day"
+    clean(plan_clean(names=["b.bin"]))
+    assert not path.exists()
+
+
 def test_the_command_reports_what_it_did_and_why_not(stored, typed, told):
     stored.folder("JC1/notes", {"todo.txt": b"x"})
     said = typed("clean", "--dry-run")
@@ -241,6 +356,8 @@ def test_the_command_reports_what_it_did_and_why_not(stored, typed, told):
     assert local_files(stored) == ["rig/JC1/notes/todo.txt"]
     assert "no subject 'JC9'" in typed("clean", "-a", "JC9", code=1).err
     assert "negative" in typed("clean", "--older-than", "-1", code=1).err
+    assert "no number" in typed("clean", "--free", "nan", code=1).err
+    assert "part of every path" in typed("clean", "-f", "b.bin", "", code=1).err
     assert "need the subject" in typed("clean", "-s", SESSION, code=1).err
 
 
@@ -249,6 +366,8 @@ def test_leftovers_of_killed_copies_go_too(stored, typed):
     left.write_bytes(b"half")
     typed("clean")
     assert left.exists(), "its writer may live"
+    kept = {one.path: one.kept for one in plan_clean()}
+    assert "unfinished copy" in kept[left]
     shutil.rmtree(stored.server / TASK)
 
 
@@ -257,3 +376,13 @@ def test_a_missing_object_is_not_an_unreachable_one(stored):
     with pytest.raises(MissingObjectError):
         LocalStore(stored.store).stat(f"{TASK}/b.bin")
     assert cleaning.plan_clean(folders=[stored.home / "cache"]) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX only")
+def test_a_file_whose_name_is_no_text_stays_and_stops_nothing(stored, typed):
+    odd = stored.rig / TASK / os.fsdecode(b"caf\xe9.txt")
+    odd.write_bytes(b"x")
+    said = typed("clean", "--list")
+    assert "caf\\udce9.txt" in said.out and "not in the database" in said.out
+    assert "4 files is free" in said.err
+    assert odd.exists()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
+
+from labdata.database.locks import worker_lock
 
 SESSION = "20240305_100000"
 FILES = {"a.csv": b"1,2\n" * 1000, "b.bin": bytes(range(256)) * 40}
@@ -200,6 +203,49 @@ def test_run_makes_no_task_where_one_of_the_sessions_is_wrong(full, typed, told)
     assert told("run", "--queue") == []
 
 
+def test_a_put_that_was_wrong_is_taken_back_and_the_folder_put_anew(lab_rig, typed, told):
+    folder = lab_rig.folder(f"JC1/{SESSION}/task", FILES)
+    wrong = lab_rig.put(folder)
+    before = lab_rig.state()[1:]
+    assert f"`labdata upload {wrong} --cancel`" in typed("put", folder, code=1).err
+    (row,) = told("upload", wrong, "--cancel")
+    assert (row["job_status"], row["job_log"]) == (
+        "CANCELLED",
+        "cancelled; before it was ON SERVER",
+    )
+    assert lab_rig.state()[1:] == before, "no file is touched"
+    assert told("upload", wrong, "--cancel")[0]["job_log"] == row["job_log"]
+    assert told("upload") == told("upload", "--retry") == []
+    assert "was cancelled" in typed("upload", wrong, code=1).err
+    assert "same content" not in typed("put", folder).err
+    (done,) = told("upload")
+    assert done["job"] != wrong
+    assert "is done" in typed("upload", done["job"], "--cancel", code=1).err
+    assert "no upload job 99" in typed("upload", "99", "--cancel", code=1).err
+    assert "jobs that are named" in typed("upload", "--cancel", code=1).err
+    assert {p["job_status"] for p in told("upload", "--queue")} == {"CANCELLED", "COMPLETED"}
+
+
+def test_a_job_that_is_being_uploaded_is_not_cancelled(lab_rig, typed):
+    job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
+    table = lab_rig.lab.UploadJob
+    table.update1({"job_id": job_id, "job_status": "WORKING"})
+    connection, said = lab_rig.lab.connection, []
+    with worker_lock(connection, f"job.{table().database}.{job_id}") as alone:
+        assert alone
+
+        def cancel():  # connections are per thread
+            said.append(typed("upload", job_id, "--cancel", code=1).err)
+
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        thread.join()
+    assert "is being uploaded" in said[0]
+    assert lab_rig.job(job_id)["job_status"] == "WORKING"
+    typed("upload", job_id, "--cancel")  # its worker is gone
+    assert lab_rig.job(job_id)["job_status"] == "CANCELLED"
+
+
 def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
     other = lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", FILES))
@@ -213,6 +259,10 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     assert jobs[job_id]["job_status"] == "FAILED"
     assert "b.bin differs" in jobs[job_id]["job_log"]
     assert jobs[other]["job_status"] == "COMPLETED"  # one that fails does not stop the others
+    again = typed("upload", job_id, "--retry", code=1)
+    assert again.out == "", "that there was nothing to upload would be wrong"
+    nothing = typed("upload").out
+    assert "Nothing to upload. 1 job failed before" in nothing and "--retry" in nothing
     assert "failed before" in typed("upload", job_id, code=1).err
     copy.write_bytes(FILES["b.bin"])
     assert [row["job"] for row in told("upload", "--reset-failed")] == [job_id]

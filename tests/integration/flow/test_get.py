@@ -93,6 +93,33 @@ def test_one_that_cannot_be_had_does_not_stop_the_others(stored):
     assert whole(stored) == CONTENT
 
 
+def test_another_file_in_the_way_stays_and_the_hint_helps(stored, typed):
+    row = stored.lab.File.fetch(as_dict=True)[0]
+    there = stored.rig / row["file_path"]
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_bytes(b"something else")
+    said = typed("get", "-a", "JC1", code=1).err
+    assert f"{there} is there and differs from what was recorded" in said
+    assert "Move it away" in said
+    assert there.read_bytes() == b"something else"
+
+
+def test_what_the_store_has_lost_is_said_with_what_to_do(stored, typed):
+    row = stored.lab.File.fetch(as_dict=True)[0]
+    (stored.store / row["file_path"]).unlink()
+    said = typed("get", "-a", "JC1", code=1).err
+    assert f"There is no object '{row['file_path']}'" in said
+    assert "`labdata verify --repair`" in said
+
+
+@pytest.mark.parametrize(
+    "line", [("get", "-a", "JC1", "--restore"), ("verify", "--days")], ids=lambda line: line[0]
+)
+@pytest.mark.parametrize("days", ["0", "x", "1.5"])
+def test_a_number_of_days_that_is_none_is_a_sentence(stored, typed, line, days):
+    assert f"'{days}' is no number of days; give 1 or more." in typed(*line, days, code=2).err
+
+
 def test_a_file_of_an_older_lab_is_verified_by_its_md5(stored):
     connection = stored.lab.connection
     for name, md5 in (("1.bin", hashlib.md5(CONTENT["1.bin"]).hexdigest()), ("2.bin", "0" * 32)):

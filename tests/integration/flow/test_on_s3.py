@@ -12,10 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from seaweed import ACCESS_KEY, SECRET_KEY
 
-from labdata.errors import PreferenceError, QueryError, StoreError
+from labdata.errors import MissingObjectError, PreferenceError, QueryError, StoreError
 from labdata.formats.spikeglx import open_band
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.schema.files import open_store
+from labdata.stores import S3Store
 
 SESSION = "20240305_100000"
 
@@ -138,3 +139,24 @@ def test_the_doctor_tries_the_bucket(lab_rig, seaweed, typed):
     lab_rig.prefer(storage={"data": bucket_of(seaweed, folder="doctor")})
     (line,) = [line for line in typed("doctor").out.splitlines() if "store data" in line]
     assert line.startswith("✓") and "write, read, keep, list, delete" in line
+
+
+def test_an_object_of_a_bucket_that_is_mounted_as_a_folder_is_not_removed(
+    lab_rig, seaweed, monkeypatch
+):
+    """Files of the mount are the objects: what is renamed or removed there is so in the bucket."""
+    lab_rig.prefer(storage={"data": bucket_of(seaweed, folder="mounted")})
+    folder = f"JC1/{SESSION}/task"
+    lab_rig.upload(lab_rig.put(lab_rig.folder(folder, {"a.csv": b"1,2\n"})))
+    path = lab_rig.rig / folder / "a.csv"
+    real = S3Store.stat
+
+    def stat(self, object_path, **options):
+        if not (lab_rig.rig / object_path).exists():
+            raise MissingObjectError(f"There is no object {object_path!r}.")
+        return real(self, object_path, **options)
+
+    monkeypatch.setattr(S3Store, "stat", stat)
+    done = clean(plan_clean())
+    assert {one.path: one.kept for one in done}[path] == "is the stored object itself"
+    assert path.read_bytes() == b"1,2\n"

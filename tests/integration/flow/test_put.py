@@ -120,13 +120,13 @@ def test_a_folder_outside_the_local_paths_is_refused(lab_rig, tmp_path):
     folder.mkdir(parents=True)
     (folder / "a").write_bytes(b"1")
     refused(lab_rig, folder, str(folder), str(lab_rig.rig))
-    refused(lab_rig, lab_rig.rig, "not inside a local path")
+    refused(lab_rig, lab_rig.rig, "a local path itself", "SUBJECT/SESSION/DATASET")
 
 
 def test_what_is_no_folder_is_refused(lab_rig):
     folder = lab_rig.folder(PLAIN, FILES)
     refused(lab_rig, folder / "a.csv", "not a folder")
-    refused(lab_rig, folder / "nothing", "not a folder")
+    refused(lab_rig, folder / "nothing", "There is no", "spelled")
 
 
 def test_an_empty_folder_is_refused(lab_rig):
@@ -201,6 +201,11 @@ def test_unknown_words_are_refused(lab_rig, options, words):
 
 def test_a_path_that_does_not_say_the_dataset_is_refused(lab_rig):
     refused(lab_rig, lab_rig.folder("JC1/20240305_100000", FILES), "dataset_name", "-d")
+
+
+def test_a_store_that_is_not_described_is_refused(lab_rig):
+    lab_rig.prefer(upload_storage="dta")
+    refused(lab_rig, lab_rig.folder(PLAIN, FILES), "upload_storage is 'dta'", "there are: data")
 
 
 def test_paths_that_cannot_be_stored_are_refused_before_copying(lab_rig):

@@ -108,3 +108,20 @@ def test_a_put_that_comes_second_leaves_no_copies_in_the_inbox(lab_rig):
         put(plan)
     assert {path.name for path in (lab_rig.server / place).iterdir()} == {"a.bin"}
     assert {path.name for path in first.iterdir()} == {"a.bin", "b.bin"}
+
+
+def test_a_folder_that_was_put_under_another_name_is_told(lab_rig, typed):
+    """A copy for the wrong animal: what is equal in small files says nothing."""
+    big, small = os.urandom(5000), b"setting=1\n"
+    first = lab_rig.folder("JC1/20240305_100000/task", {"a.bin": big, "s.ini": small, "0": b""})
+    assert "same content" not in typed("put", first).err
+    copy = lab_rig.folder("JC2/20240306_100000/task", {"b.bin": big, "0": b""})
+    said = typed("put", copy).err
+    assert (
+        "JC2/20240306_100000/task/b.bin has the same content as JC1/20240305_100000/task/a.bin, "
+        "which was put as upload job 1 of JC1/20240305_100000/task." in said
+    )
+    other = lab_rig.folder("JC2/20240307_100000/task", {"c.bin": big[::-1], "s.ini": small})
+    assert "same content" not in typed("put", other).err
+    empty = lab_rig.folder("JC2/20240308_100000/task", {"1": b""})
+    assert "same content" not in typed("put", empty).err

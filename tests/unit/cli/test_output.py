@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from datetime import date, datetime
 
 import numpy as np
 import pytest
 
+from labdata.cli import write
 from labdata.cli.output import print_rows, show, show_size
 
 
@@ -84,3 +87,19 @@ def test_machines_get_bytes_and_people_binary_units(capsys):
 def test_times_of_jobs_say_their_zone(column, heading, capsys):
     print_rows([{column: datetime(2026, 1, 31)}], [column])
     assert capsys.readouterr().out.splitlines()[0].strip() == heading
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "日本 é ─ caf\\udce9"),
+        ("cp1252", "\\u65e5\\u672c é \\u2500 caf\\udce9"),
+        ("ascii", "\\u65e5\\u672c \\xe9 \\u2500 caf\\udce9"),
+    ],
+)
+def test_what_a_terminal_cannot_show_does_not_end_a_command(monkeypatch, encoding, shown):
+    """Names of files, lines of tables, and names that are no text at all."""
+    stream = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, encoding=encoding, newline=""))
+    write("日本 é ─ caf\udce9")
+    assert stream.getvalue().decode(encoding) == f"{shown}\n"

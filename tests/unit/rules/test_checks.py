@@ -34,8 +34,15 @@ def test_paths_that_some_systems_take_for_one_are_refused(twins):
 
 def test_fault_36_paths_that_leave_the_folder_are_refused():
     for path in ("../x", "a/../../x", "/etc/passwd", "a\\b", "a//b"):
-        with pytest.raises(StoreError):
+        with pytest.raises(UploadError) as refused:
             check_paths([path])
+        assert repr(path) in refused.value.message and "Rename it" in refused.value.hint
+
+
+def test_part_of_a_file_that_a_killed_copy_left_is_no_data():
+    with pytest.raises(UploadError, match="copy that was interrupted") as refused:
+        check_paths(["JC1/s/d/.labdata-partial-17-abc"])
+    assert "Remove it" in refused.value.hint
 
 
 def test_a_path_as_long_as_its_column_less_a_suffix_passes():
