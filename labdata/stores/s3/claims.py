@@ -75,6 +75,10 @@ def claims_passed(bucket: Bucket, object_path: str) -> bool:
         Of a server that is asked not to overwrite.
     object_path : str
 
+    Returns
+    -------
+    bool
+
     Raises
     ------
     labdata.errors.StoreError
