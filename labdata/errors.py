@@ -82,6 +82,10 @@ class MissingObjectError(StoreError):
     """A store that answers does not have the object; not the same as a store that is away."""
 
 
+class StoreAwayError(StoreError):
+    """A store does not answer, or its disk is not mounted: what needs it can be tried again."""
+
+
 class ArchivedObjectError(StoreError):
     """An object is in cold storage, and must be asked back before it can be read."""
 

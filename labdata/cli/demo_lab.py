@@ -132,8 +132,8 @@ def _put(demo: DemoLab) -> None:
 
 def _upload(demo: DemoLab) -> None:
     from ..errors import UploadError
+    from ..rules.upload_queue import claimable_jobs, retry_failed
     from ..rules.upload_worker import upload_jobs
-    from ..rules.uploading import claimable_jobs, retry_failed
     from .upload import report_outcomes, show_upload
 
     lab = demo.lab

@@ -65,8 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """List or upload jobs."""
     from ..errors import QueryError
+    from ..rules.upload_queue import (
+        check_may_upload,
+        claimable_jobs,
+        failed_jobs,
+        find_jobs,
+        retry_failed,
+    )
     from ..rules.upload_worker import upload_jobs
-    from ..rules.uploading import check_may_upload, claimable_jobs, failed_jobs, retry_failed
     from .output import print_rows
     from .selection import chosen_lab
 
@@ -106,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _cancel(lab: Any, options: argparse.Namespace) -> int:
     """Take jobs back, and show them as they are now."""
-    from ..rules.cancelling import cancel_upload
+    from ..rules.upload_queue import cancel_upload, find_jobs
     from .output import print_rows
 
     for job_id in options.job:
@@ -118,7 +124,7 @@ def _cancel(lab: Any, options: argparse.Namespace) -> int:
 def _say_nothing(lab: Any, options: argparse.Namespace) -> str:
     """Return what to say if there was no job to upload; those that failed do not go unseen."""
     from ..counted import count_of
-    from ..rules.uploading import failed_jobs
+    from ..rules.upload_queue import failed_jobs
 
     number = len(failed_jobs(lab, all_hosts=options.all_hosts))
     if not number:
@@ -189,7 +195,8 @@ def report_outcomes(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], 
     for outcome in outcomes:
         job_id, result, problem = outcome.job_id, outcome.result, outcome.problem
         if problem:
-            write(f"labdata: upload job {job_id} failed: {problem.message}", error=True)
+            how = "waits" if outcome.waits else "failed"
+            write(f"labdata: upload job {job_id} {how}: {problem.message}", error=True)
             if problem.hint:
                 write(f"  {problem.hint}", error=True)
             failed.append(job_id)
@@ -209,29 +216,3 @@ def report_outcomes(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], 
                 }
             )
     return rows, failed
-
-
-def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
-    """Return upload jobs of the lab's project with their files and bytes, newest first.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables.
-    jobs : list of int
-        Their numbers; all by default.
-    """
-    where, values = "WHERE j.project_name <=> %s", (lab.project, *jobs)
-    where += f" AND j.job_id IN ({', '.join(['%s'] * len(jobs))})" if jobs else ""
-    cursor = lab.connection.query(
-        "SELECT j.job_id, j.job_status, j.subject_name, j.session_name, j.dataset_name, "
-        "j.job_rule, j.job_host, j.job_starttime, j.job_endtime, j.job_log, "
-        "COALESCE(a.files, 0) AS files, COALESCE(a.size, 0) AS size "
-        f"FROM {lab.UploadJob.full_table_name} j LEFT JOIN "
-        "(SELECT job_id, COUNT(*) AS files, CAST(SUM(src_size) AS SIGNED) AS size "
-        f"FROM {lab.UploadJob.AssignedFiles.full_table_name} GROUP BY job_id) a USING (job_id) "
-        f"{where} ORDER BY j.job_id DESC",
-        values,
-        as_dict=True,
-    )
-    return list(cursor.fetchall())

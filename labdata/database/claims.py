@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import LabdataError
-from .locks import worker_lock
+from .locks import is_held, worker_lock
 
 #: Characters of a row's log.
 _LOG_LENGTH = 4000
@@ -133,7 +133,7 @@ def claim_row(
     Claim or None
         None if another worker has the row, or it is in another state.
     """
-    with worker_lock(table.connection, f"{prefix}.{table.database}.{job_id}") as alone:
+    with worker_lock(table.connection, _lock_name(table, prefix, job_id)) as alone:
         claim = _take(table, prefix, job_id, states, only or {}, columns) if alone else None
         try:
             yield claim
@@ -173,6 +173,21 @@ def release_failed(
     values = {f"{prefix}_waiting": 1, f"{prefix}_status": "WAITING", f"{prefix}_claim": None}
     where = f"job_id=%s AND {prefix}_status='FAILED'" + _and_equal(only)
     return _update(table, values, where, (job_id, *only.values())) == 1
+
+
+def has_worker(table: Any, prefix: str, job_id: int) -> bool:
+    """Return whether somebody who lives works on a row.
+
+    Parameters
+    ----------
+    table, prefix, job_id
+        As of :class:`Claim`.
+    """
+    return is_held(table.connection, _lock_name(table, prefix, job_id))
+
+
+def _lock_name(table: Any, prefix: str, job_id: int) -> str:
+    return f"{prefix}.{table.database}.{job_id}"
 
 
 def utc_now() -> datetime:

@@ -118,6 +118,20 @@ def server_lock(
         yield require_held
 
 
+def is_held(connection: Any, name: str) -> bool:
+    """Return whether somebody holds a named lock of the database server.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the server.
+    name : str
+        As given to :func:`worker_lock` or :func:`server_lock`.
+    """
+    answer = connection.query("SELECT IS_USED_LOCK(%s)", (_on_server(name),)).fetchone()
+    return answer[0] is not None
+
+
 def _on_server(name: str) -> str:
     """Return a lock's name as the server has it: at most 64 characters."""
     name = f"labdata.{name}"

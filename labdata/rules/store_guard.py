@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import StoreError
+from ..errors import StoreAwayError
 from ..stores import LocalStore, Store
 from ..stores.os_errors import explain_os_errors
 from ..stores.paths import STORE_MARK
@@ -29,7 +29,7 @@ def require_mounted(lab: Any, name: str, store: Store) -> None:
 
     Raises
     ------
-    StoreError
+    StoreAwayError
         If it is probably not mounted.
     """
     if not isinstance(store, LocalStore):
@@ -41,7 +41,7 @@ def require_mounted(lab: Any, name: str, store: Store) -> None:
     tables = (lab.File, lab.AnalysisFile)
     recorded = sum(len(table & {"storage": name}) for table in tables)
     if recorded:
-        raise StoreError(
+        raise StoreAwayError(
             f"{store.describe()}, store {name!r}, is empty, and the database has {recorded} of "
             "its files: its disk is probably not mounted.",
             hint=f"Mount it, then upload again. If all is gone and the store begins anew: "

@@ -1,8 +1,8 @@
 """The loop that uploads: once over what waits, or for good as a service.
 
-One job that fails never stops the others. As a service it also outlives the database: it says
-once that the database is away, and goes on when it is back. It ends between two jobs when it is
-told to, and a job in hand is given back.
+One job that fails never stops the others. As a service it also outlives the database and the
+stores: it says once that one is away, and goes on when it is back. It ends between two jobs when
+it is told to, and a job in hand is given back.
 """
 
 from __future__ import annotations
@@ -10,20 +10,25 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..database.connection import reset_connection
 from ..database.datajoint_compat import dj
-from ..errors import DatabaseError, LabdataError
+from ..errors import DatabaseError, LabdataError, StoreAwayError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress
 from .telling import tell_failure
-from .uploading import UploadResult, claimable_jobs, upload_job
+from .upload_queue import claimable_jobs
+from .uploading import UploadResult, upload_job
 
 logger = logging.getLogger(__name__)
+
+#: Between two attempts of a job that waits for a store.
+_LONGEST_PAUSE_S = 300.0
 
 #: Gives the progress of a job in hand, and what takes its size.
 ShowProgress = Callable[[int], AbstractContextManager[tuple[Progress, Callable[[int], None]]]]
@@ -40,18 +45,23 @@ class Outcome:
     result : UploadResult or None
         None if it failed, or there was nothing to do: it is done, or another worker has it.
     problem : LabdataError or None
-        Why it failed.
+        Why it failed, or, if that is a StoreAwayError, why it waits.
     """
 
     job_id: int
     result: UploadResult | None = None
     problem: LabdataError | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether the job will be done by itself when a store is back."""
+        return isinstance(self.problem, StoreAwayError)
+
 
 def upload_jobs(
     lab: Any, jobs: Sequence[int], *, show: ShowProgress, preferences: Preferences | None = None
 ) -> Iterator[Outcome]:
-    """Upload jobs one after another, and tell of those that fail.
+    """Upload jobs one after another, and tell of those that fail; once of a store that is away.
 
     Parameters
     ----------
@@ -69,17 +79,58 @@ def upload_jobs(
     Outcome
         Of each job.
     """
-    preferences = preferences or load_preferences()
+    yield from _upload_each(lab, jobs, show, preferences or load_preferences(), _Waiting())
+
+
+@dataclass
+class _Waiting:
+    """Jobs that wait for a store: they are tried again after longer and longer pauses."""
+
+    first_pause_s: float = 0.0
+    _next_s: dict[int, float] = field(default_factory=dict)
+    _pauses_s: dict[int, float] = field(default_factory=dict)
+
+    def is_due(self, job_id: int) -> bool:
+        return time.monotonic() >= self._next_s.get(job_id, 0.0)
+
+    def add(self, job_id: int) -> bool:
+        """Return whether this job is the first that waits: then there is something to tell."""
+        is_first = not self._next_s
+        pause_s = min(self._pauses_s.get(job_id, self.first_pause_s), _LONGEST_PAUSE_S)
+        self._next_s[job_id] = time.monotonic() + pause_s
+        self._pauses_s[job_id] = 2 * pause_s
+        return is_first
+
+    def clear(self) -> None:
+        """Have all tried again: a store took a job."""
+        self._next_s.clear()
+        self._pauses_s.clear()
+
+
+def _upload_each(
+    lab: Any,
+    jobs: Sequence[int],
+    show: ShowProgress,
+    preferences: Preferences,
+    waiting: _Waiting,
+) -> Iterator[Outcome]:
     for job_id in jobs:
         try:
             with show(job_id) as (progress, on_size):
                 result = upload_job(
                     job_id, lab=lab, preferences=preferences, progress=progress, on_size=on_size
                 )
-            yield Outcome(job_id, result)
-        except LabdataError as problem:
-            _tell(preferences, lab, job_id, problem)
+        except StoreAwayError as problem:
+            if waiting.add(job_id):
+                _tell(preferences, lab, job_id, problem, "waits")
             yield Outcome(job_id, problem=problem)
+        except LabdataError as problem:
+            _tell(preferences, lab, job_id, problem, "failed")
+            yield Outcome(job_id, problem=problem)
+        else:
+            if result:
+                waiting.clear()
+            yield Outcome(job_id, result)
 
 
 def watch_jobs(
@@ -111,8 +162,10 @@ def watch_jobs(
     Yields
     ------
     Outcome
-        Of each job.
+        Of each job, once for the time that it waits for a store.
     """
+    preferences = preferences or load_preferences()
+    waiting, said = _Waiting(first_pause_s=poll_s), set[int]()
     away = False
     while not stop.is_set():
         try:
@@ -120,9 +173,11 @@ def watch_jobs(
             if away:
                 logger.warning("The database is back.")
             away = False
-            for job_id in jobs:
-                for outcome in upload_jobs(lab, [job_id], show=show, preferences=preferences):
-                    if outcome.result or outcome.problem:
+            for job_id in filter(waiting.is_due, jobs):
+                for outcome in _upload_each(lab, [job_id], show, preferences, waiting):
+                    news = not (outcome.waits and job_id in said)
+                    said = said | {job_id} if outcome.waits else said - {job_id}
+                    if news and (outcome.result or outcome.problem):
                         yield outcome
                 if stop.is_set():
                     return
@@ -134,11 +189,13 @@ def watch_jobs(
         stop.wait(poll_s)
 
 
-def _tell(preferences: Preferences, lab: Any, job_id: int, problem: LabdataError) -> None:
+def _tell(
+    preferences: Preferences, lab: Any, job_id: int, problem: LabdataError, how: str
+) -> None:
     hint = f" {problem.hint}" if problem.hint else ""
     tell_failure(
         preferences,
-        f"Upload job {job_id} failed on {socket.gethostname()}: {problem.message}{hint}",
+        f"Upload job {job_id} {how} on {socket.gethostname()}: {problem.message}{hint}",
         {
             "job_id": job_id,
             "project": lab.project,

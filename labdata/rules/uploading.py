@@ -11,19 +11,16 @@ repeated.
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..database.archived import refuse_archived
-from ..database.claims import Claim, claim_row, release_failed
+from ..database.claims import Claim, claim_row
 from ..database.datajoint_compat import dj
 from ..database.locks import server_lock
-from ..database.own_roles import check_role
-from ..errors import IntegrityError, PathTakenError, UploadError
+from ..errors import IntegrityError, PathTakenError, StoreAwayError, StoreError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_store
@@ -34,11 +31,9 @@ from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
 from .job_progress import JobProgress
 from .putting import utc
 from .store_guard import require_mounted
+from .upload_queue import CLAIMABLE, check_may_upload, check_uploadable
 
 logger = logging.getLogger(__name__)
-
-#: States a worker may claim; WORKING only when its worker is gone.
-_CLAIMABLE = ("ON SERVER", "WAITING", "WORKING")
 
 
 @dataclass(frozen=True)
@@ -62,40 +57,6 @@ class UploadResult:
     n_files: int
     raw_bytes: int
     stored_bytes: int
-
-
-def claimable_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
-    """Return the numbers of the jobs that this host may claim, oldest first.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables.
-    all_hosts : bool, optional
-        Also those meant for other hosts.
-    """
-    return _jobs_in(lab, _CLAIMABLE, all_hosts=all_hosts)
-
-
-def failed_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
-    """Return the numbers of the failed jobs of this host, oldest first.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables.
-    all_hosts : bool, optional
-        Also those of other hosts.
-    """
-    return _jobs_in(lab, ("FAILED",), all_hosts=all_hosts)
-
-
-def _jobs_in(lab: Any, states: tuple[str, ...], *, all_hosts: bool) -> list[int]:
-    query = lab.UploadJob & [{"job_status": status} for status in states]
-    query = query & {"project_name": lab.project}
-    if not all_hosts:
-        query = query & {"job_host": load_preferences().upload_host or socket.gethostname()}
-    return [int(number) for number in query.fetch("job_id")]
 
 
 def upload_job(
@@ -130,60 +91,27 @@ def upload_job(
     ------
     UploadError
         If there is no such job, it belongs to another project, or it failed before.
+    StoreAwayError
+        If the store or the inbox cannot be reached; the job then waits, and says why.
     LabdataError
         Why the job failed; the job then says so too.
     """
     if lab is None:
         from ..schema import default_lab as lab
     preferences = preferences or load_preferences()
-    _check_job(lab, job_id)
+    check_uploadable(lab, job_id)
     check_may_upload(lab)  # before it is claimed: the job waits, its folder stays in the inbox
     with claim_row(
-        lab.UploadJob, "job", job_id, states=_CLAIMABLE, only={"project_name": lab.project}
+        lab.UploadJob, "job", job_id, states=CLAIMABLE, only={"project_name": lab.project}
     ) as claim:
         if claim is None:
             return None
-        with JobProgress(claim, progress, on_size) as told:
-            return _Upload(lab, preferences, claim, told).run()
-
-
-def check_may_upload(lab: Any) -> None:
-    """Raise if nothing may be uploaded into the tables of a project.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables.
-
-    Raises
-    ------
-    DatabaseError
-        If the project is archived, or this account has not the role.
-    """
-    refuse_archived(lab)
-    check_role(lab, "upload", ("experimenter", "admin"))
-
-
-def retry_failed(lab: Any, job_ids: list[int]) -> int:
-    """Let failed jobs be claimed again.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables.
-    job_ids : list of int
-        The jobs; those that have not failed are left alone.
-
-    Returns
-    -------
-    int
-        How many were reset.
-    """
-    check_may_upload(lab)
-    return sum(
-        release_failed(lab.UploadJob, "job", job_id, only={"project_name": lab.project})
-        for job_id in job_ids
-    )
+        try:
+            with JobProgress(claim, progress, on_size) as told:
+                return _Upload(lab, preferences, claim, told).run()
+        except StoreAwayError as error:
+            claim.finish("WAITING", str(error))  # nobody has to say --retry when it is back
+            raise
 
 
 class _Upload:
@@ -200,6 +128,15 @@ class _Upload:
         self.raw_bytes = sum(row["src_size"] for row in self.assigned)
 
     def run(self) -> UploadResult:
+        """Do all of it."""
+        try:
+            self._store_that_answers()
+            return self._run()
+        except StoreError as error:
+            self._raise_if_away(error)
+            raise
+
+    def _run(self) -> UploadResult:
         progress = self.told.advance
         rule = find_rule(self.job["job_rule"])
         self.told.set_total((3 if rule.reads_files else 1) * self.raw_bytes)
@@ -222,6 +159,7 @@ class _Upload:
         """
         inbox = self.preferences.upload_path
         folders = [absolute_folder("upload_path", inbox)] if inbox else []
+        away = [folder for folder in folders if not folder.is_dir()]
         folders = list(dict.fromkeys([*folders, *self.preferences.local_folders()]))
         problems: list[IntegrityError | UploadError] = []
         for folder in folders:
@@ -235,6 +173,10 @@ class _Upload:
                 logger.warning("Read from %s instead: %s", folder, damage)
             return found
         damaged = [p for p in problems if isinstance(p, IntegrityError)]
+        if away and not damaged:
+            raise StoreAwayError(
+                f"The inbox {away[0]} is not there.", hint="Mount its disk, or make the folder."
+            )
         raise (damaged or problems)[0]
 
     def _sources_in(
@@ -269,9 +211,7 @@ class _Upload:
         return tuple(files)
 
     def _store(self, output: RuleOutput, progress: Progress) -> list[dict[str, Any]]:
-        name = self.job["upload_storage"]
-        store = open_store(name, self.preferences)
-        require_mounted(self.lab, name, store)
+        store = self._store_that_answers()
         known = {row["src_path"]: row for row in self.assigned}
         rows = []
         # in one order everywhere: of two jobs that differ in a file, one stops at the first such
@@ -283,13 +223,33 @@ class _Upload:
             rows.append(
                 {
                     "file_path": file.file_path,
-                    "storage": name,
+                    "storage": self.job["upload_storage"],
                     "file_datetime": utc(file.path.stat().st_mtime),
                     "file_size": info.size_bytes,
                     "file_sha256": expected,
                 }
             )
         return rows
+
+    def _store_that_answers(self) -> Store:
+        """Return the store; asked before the work, too, as that can take hours."""
+        name = self.job["upload_storage"]
+        store = open_store(name, self.preferences)
+        require_mounted(self.lab, name, store)
+        for row in self.assigned[:1]:
+            store.exists(row["src_path"])
+        return store
+
+    def _raise_if_away(self, error: StoreError) -> None:
+        """Say that the store is away if it is, whatever of its going was met first."""
+        if isinstance(error, StoreAwayError):
+            return
+        try:
+            self._store_that_answers()
+        except StoreAwayError as away:
+            raise StoreAwayError(f"{error.message} {away.message}", hint=away.hint) from error
+        except StoreError:  # it answers, and the first error says more
+            return
 
     def _put(self, store: Store, file: PutFile, expected: str, progress: Progress) -> ObjectInfo:
         """Store a file that is what was put; a damaged one is looked for in the other folders."""
@@ -395,34 +355,3 @@ class _Upload:
             },
             skip_duplicates=True,
         )
-
-
-def _check_job(lab: Any, job_id: int) -> None:
-    """Refuse a job that is not to be uploaded, or not into the tables of this project."""
-    row = lab.connection.query(
-        f"SELECT project_name, job_status, job_log FROM {lab.UploadJob.full_table_name} "
-        "WHERE job_id=%s",
-        (job_id,),
-    ).fetchone()
-    if row is None:
-        raise UploadError(
-            f"There is no upload job {job_id}.", hint="`labdata upload --queue` shows the jobs."
-        )
-    project, status, log = row
-    if project != lab.project:
-        raise UploadError(
-            f"Upload job {job_id} belongs to {_named(project)}; these are the tables of "
-            f"{_named(lab.project)}.",
-            hint=f"Use `labdata upload -p {project}`." if project else "Leave -p out.",
-        )
-    if status == "CANCELLED":
-        raise UploadError(f"Upload job {job_id} was cancelled.", hint="Put the folder again.")
-    if status == "FAILED":
-        raise UploadError(
-            f"Upload job {job_id} failed before: {log}",
-            hint=f"Once that is mended, `labdata upload {job_id} --retry`.",
-        )
-
-
-def _named(project: str | None) -> str:
-    return f"project {project!r}" if project else "no project"

@@ -41,7 +41,7 @@ class PendingUploads:
         for number, status, *file in connection.query(
             "SELECT job_id, job_status, src_path, src_size, src_sha256 "
             f"FROM {base}.upload_job JOIN {base}.upload_job__assigned_files USING (job_id) "
-            "WHERE job_status IS NULL OR job_status <> 'COMPLETED'"
+            "WHERE COALESCE(job_status, '') NOT IN ('COMPLETED', 'CANCELLED')"
         ):
             rows.setdefault((number, status), []).append(tuple(file))
         self._by_folder: dict[str, list[_Job]] = {}

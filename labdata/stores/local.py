@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from labdata.errors import IntegrityError, MissingObjectError, StoreError
+from labdata.errors import IntegrityError, MissingObjectError, StoreAwayError, StoreError
 from labdata.progress import Progress, ignore_progress
 from labdata.stores.base import Store
 from labdata.stores.checksums import (
@@ -206,7 +206,7 @@ class LocalStore(Store):
     def _base(self) -> Path:
         """Return the resolved folder of the store; its root must be there."""
         if not self.root.is_dir():
-            raise StoreError(
+            raise StoreAwayError(
                 f"The store's folder {self.root} is not there.",
                 hint="Mount its disk, or make the folder if the store is new.",
             )

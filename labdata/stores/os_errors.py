@@ -14,13 +14,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labdata.counted import show_size
-from labdata.errors import StoreError
+from labdata.errors import StoreAwayError, StoreError
 
 _FULL = "Free some space there (or raise the quota) and repeat; nothing incomplete was kept."
 _REFUSED = "Check who owns the folder, its permissions, and that the disk is not read-only."
 _DEVICE = "Check the disk, its cable or the network mount, then repeat."
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: A file server that does not answer now; a disk that fails says EIO, and is not waited for.
+_AWAY = frozenset(
+    {errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH}
+)
 _HINTS = {
     errno.ENOSPC: _FULL,
     errno.EDQUOT: _FULL,
@@ -29,7 +33,6 @@ _HINTS = {
     errno.EPERM: _REFUSED,
     errno.EROFS: _REFUSED,
     errno.EIO: _DEVICE,
-    errno.ESTALE: _DEVICE,
     errno.ENOENT: "Check the path, and that the disk is mounted.",
     errno.ENOTDIR: "A part of the path is a file; choose another path.",
     errno.EISDIR: "That is a folder; name a file.",
@@ -60,9 +63,10 @@ def explain_os_errors(action: str, path: str | os.PathLike[str]) -> Iterator[Non
         reason = error.strerror or str(error)
         code = error.errno if error.errno is not None else 0
         room = _room(path) if code in _NO_ROOM else ""
-        raise StoreError(
+        kind = StoreAwayError if code in _AWAY else StoreError
+        raise kind(
             f"Could not {action} {os.fspath(path)}: {reason}{room}.",
-            hint=_HINTS.get(code),
+            hint=_DEVICE if code in _AWAY else _HINTS.get(code),
         ) from error
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from labdata.errors import StoreError
+from labdata.errors import StoreAwayError, StoreError
 
 if TYPE_CHECKING:
     from labdata.stores.s3.settings import S3Settings
@@ -118,6 +118,10 @@ class S3Error(StoreError):
         self.headers = dict(headers or {})
 
 
+class S3AwayError(S3Error, StoreAwayError):
+    """No answer, or one that says to come back later."""
+
+
 @contextmanager
 def explain_s3_errors(
     settings: S3Settings, action: str, object_path: str | None = None
@@ -149,7 +153,8 @@ def explain_s3_errors(
         raise _of_answer(error, f"Could not {action} {place}", settings) from error
     except (BotoCoreError, HTTPError, ResponseParserError, OSError, RecursionError) as error:
         what, hint = _of_exception(error)
-        raise S3Error(f"Could not {action} {place}: {what}.", hint=hint) from error
+        kind = S3AwayError if hint == _PLACE else S3Error  # the network; keys are to be mended
+        raise kind(f"Could not {action} {place}: {what}.", hint=hint) from error
 
 
 def _of_answer(error: Any, start: str, settings: S3Settings) -> S3Error:
@@ -162,7 +167,8 @@ def _of_answer(error: Any, start: str, settings: S3Settings) -> S3Error:
     if known is None:
         said = _without_keys(str(error.response.get("Error", {}).get("Message", "")), settings)
         known = (f"{code or status} {said[:200]}".strip().rstrip("."), _PLACE)
-    return S3Error(
+    kind = S3AwayError if known[1] == _BUSY else S3Error
+    return kind(
         f"{start}: {known[0]}.",
         hint=known[1],
         code=code,

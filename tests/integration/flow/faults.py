@@ -59,13 +59,16 @@ def refused(work: Callable[[], Any], kind: type[LabdataError] = LabdataError) ->
 
 def use_store(rig: Any, root: Path) -> None:
     """Make a folder the rig's store of raw data, outside of the labdata folder."""
+    rig.prefer(storage=local_stores(rig, root))
+
+
+def local_stores(rig: Any, root: Path) -> dict[str, Any]:
+    """Return the preference ``storage`` with a folder as the store of raw data."""
     analysis = rig.home / "labdata" / "storage" / "analysis"
-    rig.prefer(
-        storage={
-            "data": {"protocol": "local", "path": str(root)},
-            "analysis": {"protocol": "local", "path": str(analysis)},
-        }
-    )
+    return {
+        "data": {"protocol": "local", "path": str(root)},
+        "analysis": {"protocol": "local", "path": str(analysis)},
+    }
 
 
 def findings(rig: Any) -> list[tuple[str, str]]:

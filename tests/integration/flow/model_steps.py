@@ -19,7 +19,8 @@ from model import (
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.rules.putting import plan_put, put
 from labdata.rules.renaming import plan_rename
-from labdata.rules.uploading import retry_failed, upload_job
+from labdata.rules.upload_queue import retry_failed
+from labdata.rules.uploading import upload_job
 from labdata.schema.fetching import fetch_planned, plan_fetch
 from labdata.schema.garbage import find_garbage, remove_garbage
 from labdata.schema.repairing import plan_repair, repair_planned

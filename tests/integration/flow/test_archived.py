@@ -10,7 +10,8 @@ from labdata.cli import main
 from labdata.database.datajoint_compat import dj
 from labdata.errors import DatabaseError
 from labdata.rules.putting import plan_put, put
-from labdata.rules.uploading import retry_failed, upload_job
+from labdata.rules.upload_queue import retry_failed
+from labdata.rules.uploading import upload_job
 from labdata.schema.project_admin import archive_project, create_project, plan_share
 from labdata.testing import insert_dataset, insert_streams, insert_unit
 

@@ -19,7 +19,7 @@ from labdata.formats import spikeglx
 from labdata.formats.zarr_band import compress_band, open_zarr_band
 from labdata.rules import ephys, putting
 from labdata.rules.cleaning import clean, plan_clean
-from labdata.rules.uploading import retry_failed
+from labdata.rules.upload_queue import retry_failed
 from labdata.schema.fetching import fetch_planned, plan_fetch
 from labdata.schema.files import open_ranges
 

@@ -58,7 +58,7 @@ def test_put_and_upload(on_small_disk, outcomes):
     refused(lambda: rig.upload(job_id), DatabaseError)
     ballast.unlink()
     assert len(rig.lab.File()) == len(rig.lab.Dataset()) == 0
-    from labdata.rules.uploading import retry_failed
+    from labdata.rules.upload_queue import retry_failed
 
     retry_failed(rig.lab, [job_id])
     rig.upload(job_id)

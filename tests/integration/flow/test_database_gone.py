@@ -18,7 +18,8 @@ from labdata.database.embedded import EmbeddedDatabase
 from labdata.database.locks import server_lock
 from labdata.errors import DatabaseError, UploadError
 from labdata.rules.putting import plan_put, put
-from labdata.rules.uploading import retry_failed, upload_job
+from labdata.rules.upload_queue import retry_failed
+from labdata.rules.uploading import upload_job
 
 FILES = {"a.csv": b"1,2\n", "deep/b.bin": os.urandom(7000)}
 

@@ -9,9 +9,9 @@ import shutil
 import pytest
 from faults import MIB, all_is_right, findings, refused, remount, small_disk, unmount, use_store
 
-from labdata.errors import LabdataError, StoreError
+from labdata.errors import LabdataError, StoreAwayError, StoreError
 from labdata.rules.cleaning import clean, plan_clean
-from labdata.rules.uploading import retry_failed
+from labdata.rules.upload_queue import retry_failed
 from labdata.stores import checksums
 
 PLACE = "JC1/20240305_100000/task"
@@ -56,15 +56,15 @@ def at_block(monkeypatch):
     return arrange
 
 
-def put_and_retry(rig, store, job_id):
+def put_and_retry(rig, job_id):
     retry_failed(rig.lab, [job_id])
     rig.upload(job_id)
     all_is_right(rig, len(FILES))
 
 
-def nothing_registered(rig, job_id):
+def nothing_registered(rig, job_id, state="FAILED"):
     assert len(rig.lab.File()) == len(rig.lab.Dataset()) == 0
-    assert rig.job(job_id)["job_status"] == "FAILED"
+    assert rig.job(job_id)["job_status"] == state
     assert {p.name: p.read_bytes() for p in (rig.server / PLACE).iterdir()} == FILES
 
 
@@ -78,14 +78,15 @@ def test_the_folder_is_moved_away_in_mid_file(lab_rig, at_block, file_number, ou
     error = refused(lambda: lab_rig.upload(job_id), StoreError)
     assert str(store) in error.message
     assert not store.exists()  # it is not made anew on whatever disk is below
-    nothing_registered(lab_rig, job_id)
-    refused(lambda: (retry_failed(lab_rig.lab, [job_id]), lab_rig.upload(job_id)), StoreError)
+    nothing_registered(lab_rig, job_id, "WAITING")
+    refused(lambda: lab_rig.upload(job_id), StoreAwayError)
     assert not store.exists()
     for left in away.rglob(".labdata-partial-*"):
         left.unlink()  # `labdata garbage` does after a day
     away.rename(store)
-    put_and_retry(lab_rig, store, job_id)
-    outcomes("upload", f"store moved away in file {file_number}", 1, "FAILED", "completes")
+    lab_rig.upload(job_id)
+    all_is_right(lab_rig, len(FILES))
+    outcomes("upload", f"store moved away in file {file_number}", 1, "WAITING", "completes")
 
 
 @pytest.mark.parametrize("file_number", [1, 2])
@@ -104,7 +105,7 @@ def test_the_disk_becomes_read_only_in_mid_file(lab_rig, at_block, file_number, 
         assert "Read-only file system" in error.message and "read-only" in error.hint
         nothing_registered(lab_rig, job_id)
         remount(disk, "rw")
-        put_and_retry(lab_rig, disk, job_id)
+        put_and_retry(lab_rig, job_id)
     outcomes("upload", f"store read-only in file {file_number}", 1, "FAILED", "completes")
 
 
@@ -128,7 +129,7 @@ def test_the_disk_is_pulled_in_mid_file(lab_rig, at_block, outcomes):
         nothing_registered(lab_rig, job_id)
         assert list(disk.iterdir()) == []
     with small_disk(lab_rig.home / "disk", MIB) as disk:
-        put_and_retry(lab_rig, disk, job_id)
+        put_and_retry(lab_rig, job_id)
     outcomes("upload", "store's disk pulled in mid-file", 1, "FAILED", "completes")
 
 
@@ -141,20 +142,19 @@ def test_an_empty_mount_point_takes_no_uploads(lab_rig, outcomes):
     job_id = lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", other))
     store.rename(hidden)
     store.mkdir()
-    error = refused(lambda: lab_rig.upload(job_id), StoreError)
+    error = refused(lambda: lab_rig.upload(job_id), StoreAwayError)
     assert "is empty, and the database has 2 of its files" in error.message
     assert "Mount it" in error.hint and f"touch '{store}" in error.hint
     assert list(store.iterdir()) == []
-    assert lab_rig.job(job_id)["job_status"] == "FAILED"
+    assert lab_rig.job(job_id)["job_status"] == "WAITING"
     assert findings(lab_rig) == [("unreadable", "")]
     kept = clean(plan_clean())
     assert all(one.kept for one in kept) and len(kept) == 6
     store.rmdir()
     hidden.rename(store)
-    retry_failed(lab_rig.lab, [job_id])
     lab_rig.upload(job_id)
     all_is_right(lab_rig, 3)
-    outcomes("upload", "the store's disk is not mounted", 1, "FAILED, says so", "completes")
+    outcomes("upload", "the store's disk is not mounted", 1, "WAITING, says so", "completes")
 
 
 def test_a_store_that_begins_anew_can_be_said_to(lab_rig):

@@ -19,7 +19,8 @@ from labdata.errors import IntegrityError, RuleError, UploadError
 from labdata.formats import spikeglx
 from labdata.formats.zarr_band import restore_bin
 from labdata.rules import ephys, uploading
-from labdata.rules.uploading import claimable_jobs, failed_jobs, retry_failed, upload_job
+from labdata.rules.upload_queue import claimable_jobs, failed_jobs, retry_failed
+from labdata.rules.uploading import upload_job
 from labdata.testing import ProbeSpec, write_spikeglx_run
 
 DATASET = "JC1/20240305_100000/ephys_g0"

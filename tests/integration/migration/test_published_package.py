@@ -185,7 +185,7 @@ def test_what_came_can_be_used(published_lab, make_embedded_lab, tmp_path) -> No
             unit["spike_times"][inside], samples[inside] / 30000 + 0.0123, atol=1e-4
         )
         assert len(labdata.spikes(default_lab.SpikeSorting & "parameter_set_num = 1").unit) >= 2
-        from labdata.rules.uploading import claimable_jobs
+        from labdata.rules.upload_queue import claimable_jobs
 
         assert claimable_jobs(default_lab, all_hosts=True) == []
 
