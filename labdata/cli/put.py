@@ -62,8 +62,8 @@ def _iso_time(text: str) -> datetime:
 
 def run(options: argparse.Namespace) -> None:
     """Put the folders."""
+    from ..rules.put_notes import find_notes
     from ..rules.putting import put
-    from ..rules.same_content import find_same_content
     from . import write
     from .output import print_rows, show_progress
     from .selection import chosen_lab
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> None:
             if not options.dry_run:
                 with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
                     row["job"] = put(plan, lab=lab, progress=progress)
-                if note := find_same_content(lab, row["job"]):
+                for note in find_notes(lab, row["job"]):
                     write(f"labdata: {note}", error=True)
             rows.append(row)
     finally:

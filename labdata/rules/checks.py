@@ -91,13 +91,18 @@ def list_files(folder: Path) -> tuple[Path, ...]:
     Raises
     ------
     UploadError
-        If it holds a link, no file, or what cannot be read.
+        If it holds a link, a pipe or a socket, no file, or what cannot be read.
     """
     files = []
     for path in _everything_in(folder):
         if path.is_symlink():
             raise UploadError(
                 f"{path} is a link.", hint="Put the data themselves, not links to them."
+            )
+        if not (path.is_file() or path.is_dir()):
+            raise UploadError(
+                f"{path} is neither a file nor a folder (a pipe or a socket of a program).",
+                hint="Remove it, or put a folder without it: it cannot be stored.",
             )
         if path.is_file() and path.name not in _LITTER:
             if not os.access(path, os.R_OK):

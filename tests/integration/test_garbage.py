@@ -160,6 +160,14 @@ def test_the_folder_of_an_unfinished_upload_is_in_use(stores) -> None:
     assert "data/JC1/s/ephys2/ap.zarr.zip" not in stores.objects()
 
 
+def test_a_cancelled_upload_needs_nothing(stores) -> None:
+    stores.put("JC1/s/ephys/ap.zarr.zip")
+    add_job(stores.lab, "JC1/s/ephys/ap.bin", "CANCELLED")
+    find_garbage(stores.lab)
+    stores.age(15)
+    assert "JC1/s/ephys/ap.zarr.zip" in {g.object_path for g in remove_garbage(stores.lab)}
+
+
 def test_what_is_in_the_way_of_an_upload_is_not_in_use(stores) -> None:
     """It has the path of one of the upload's files, and other content: it was there before."""
     content = {"size.bin": b"12", "same.bin": b"s", "other.bin": b"o", "unknown.bin": b"u"}

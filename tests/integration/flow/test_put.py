@@ -145,6 +145,12 @@ def test_a_link_inside_is_refused(lab_rig, tmp_path, to_folder):
     refused(lab_rig, folder, "link")
 
 
+def test_a_pipe_inside_is_refused(lab_rig):
+    folder = lab_rig.folder(PLAIN, FILES)
+    os.mkfifo(folder / "pipe")
+    refused(lab_rig, folder, "pipe is neither a file nor a folder")
+
+
 def test_the_same_folder_twice_is_refused(lab_rig):
     folder = lab_rig.folder(PLAIN, FILES)
     job_id = lab_rig.put(folder)

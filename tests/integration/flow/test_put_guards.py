@@ -125,3 +125,14 @@ def test_a_folder_that_was_put_under_another_name_is_told(lab_rig, typed):
     assert "same content" not in typed("put", other).err
     empty = lab_rig.folder("JC2/20240308_100000/task", {"1": b""})
     assert "same content" not in typed("put", empty).err
+
+
+def test_files_that_are_added_to_a_dataset_are_told(lab_rig, typed):
+    place = "JC1/20240305_100000"
+    typed("put", lab_rig.folder(f"{place}/task", {"a.bin": b"1"}))
+    other = lab_rig.folder(f"{place}/more", {"b.bin": b"2"})
+    said = typed("put", other, "-d", "task").err
+    assert f"Dataset {place}/task has files of upload job 1, too; these are added to it." in said
+    typed("upload", "2", "--cancel")
+    said = typed("put", other, "-d", "task2").err
+    assert "are added" not in said

@@ -1,8 +1,9 @@
-"""Whether a folder's data were put before, under another name.
+"""What a person should know of a put that is right by every rule and may still not be meant.
 
 A folder copied to another animal or session by mistake is a recording that counts twice, and once
 for the wrong animal. Equal small files are common (settings, empty logs), so only the largest file
-of a folder is looked for. It is a note and no refusal: a copy may be meant.
+of a folder is looked for. A second folder of one dataset adds to it. Both are notes and no
+refusals: they may be meant.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 
-def find_same_content(lab: Any, job_id: int) -> str | None:
-    """Return where the largest file of an upload job was put before, in a sentence.
+def find_notes(lab: Any, job_id: int) -> list[str]:
+    """Return what is notable about an upload job, a sentence each.
 
     Parameters
     ----------
@@ -22,9 +23,14 @@ def find_same_content(lab: Any, job_id: int) -> str | None:
 
     Returns
     -------
-    str or None
-        None if its content is new, or all of its files are empty.
+    list of str
+        Where its largest file was put before under another name, and which other jobs put files
+        of its dataset.
     """
+    return [note for note in (_same_content(lab, job_id), _same_dataset(lab, job_id)) if note]
+
+
+def _same_content(lab: Any, job_id: int) -> str:
     jobs, files = lab.UploadJob.full_table_name, lab.UploadJob.AssignedFiles.full_table_name
     largest = lab.connection.query(
         f"SELECT src_path, src_sha256 FROM {files} WHERE job_id = %s AND src_size > 0 "
@@ -32,7 +38,7 @@ def find_same_content(lab: Any, job_id: int) -> str | None:
         (job_id,),
     ).fetchone()
     if largest is None:
-        return None
+        return ""
     path, sha256 = largest
     found = lab.connection.query(
         "SELECT a.src_path, j.job_id, j.subject_name, j.session_name, j.dataset_name "
@@ -42,9 +48,22 @@ def find_same_content(lab: Any, job_id: int) -> str | None:
         (sha256, job_id),
     ).fetchone()
     if found is None:
-        return None
+        return ""
     other, other_job, *dataset = found
     return (
         f"{path} has the same content as {other}, which was put as upload job {other_job} of "
         f"{'/'.join(dataset)}. Is it the right animal and session?"
     )
+
+
+def _same_dataset(lab: Any, job_id: int) -> str:
+    names = ("subject_name", "session_name", "dataset_name")
+    job = (lab.UploadJob & {"job_id": job_id}).fetch1()
+    key = {name: job[name] for name in names}
+    jobs = lab.UploadJob & key & {"project_name": job["project_name"]}
+    states = zip(*jobs.fetch("job_id", "job_status"), strict=True)
+    numbers = [number for number, state in states if number != job_id and state != "CANCELLED"]
+    if not numbers:
+        return ""
+    by = f"upload job{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+    return f"Dataset {'/'.join(key.values())} has files of {by}, too; these are added to it."
