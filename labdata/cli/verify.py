@@ -103,7 +103,7 @@ def _print(report: VerifyReport, repairs: tuple[Repair, ...], options: argparse.
         write(f"{place}: {repair.state}: {repair.message}")
     for line in report.notes():
         write(line)
-    if rows and not options.repair:
+    if any(found.file_path for found in report.findings) and not options.repair:
         write("`labdata verify --repair` says what can be put back from copies.")
     if any(repair.state == "planned" for repair in repairs):
         write("Nothing is put back yet: add --apply.")
