@@ -132,8 +132,8 @@ def run_seaweed(folder: Path, *options: str) -> Iterator[Seaweed]:
 def _start(program: str, folder: Path, options: tuple[str, ...]) -> Seaweed:
     master, volume, filer, s3 = _free_ports(4)
     command = [
-        program, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-        f"-master.port={master}", f"-volume.port={volume}",
+        program, f"-logdir={folder}", "server", f"-dir={folder / 'data'}",
+        "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}", f"-volume.port={volume}",
         "-filer", f"-filer.port={filer}", "-s3", f"-s3.port={s3}",
         f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-volume.max=400", "-master.volumeSizeLimitMB=256", "-master.resumeState=false",
