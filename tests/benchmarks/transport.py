@@ -1,7 +1,5 @@
 """Print how fast the commands move data, as ratios to what the machine can do in the same run.
 
-    python tests/benchmarks/transport.py FOLDER [GIB]
-
 The folder takes about eight times the size. ``labdata put`` of one large file against
 ``cp && sync && sha256sum``; ``labdata upload`` of it to a real S3 server (SeaweedFS) and
 ``labdata get`` against plain boto3 with the same parts and as many at once; each in a process of
@@ -12,6 +10,7 @@ fixed cost of putting eight tiny files.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import multiprocessing
 import os
@@ -285,4 +284,10 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute(), float(sys.argv[2]) if len(sys.argv) > 2 else 2.0)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="what it holds in 'work' is removed")
+    parser.add_argument("gib", type=float, nargs="?", default=2.0, help="size of the large file")
+    given = parser.parse_args()
+    main(given.folder.absolute(), given.gib)
