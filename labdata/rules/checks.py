@@ -15,6 +15,7 @@ from ..nearest import nearest
 from ..preferences import Preferences
 from ..stores import validate_object_path
 from ..stores.paths import is_partial
+from .removing import original_name
 
 #: Size in bytes, and time of the last change in ns.
 FileState = tuple[int, int]
@@ -198,6 +199,11 @@ def check_paths(file_paths: list[str]) -> None:
 def _check_spelled(file_path: str) -> None:
     """Refuse a path that is no good in every store, or that of an unfinished copy."""
     name = PurePosixPath(file_path).name
+    if original_name(name) != name:
+        raise UploadError(
+            f"{file_path} was to be removed by a `labdata clean` that was interrupted.",
+            hint="Repeat `labdata clean`: it names it back, or removes it.",
+        )
     try:
         validate_object_path(file_path)
     except StoreError as error:

@@ -29,7 +29,7 @@ from ..schema.files import open_ranges, open_store
 from ..stores import ObjectInfo, Store, hash_file
 from ..stores.paths import is_partial
 from .checks import FileState, file_state, list_files, relative_path
-from .removing import IS_OBJECT, LEAVING_SUFFIX, is_object, put_back, remove_apart
+from .removing import IS_OBJECT, is_object, original_name, put_back, remove_apart
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def _local_files(folder: Path) -> list[LocalFile]:
     for path in paths:
         size_bytes, changed_ns = file_state(path)
         age_days = (now_s - changed_ns / 1e9) / 86400
-        file_path = relative_path(path, folder).removesuffix(LEAVING_SUFFIX)
+        file_path = original_name(relative_path(path, folder))
         found.append(LocalFile(path, file_path, size_bytes, age_days))
     return found
 
@@ -415,7 +415,7 @@ def _remove(one: LocalFile, preferences: Preferences) -> str:
 
 def _name_again(one: LocalFile) -> LocalFile:
     """Give a file its name back that a killed clean left under the other one."""
-    if one.row is None or not one.path.name.endswith(LEAVING_SUFFIX):
+    if one.row is None or original_name(one.path.name) == one.path.name:
         return one
     try:
         return replace(one, path=put_back(one.path))

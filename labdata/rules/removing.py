@@ -6,12 +6,15 @@ happens in the store when the folder is written to. So before a file goes, an em
 beside it must not show in a store in a folder; and the file is first given another name, and goes
 only if the store still has the object then. Else it gets its name back, as it does if anything
 goes wrong; one that a killed process left under the other name gets it back from the next
-``clean``.
+``clean``. No two processes use the same other name, so that none removes what another looks at.
 """
 
 from __future__ import annotations
 
+import filecmp
 import os
+import re
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,9 +23,31 @@ from ..stores import LocalStore, Store, resolve_inside
 from ..stores.durable import flush_folder, partial_file
 from ..stores.os_errors import explain_os_errors
 
-#: What a file is called while the store is asked whether it still has the object.
-LEAVING_SUFFIX = ".labdata-leaving"
+#: What a file's name ends with while the store is asked whether it still has the object.
+_LEAVING = re.compile(r"\.[0-9a-f]{8}\.labdata-leaving\Z")
 IS_OBJECT = "is the stored object itself"
+
+
+def leaving_name(name: str) -> str:
+    """Return another name for a file that is to go; never the same twice.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    """
+    return f"{name}.{secrets.token_hex(4)}.labdata-leaving"
+
+
+def original_name(name: str) -> str:
+    """Return what a file was called before :func:`leaving_name`; any other name as it is.
+
+    Parameters
+    ----------
+    name : str
+        Of a file, or its path.
+    """
+    return _LEAVING.sub("", name)
 
 
 def is_object(path: Path, file_path: str, stores: Sequence[Store]) -> bool:
@@ -79,9 +104,7 @@ def remove_apart(path: Path, file_path: str, stores: Sequence[Store]) -> str:
     OSError
         If the file cannot be renamed or removed.
     """
-    aside = path.with_name(path.name + LEAVING_SUFFIX)
-    if os.path.lexists(aside):
-        return f"{aside.name} is in the way"
+    aside = path.with_name(leaving_name(path.name))
     path.rename(aside)
     try:
         for store in stores:
@@ -97,12 +120,12 @@ def remove_apart(path: Path, file_path: str, stores: Sequence[Store]) -> str:
 
 
 def put_back(aside: Path) -> Path:
-    """Give a file that was to go its name back.
+    """Give a file that was to go its name back; if it was fetched again meanwhile, it goes.
 
     Parameters
     ----------
     aside : Path
-        The file, with :data:`LEAVING_SUFFIX`.
+        The file, by its :func:`leaving_name`.
 
     Returns
     -------
@@ -112,14 +135,17 @@ def put_back(aside: Path) -> Path:
     Raises
     ------
     StoreError
-        If another file has that name by now, or it cannot be renamed.
+        If a file of other content has that name by now, or it cannot be renamed.
     """
-    path = aside.with_name(aside.name.removesuffix(LEAVING_SUFFIX))
-    if os.path.lexists(path):
-        raise StoreError(
-            f"{path.name} is there, too", hint=f"Compare it with {aside}, and remove one."
-        )
+    path = aside.with_name(original_name(aside.name))
     with explain_os_errors("rename", aside):
-        aside.rename(path)
+        if not os.path.lexists(path):
+            aside.rename(path)
+        elif path.is_file() and filecmp.cmp(aside, path, shallow=False):
+            aside.unlink()
+        else:
+            raise StoreError(
+                f"{path.name} is there, too", hint=f"Compare it with {aside}, and remove one."
+            )
         flush_folder(path.parent)
     return path

@@ -21,6 +21,7 @@ from typing import Any
 from effects import counted_effects
 
 from labdata.errors import LabdataError
+from labdata.rules.removing import original_name
 
 SESSION = "20240305_100000"
 NAMES = ("task0", "task1")
@@ -35,12 +36,14 @@ def sha_of(content: bytes) -> str:
 
 
 def files_of(folder: Path) -> Files:
-    """Files under final names."""
-    return {
-        path.relative_to(folder).as_posix(): sha_of(path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".labdata-partial-")
-    }
+    """Files under final names; one that a killed clean left aside is still its file."""
+    found: Files = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.startswith(".labdata-partial-"):
+            sha = sha_of(path.read_bytes())
+            name = original_name(path.relative_to(folder).as_posix())
+            assert found.setdefault(name, sha) == sha, ("two contents", name)
+    return found
 
 
 def place_of(name: str, part: str) -> str:

@@ -289,8 +289,10 @@ class Race(World):
         cleans: set[int],
     ) -> None:
         """Hold that what nobody wanted kept is gone, if a command was told that all went well."""
+        # a file that a killed clean held aside is what another one saw come, or did not see
+        killed = any(one.end == KILLED and one.kind == "clean" for one in race)
         for one in race:
-            if one.end == DONE and one.kind == "clean":
+            if one.end == DONE and one.kind == "clean" and not killed:
                 disks = ["server"] + [f"rig{one.rig}"] * (one.rig not in gets)
                 for disk in disks:
                     for path, sha in before[disk].items():

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from labdata.errors import MissingObjectError, StoreError
+from labdata.errors import MissingObjectError, StoreError, UploadError
 from labdata.rules import cleaning, removing
 from labdata.rules.cleaning import clean, plan_clean
+from labdata.rules.putting import plan_put
 from labdata.stores import checksums
 from labdata.stores.local import LocalStore
 
@@ -221,24 +222,30 @@ def between(act):
 
 def test_what_a_killed_clean_left_under_another_name_is_cleaned_or_gets_its_own(stored):
     path = stored.rig / TASK / "b.bin"
-    aside = path.with_name(f"b.bin{removing.LEAVING_SUFFIX}")
+    aside = path.with_name(removing.leaving_name("b.bin"))
     chosen = {"keys": [{"subject_name": "JC1"}], "names": ["b.bin"]}
     path.rename(aside)
     clean(plan_clean(**chosen), dry_run=True)
     assert aside.exists()
     clean(plan_clean(**chosen, older_than_days=1))
     assert path.read_bytes() == FILES["b.bin"] and not aside.exists()
-    # never over another file of the name, nor is that removed then
-    aside.write_bytes(FILES["b.bin"])
-    kept = {one.path: one.kept for one in clean(plan_clean(**chosen))}
+    # never over another file of the name
+    aside.write_bytes(b"other")
+    kept = {one.path: one.kept for one in clean(plan_clean(**chosen, older_than_days=1))}
     assert kept[aside] == "b.bin is there, too"
-    assert kept[path] == f"{aside.name} is in the way"
-    path.unlink()
+    # one that was fetched again meanwhile is there once, and goes
+    aside.write_bytes(FILES["b.bin"])
     clean(plan_clean(**chosen))
     assert not path.exists() and not aside.exists()
-    other = stored.folder("JC1/notes", {f"x{removing.LEAVING_SUFFIX}": b"the user's own"})
+    other = stored.folder("JC1/notes", {removing.leaving_name("x"): b"the user's own"})
     clean(plan_clean())
     assert len(list(other.iterdir())) == 1
+
+
+def test_what_a_killed_clean_left_is_not_put(stored):
+    stored.folder("JC1/20240306_100000/task", {removing.leaving_name("b.bin"): b"1"})
+    with pytest.raises(UploadError, match="`labdata clean` that was interrupted"):
+        plan_put(stored.rig / "JC1/20240306_100000/task")
 
 
 def test_what_waits_for_its_upload_stays(lab_rig):

@@ -95,8 +95,8 @@ def test_waited_for(lab_rig, archive, typed, monkeypatch):
 
 def test_wrong_words(lab_rig, archive, typed):
     assert "--restore --wait" in typed("get", "-a", "JC1", "--yes", "--wait", code=1).err
-    said = typed("get", "-a", "JC1", "--yes", "--restore", "0", code=1).err
-    assert "days is 0" in said and "Traceback" not in said
+    said = typed("get", "-a", "JC1", "--yes", "--restore", "0", code=2).err
+    assert "'0' is no number of days; give 1 or more" in said
     assert archive.asked == []
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.rules.putting import plan_put, put
-from labdata.rules.removing import LEAVING_SUFFIX
+from labdata.rules.removing import original_name
 from labdata.rules.uploading import upload_job
 from labdata.schema.fetching import fetch_planned, plan_fetch
 
@@ -32,9 +32,7 @@ FILES = {"a.csv": b"1,2\n", "deep/b.bin": os.urandom(70_000)}
 def sums(folder):
     """SHA-256 of the files of a folder, unfinished ones left out."""
     return {
-        p.relative_to(folder).as_posix().removesuffix(LEAVING_SUFFIX): hashlib.sha256(
-            p.read_bytes()
-        ).hexdigest()
+        original_name(p.relative_to(folder).as_posix()): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in folder.rglob("*")
         if p.is_file() and "partial" not in p.name
     }

@@ -40,6 +40,8 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            # as at a terminal, also where the tests run in the background of a script
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         os.close(slave)
         self.said = ""

@@ -60,17 +60,21 @@ def test_fault_01_of_many_workers_each_job_has_one(lab_rig):
 
 
 @pytest.mark.slow
-def test_a_service_uploads_what_comes_and_ends_when_told(lab_rig):
+def test_a_service_uploads_what_comes_and_ends_when_told(lab_rig, tmp_path):
+    printed = tmp_path / "out"
     command = [sys.executable, "-m", "labdata", "upload", "--watch", "--every", "0.2"]
-    service = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with printed.open("w") as file:
+        service = subprocess.Popen(command, stdout=file, stderr=subprocess.PIPE, text=True)
     try:
         put_some(lab_rig, 2)
         wait_until(lambda: states(lab_rig) == ["COMPLETED"] * 2)
         lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", {"a.bin": b"later"}))
         wait_until(lambda: states(lab_rig) == ["COMPLETED"] * 3)
+        wait_until(lambda: "JC2" in printed.read_text())
     finally:
         service.send_signal(signal.SIGTERM)
-        out, err = service.communicate(timeout=60)
+        _, err = service.communicate(timeout=60)
+    out = printed.read_text()
     assert out.count("JC1") == 2 and out.count("JC2") == 1
     assert "Traceback" not in err
     assert "Watching for uploads every 0.2 s" in err
