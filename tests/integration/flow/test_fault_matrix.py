@@ -1,7 +1,8 @@
-"""SIGKILL before and after every effect of put, upload, get and clean: repeated, all is right.
+"""SIGKILL between all effects of put, upload, get and clean: repeated, all is right.
 
 The effects of a run are counted first (:mod:`effects`), then it is run once for each of them and
-killed there. In between, each raw file is whole in a place that the database, or the rig, knows.
+killed before it, which is after the one before; and once after the last. In between, each raw
+file is whole in a place that the database, or the rig, knows.
 """
 
 from __future__ import annotations
@@ -53,16 +54,16 @@ class Matrix:
         """Prepare data, do the work killed at an effect, check and repeat; for each effect."""
         self.count(prepare, work)  # the first makes folders that are there ever after
         names = self.count(prepare, work)
-        for number in range(len(names)):
-            for after in (False, True):
-                given = prepare()
+        moments = [(number, False) for number in range(len(names))]
+        for number, after in [*moments, (len(names) - 1, True)]:
+            given = prepare()
 
-                def killed(given=given, number=number, after=after):
-                    with counted_effects(number, after=after):
-                        work(given)
+            def killed(given=given, number=number, after=after):
+                with counted_effects(number, after=after):
+                    work(given)
 
-                assert self.run_child(killed) == -signal.SIGKILL, (number, names)
-                check(given, f"{'after' if after else 'before'} {number} ({names[number]})")
+            assert self.run_child(killed) == -signal.SIGKILL, (number, names)
+            check(given, f"{'after' if after else 'before'} {number} ({names[number]})")
         return names
 
     def count(self, prepare, work):
@@ -116,7 +117,7 @@ def test_put(matrix, lab_rig, outcomes):
     assert names.count("open") == names.count("link") == 2
     assert names.count("fsync") >= 4
     assert any(name.startswith("INSERT") for name in names) and "COMMIT" in names
-    outcomes("put", "SIGKILL around an effect", 2 * len(names), "whole files or none", "completes")
+    outcomes("put", "SIGKILL between effects", len(names) + 1, "whole files or none", "completes")
 
 
 def upload_again(rig, job_id):
@@ -162,8 +163,8 @@ def test_upload(matrix, lab_rig, small_run, kind, outcomes):
     assert "COMMIT" in names and names.count("link") >= 2
     outcomes(
         f"upload, {kind}",
-        "SIGKILL around an effect",
-        2 * len(names),
+        "SIGKILL between effects",
+        len(names) + 1,
         "all rows or none, inbox whole",
         "completes",
     )
@@ -192,7 +193,7 @@ def test_get(matrix, lab_rig, outcomes):
     names = matrix.run(prepare, work, check)
     assert names.count("link") == 1 and names.count("fsync") >= 2
     outcomes(
-        "get", "SIGKILL around an effect", 2 * len(names), "the whole file or none", "completes"
+        "get", "SIGKILL between effects", len(names) + 1, "the whole file or none", "completes"
     )
 
 
@@ -219,8 +220,8 @@ def test_clean(matrix, lab_rig, outcomes):
     assert names.count("unlink") == 8  # each file, and what was made beside it
     outcomes(
         "clean",
-        "SIGKILL around an effect",
-        2 * len(names),
+        "SIGKILL between effects",
+        len(names) + 1,
         "store whole, the rest right or gone",
         "completes",
     )

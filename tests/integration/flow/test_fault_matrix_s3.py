@@ -1,4 +1,4 @@
-"""SIGKILL before and after every effect of upload, get and clean where the store is a bucket.
+"""SIGKILL between all effects of upload, get and clean where the store is a bucket.
 
 As :mod:`test_fault_matrix`; requests that change the bucket are effects too: those for the parts
 of a large file, the records beside it, its completion, the probe of what the server refuses.
