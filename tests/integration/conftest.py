@@ -43,7 +43,7 @@ from seaweed import seaweed  # noqa: F401
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what sorts spikes: it takes minutes, and one process sorts for all of a module."""
+    """Begin with what sorts spikes: it takes minutes, and one process sorts for a module."""
     items.sort(key=lambda item: item.get_closest_marker("sorting") is None)
 
 
