@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .database.claims import Claim
+from .database.claims import Claim, has_worker
 from .preferences import Preferences, absolute_folder
 from .stores.os_errors import explain_os_errors
 
@@ -55,11 +55,15 @@ def scratch_folder(claim: Claim, preferences: Preferences) -> Iterator[Path]:
 
 def _remove_left(scratch: Path, prefix: str, claim: Claim) -> None:
     """Remove the folders of claims that no longer stand."""
-    pattern = re.compile(re.escape(prefix) + r"\d+-([0-9a-f]{32})")
+    pattern = re.compile(re.escape(prefix) + r"(\d+)-([0-9a-f]{32})")
     named = {path: pattern.fullmatch(path.name) for path in scratch.glob(f"{prefix}*")}
     # asked after looking: the claim of a folder that was seen was made before
     working = claim.table & {f"{claim.prefix}_status": "WORKING"}
     standing = set(working.fetch(f"{claim.prefix}_claim"))
     for path, match in named.items():
-        if match and match[1] not in standing:
+        if not match or match[2] in standing:
+            continue
+        # an account of one project does not see another's claims, but everybody sees the locks
+        number = int(match[1])
+        if number == claim.job_id or not has_worker(claim.table, claim.prefix, number):
             shutil.rmtree(path, ignore_errors=True)

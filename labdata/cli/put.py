@@ -86,9 +86,10 @@ def run(options: argparse.Namespace) -> None:
             if not options.dry_run:
                 with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
                     row["job"] = put(plan, lab=lab, progress=progress)
+            rows.append(row)
+            if not options.dry_run:
                 for note in find_notes(lab, row["job"]):
                     write(f"labdata: {note}", error=True)
-            rows.append(row)
     finally:
         # also when a later one fails: these are registered
         if rows:

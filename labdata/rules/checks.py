@@ -14,8 +14,7 @@ from ..errors import StoreError, UploadError
 from ..nearest import nearest
 from ..preferences import Preferences
 from ..stores import validate_object_path
-from ..stores.paths import is_partial
-from .removing import original_name
+from ..stores.paths import is_partial, original_name
 
 #: Size in bytes, and time of the last change in ns.
 FileState = tuple[int, int]
@@ -99,6 +98,11 @@ def list_files(folder: Path) -> tuple[Path, ...]:
         if path.is_symlink():
             raise UploadError(
                 f"{path} is a link.", hint="Put the data themselves, not links to them."
+            )
+        if not os.path.lexists(path):
+            raise UploadError(
+                f"{path} vanished while the folder was looked at.",
+                hint="A program is still writing there. Put the folder when it has ended.",
             )
         if not (path.is_file() or path.is_dir()):
             raise UploadError(

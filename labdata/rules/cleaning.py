@@ -27,9 +27,9 @@ from ..preferences import Preferences, absolute_folder, load_preferences
 from ..progress import Progress, ignore_progress
 from ..schema.files import open_ranges, open_store
 from ..stores import ObjectInfo, Store, hash_file
-from ..stores.paths import is_partial
+from ..stores.paths import is_partial, original_name
 from .checks import FileState, file_state, list_files, relative_path
-from .removing import IS_OBJECT, is_object, original_name, put_back, remove_apart
+from .removing import IS_OBJECT, is_object, put_back, remove_apart
 
 logger = logging.getLogger(__name__)
 

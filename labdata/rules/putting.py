@@ -104,8 +104,9 @@ def _bring(plan: PutPlan, path: Path, made: list[Path], progress: Progress) -> C
             raise
         raise IntegrityError(
             f"{copy} is in the inbox with other content than {path}; both were left as they are.",
-            hint="Compare the two. No upload waits for the one in the inbox: if it is left from a "
-            "put that was interrupted or cancelled, remove it and put the folder again.",
+            hint="Compare the two. None of this project's uploads waits for the one in the "
+            "inbox: if it is left from a put that was interrupted or cancelled, and no other "
+            "project has that name, remove it and put the folder again.",
         ) from error
     if new:
         made.append(copy)
@@ -125,7 +126,8 @@ def _remove_unregistered(lab: Any, plan: PutPlan, made: list[Path]) -> None:
     """
     for copy in made:
         file_path = relative_path(copy, plan.inbox)
-        if not (lab.UploadJob.AssignedFiles & {"src_path": file_path}):
+        jobs = lab.UploadJob & 'COALESCE(job_status, "") <> "CANCELLED"'
+        if not (lab.UploadJob.AssignedFiles & {"src_path": file_path} & jobs.proj()):
             copy.unlink(missing_ok=True)
     for folder in sorted({p for c in made for p in c.parents}, reverse=True):
         if folder.is_relative_to(plan.inbox) and folder != plan.inbox:

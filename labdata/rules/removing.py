@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import filecmp
 import os
-import re
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,32 +20,9 @@ from ..errors import MissingObjectError, StoreError
 from ..stores import LocalStore, Store, resolve_inside
 from ..stores.durable import flush_folder, partial_file
 from ..stores.os_errors import explain_os_errors
+from ..stores.paths import leaving_name, original_name
 
-#: What a file's name ends with while the store is asked whether it still has the object.
-_LEAVING = re.compile(r"\.[0-9a-f]{8}\.labdata-leaving\Z")
 IS_OBJECT = "is the stored object itself"
-
-
-def leaving_name(name: str) -> str:
-    """Return another name for a file that is to go; never the same twice.
-
-    Parameters
-    ----------
-    name : str
-        Of the file.
-    """
-    return f"{name}.{secrets.token_hex(4)}.labdata-leaving"
-
-
-def original_name(name: str) -> str:
-    """Return what a file was called before :func:`leaving_name`; any other name as it is.
-
-    Parameters
-    ----------
-    name : str
-        Of a file, or its path.
-    """
-    return _LEAVING.sub("", name)
 
 
 def is_object(path: Path, file_path: str, stores: Sequence[Store]) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ..database.connection import reset_connection
 from ..database.datajoint_compat import dj
-from ..errors import DatabaseError, LabdataError, StoreAwayError
+from ..errors import DatabaseError, LabdataError, StoreAwayError, UploadError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress
 from .telling import tell_failure
@@ -89,22 +89,27 @@ class _Waiting:
     first_pause_s: float = 0.0
     _next_s: dict[int, float] = field(default_factory=dict)
     _pauses_s: dict[int, float] = field(default_factory=dict)
+    _stores: dict[int, str] = field(default_factory=dict)
 
     def is_due(self, job_id: int) -> bool:
         return time.monotonic() >= self._next_s.get(job_id, 0.0)
 
-    def add(self, job_id: int) -> bool:
-        """Return whether this job is the first that waits: then there is something to tell."""
-        is_first = not self._next_s
+    def add(self, job_id: int, store: str, took_s: float) -> bool:
+        """Return whether this job is the first that waits for a store: then that is to be told.
+
+        The pause is no shorter than the attempt, which may have been hours of work.
+        """
+        is_first = store not in self._stores.values()
         pause_s = min(self._pauses_s.get(job_id, self.first_pause_s), _LONGEST_PAUSE_S)
-        self._next_s[job_id] = time.monotonic() + pause_s
+        self._next_s[job_id] = time.monotonic() + max(pause_s, took_s)
         self._pauses_s[job_id] = 2 * pause_s
+        self._stores[job_id] = store
         return is_first
 
-    def clear(self) -> None:
-        """Have all tried again: a store took a job."""
-        self._next_s.clear()
-        self._pauses_s.clear()
+    def keep(self, jobs: Sequence[int]) -> None:
+        """Forget all jobs but these: the others were done, failed or cancelled."""
+        for job_id in self._stores.keys() - set(jobs):
+            del self._next_s[job_id], self._pauses_s[job_id], self._stores[job_id]
 
 
 def _upload_each(
@@ -115,22 +120,39 @@ def _upload_each(
     waiting: _Waiting,
 ) -> Iterator[Outcome]:
     for job_id in jobs:
+        began_s = time.monotonic()
         try:
             with show(job_id) as (progress, on_size):
                 result = upload_job(
                     job_id, lab=lab, preferences=preferences, progress=progress, on_size=on_size
                 )
+        except (DatabaseError, dj.errors.LostConnectionError) as problem:
+            if _column(lab, job_id, "job_status") != "FAILED":
+                raise  # it was not begun: the database is away, or does not let it
+            _tell(preferences, lab, job_id, problem, "failed")
+            yield Outcome(job_id, problem=problem)
         except StoreAwayError as problem:
-            if waiting.add(job_id):
+            store = _column(lab, job_id, "upload_storage")
+            if waiting.add(job_id, store, time.monotonic() - began_s):
                 _tell(preferences, lab, job_id, problem, "waits")
             yield Outcome(job_id, problem=problem)
         except LabdataError as problem:
             _tell(preferences, lab, job_id, problem, "failed")
             yield Outcome(job_id, problem=problem)
+        except Exception as defect:  # of a rule, often a plugin's: the others go on
+            logger.exception("Upload job %d failed", job_id)
+            problem = UploadError(
+                f"{type(defect).__name__}: {defect}",
+                hint="It is a fault of the upload rule or of labdata; the log says where.",
+            )
+            _tell(preferences, lab, job_id, problem, "failed")
+            yield Outcome(job_id, problem=problem)
         else:
-            if result:
-                waiting.clear()
             yield Outcome(job_id, result)
+
+
+def _column(lab: Any, job_id: int, name: str) -> str:
+    return str((lab.UploadJob & {"job_id": job_id}).fetch1(name))
 
 
 def watch_jobs(
@@ -170,6 +192,7 @@ def watch_jobs(
     while not stop.is_set():
         try:
             jobs = claimable_jobs(lab, all_hosts=all_hosts)
+            waiting.keep(jobs)
             if away:
                 logger.warning("The database is back.")
             away = False

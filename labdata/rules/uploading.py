@@ -159,7 +159,7 @@ class _Upload:
         """
         inbox = self.preferences.upload_path
         folders = [absolute_folder("upload_path", inbox)] if inbox else []
-        away = [folder for folder in folders if not folder.is_dir()]
+        away = [folder for folder in folders if _is_away(folder)]
         folders = list(dict.fromkeys([*folders, *self.preferences.local_folders()]))
         problems: list[IntegrityError | UploadError] = []
         for folder in folders:
@@ -175,7 +175,9 @@ class _Upload:
         damaged = [p for p in problems if isinstance(p, IntegrityError)]
         if away and not damaged:
             raise StoreAwayError(
-                f"The inbox {away[0]} is not there.", hint="Mount its disk, or make the folder."
+                f"The inbox {away[0]} is empty or not there: its disk is probably not mounted.",
+                hint="Mount it. If the files are gone, copy them there from the rig, or take the "
+                f"put back: `labdata upload {self.job['job_id']} --cancel`.",
             )
         raise (damaged or problems)[0]
 
@@ -186,7 +188,9 @@ class _Upload:
         paths = [resolve_inside(folder, row["src_path"]) for row in self.assigned]
         again = f"`labdata upload {self.job['job_id']} --retry`"
         for path, row in zip(paths, self.assigned, strict=True):
-            if not path.is_file():
+            with explain_os_errors("look for", path):
+                is_there = path.is_file()
+            if not is_there:
                 raise UploadError(
                     f"{row['src_path']} is not in the inbox of this host.",
                     hint=f"Looked in {', '.join(map(str, folders))}. Copy it there from the rig "
@@ -355,3 +359,9 @@ class _Upload:
             },
             skip_duplicates=True,
         )
+
+
+def _is_away(inbox: Path) -> bool:
+    """Return whether an inbox is not mounted, as far as can be seen: what waits is not in it."""
+    with explain_os_errors("look into", inbox):
+        return not inbox.is_dir() or not any(inbox.iterdir())

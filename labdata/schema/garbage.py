@@ -28,6 +28,7 @@ from ..errors import DatabaseError, MissingObjectError, PreferenceError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
 from ..stores import LocalStore, ObjectInfo, Store
+from ..stores.paths import original_name
 from .files import open_store
 from .pending_uploads import PendingUploads, fold
 
@@ -182,11 +183,23 @@ def garbage_among(
     uploads = PendingUploads(connection)
     return [
         Garbage(
-            name, info.path, info.size_bytes, info.modified, in_use=uploads.use_of(store, info)
+            name,
+            info.path,
+            info.size_bytes,
+            info.modified,
+            in_use=_use_by_name(info.path, referred) or uploads.use_of(store, info),
         )
         for info in objects
         if fold(info.path) not in referred
     ]
+
+
+def _use_by_name(path: str, referred: set[str]) -> str:
+    """Return that a killed clean renamed a file's object through a mount; else nothing."""
+    original = original_name(path)
+    if original == path or fold(original) not in referred:
+        return ""
+    return f"an interrupted `labdata clean` renamed {original}: repeat it there, or rename it back"
 
 
 def remove_garbage(
@@ -268,7 +281,8 @@ def _still_garbage(
         store = open_store(name, preferences)
         referred = _referred(connection, store, preferences)
         for one in found:
-            if one.storage != name or fold(one.object_path) in referred:
+            path = one.object_path
+            if one.storage != name or fold(path) in referred or _use_by_name(path, referred):
                 continue
             try:
                 info = store.stat(one.object_path)

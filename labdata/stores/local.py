@@ -205,7 +205,9 @@ class LocalStore(Store):
 
     def _base(self) -> Path:
         """Return the resolved folder of the store; its root must be there."""
-        if not self.root.is_dir():
+        with explain_os_errors("look into", self.root):
+            is_there = self.root.is_dir()
+        if not is_there:
             raise StoreAwayError(
                 f"The store's folder {self.root} is not there.",
                 hint="Mount its disk, or make the folder if the store is new.",

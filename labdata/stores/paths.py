@@ -8,6 +8,8 @@ before each use, and the joined path is checked again after symbolic links are f
 from __future__ import annotations
 
 import os
+import re
+import secrets
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from labdata.errors import StoreError
@@ -23,6 +25,9 @@ PARTIAL_PREFIX = ".labdata-partial-"
 
 #: An empty file of this name tells that a store's folder is the right one. It is never an object.
 STORE_MARK = ".labdata-store"
+
+#: What a file's name ends with while ``clean`` asks the store whether it still has the object.
+_LEAVING = re.compile(r"\.[0-9a-f]{8}\.labdata-leaving\Z")
 
 _HINT = "An object path is relative, like 'subject/session/dataset/file.bin'."
 
@@ -110,6 +115,28 @@ def is_reserved(name: str) -> bool:
         Last part of a path.
     """
     return is_partial(name) or name == STORE_MARK
+
+
+def leaving_name(name: str) -> str:
+    """Return another name for a file that is to go; never the same twice.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    """
+    return f"{name}.{secrets.token_hex(4)}.labdata-leaving"
+
+
+def original_name(name: str) -> str:
+    """Return what a file was called before :func:`leaving_name`; any other name as it is.
+
+    Parameters
+    ----------
+    name : str
+        Of a file, or its path.
+    """
+    return _LEAVING.sub("", name)
 
 
 def _fault(path: object) -> str | None:

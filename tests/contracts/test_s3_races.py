@@ -1,5 +1,6 @@
 """Writers of different content to one path: one wins, the others hear of it, the object stays."""
 
+import datetime
 import hashlib
 import os
 import subprocess
@@ -15,8 +16,9 @@ from seaweed import plain_client
 
 from labdata.errors import IntegrityError, LabdataError, MissingObjectError, PathTakenError
 from labdata.stores import S3Store
+from labdata.stores.s3 import claims
 from labdata.stores.s3.bucket import Bucket
-from labdata.stores.s3.claims import claim_key
+from labdata.stores.s3.claims import claim_key, claims_passed
 from labdata.stores.s3.probe import forget_probes, refuses_overwrite
 from labdata.stores.s3.settings import MIN_PART_BYTES
 
@@ -249,3 +251,23 @@ def test_a_claim_of_a_dead_writer_does_not_block_and_a_living_one_does(
     monkeypatch.setattr("labdata.stores.s3.claims._WAIT_S", 30.0)
     with claim_key(bucket, "a/b"):
         pass
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+def test_a_put_lets_the_claims_of_completions_be(seaweed, s3_settings, monkeypatch, conditional):
+    """One 40 s old is dead if it is renewed every 6 s, and living if every minute."""
+    bucket = Bucket(s3_settings(seaweed.endpoint))
+    real = claims.server_time
+    monkeypatch.setattr(claims, "refuses_overwrite", lambda bucket, kind: conditional)
+    monkeypatch.setattr(claims, "_WAIT_S", 0.3)
+    with claim_key(bucket, "a/late"):
+        later = datetime.timedelta(seconds=40)
+        monkeypatch.setattr(claims, "server_time", lambda answer: real(answer) + later)
+        if conditional:
+            assert not claims_passed(bucket, "a/late")
+        else:
+            with pytest.raises(LabdataError, match="have been writing"):
+                claims_passed(bucket, "a/late")
+        prefix = bucket.partial_key("claim-")
+        found = seaweed.client().list_objects_v2(Bucket="tests", Prefix=prefix)
+        assert found["KeyCount"] == 1, "it is another's"

@@ -17,6 +17,7 @@ from labdata.rules.renaming import rename_lock
 from labdata.schema import default_lab, garbage
 from labdata.schema.garbage import find_garbage, remove_garbage
 from labdata.schema.project_admin import create_project
+from labdata.stores.paths import leaving_name
 from labdata.testing import insert_dataset
 
 pytestmark = pytest.mark.database
@@ -158,6 +159,38 @@ def test_the_folder_of_an_unfinished_upload_is_in_use(stores) -> None:
     remove_garbage(stores.lab)
     assert "data/JC1/s/ephys/ap.zarr.zip" in stores.objects()
     assert "data/JC1/s/ephys2/ap.zarr.zip" not in stores.objects()
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_what_a_killed_clean_renamed_through_a_mount_is_kept(stores, registered) -> None:
+    """It may be the only copy of a file of the database; of another name it is garbage."""
+    aside = leaving_name("JC1/s/task/a.bin")
+    stores.put(aside)
+    if registered:
+        key = {"file_path": "JC1/s/task/a.bin", "storage": "data"}
+        stores.lab.File.insert1({**key, "file_size": 7, "file_datetime": "2025-06-01"})
+    (found,) = [one for one in find_garbage(stores.lab).objects if one.object_path == aside]
+    assert ("interrupted `labdata clean` renamed JC1/s/task/a.bin" in found.in_use) is registered
+    stores.age(15)
+    remove_garbage(stores.lab)
+    assert (f"data/{aside}" in stores.objects()) is registered
+
+
+def test_registered_while_it_is_removed_it_is_kept(stores, monkeypatch) -> None:
+    aside = leaving_name("JC1/s/task/a.bin")
+    stores.put(aside)
+    find_garbage(stores.lab)
+    stores.age(15)
+    real = garbage._nobody_registers
+
+    def late(lab):
+        key = {"file_path": "JC1/s/task/a.bin", "storage": "data"}
+        lab.File.insert1({**key, "file_size": 7, "file_datetime": "2025-06-01"})
+        return real(lab)
+
+    monkeypatch.setattr(garbage, "_nobody_registers", late)
+    remove_garbage(stores.lab)
+    assert f"data/{aside}" in stores.objects()
 
 
 def test_a_cancelled_upload_needs_nothing(stores) -> None:

@@ -23,6 +23,7 @@ from datetime import timedelta
 from labdata.errors import StoreError
 from labdata.stores.s3.bucket import Bucket, server_time, short_hash
 from labdata.stores.s3.errors import S3Error
+from labdata.stores.s3.probe import refuses_overwrite
 
 #: A claim that nobody renewed for this long, in seconds, is dead.
 DEAD_S = 300.0
@@ -86,7 +87,9 @@ def claims_passed(bucket: Bucket, object_path: str) -> bool:
     """
     until_s = time.monotonic() + _WAIT_S
     folder, claimed = _folder(bucket, object_path), False
-    while _living(bucket, folder, DEAD_WITH_CONDITION_S):
+    # a completion that no condition protects is renewed more seldom; others' claims are let be
+    dead_s = DEAD_WITH_CONDITION_S if refuses_overwrite(bucket, "complete") else DEAD_S
+    while _living(bucket, folder, dead_s, remove_dead=False):
         claimed = True
         if time.monotonic() > until_s:
             raise _taken_too_long(bucket, object_path)
@@ -123,7 +126,7 @@ def _taken_too_long(bucket: Bucket, object_path: str) -> StoreError:
     )
 
 
-def _living(bucket: Bucket, folder: str, dead_s: float) -> list[str]:
+def _living(bucket: Bucket, folder: str, dead_s: float, *, remove_dead: bool = True) -> list[str]:
     """Return the claims that are not dead, in order of their names."""
     claims: dict[str, bool] = {}
     more: dict[str, str] = {}
@@ -136,7 +139,7 @@ def _living(bucket: Bucket, folder: str, dead_s: float) -> list[str]:
         if not answer.get("IsTruncated"):
             break
         more = {"ContinuationToken": answer["NextContinuationToken"]}
-    for key in [key for key, is_dead in claims.items() if is_dead]:
+    for key in [key for key, is_dead in claims.items() if is_dead and remove_dead]:
         with suppress(S3Error):
             bucket.call("delete from", "delete_object", Key=key)
     return sorted(key for key, is_dead in claims.items() if not is_dead)

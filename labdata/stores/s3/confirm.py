@@ -118,7 +118,8 @@ def confirm_written(bucket: Bucket, object_path: str, local: PartSums) -> Head:
     raise IntegrityError(
         f"{bucket.settings.describe()} has other bytes at {object_path!r} than were sent.",
         hint="The server damages data or another program wrote there: keep the file, and tell "
-        "who runs the server. The object is in the way; delete it before you repeat.",
+        "who runs the server. The object is in the way of a repetition: `labdata garbage` "
+        "lists it if it is nobody's.",
     )
 
 

@@ -55,8 +55,19 @@ _CODES: dict[str, tuple[str, str]] = {
     "XAmzContentSHA256Mismatch": ("the bytes that arrived are not those that were sent", _DAMAGED),
     "QuotaExceeded": ("the quota is used up", _FULL),
     "InsufficientStorage": ("the server is full", _FULL),
+    "XMinioStorageFull": ("the server is full", _FULL),
+    "XMinioAdminBucketQuotaExceeded": ("the quota is used up", _FULL),
+    "507": ("the server is full", _FULL),
+    "NotImplemented": ("the server cannot do this", _PLACE),
+    "501": ("the server cannot do this", _PLACE),
     "404": ("the answer is not one of S3", "Check the store's endpoint: is it an S3 server?"),
     "405": ("the answer is not one of S3", "Check the store's endpoint: is it an S3 server?"),
+}
+
+#: Classes, of botocore, urllib3 and Python, of what the network does and a repetition may mend.
+_NETWORK = {
+    *("HTTPClientError", "ConnectionError", "HTTPError", "TimeoutError", "gaierror"),
+    "IncompleteReadError",
 }
 
 #: Class of an error of the network or of this computer -> what happened, what to do.
@@ -153,7 +164,9 @@ def explain_s3_errors(
         raise _of_answer(error, f"Could not {action} {place}", settings) from error
     except (BotoCoreError, HTTPError, ResponseParserError, OSError, RecursionError) as error:
         what, hint = _of_exception(error)
-        kind = S3AwayError if hint == _PLACE else S3Error  # the network; keys are to be mended
+        network = any(cause.__name__ in _NETWORK for cause in type(error).__mro__)
+        # a certificate or a key is to be mended first, though they are met on the way there
+        kind = S3AwayError if network and hint == _PLACE else S3Error
         raise kind(f"Could not {action} {place}: {what}.", hint=hint) from error
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from effects import counted_effects
 
 from labdata.errors import LabdataError
-from labdata.rules.removing import original_name
+from labdata.stores.paths import original_name
 
 SESSION = "20240305_100000"
 NAMES = ("task0", "task1")

@@ -16,6 +16,7 @@ from labdata.rules.cleaning import clean, plan_clean
 from labdata.rules.putting import plan_put
 from labdata.stores import checksums
 from labdata.stores.local import LocalStore
+from labdata.stores.paths import leaving_name
 
 SESSION = "20240305_100000"
 TASK = f"JC1/{SESSION}/task"
@@ -222,7 +223,7 @@ def between(act):
 
 def test_what_a_killed_clean_left_under_another_name_is_cleaned_or_gets_its_own(stored):
     path = stored.rig / TASK / "b.bin"
-    aside = path.with_name(removing.leaving_name("b.bin"))
+    aside = path.with_name(leaving_name("b.bin"))
     chosen = {"keys": [{"subject_name": "JC1"}], "names": ["b.bin"]}
     path.rename(aside)
     clean(plan_clean(**chosen), dry_run=True)
@@ -237,13 +238,13 @@ def test_what_a_killed_clean_left_under_another_name_is_cleaned_or_gets_its_own(
     aside.write_bytes(FILES["b.bin"])
     clean(plan_clean(**chosen))
     assert not path.exists() and not aside.exists()
-    other = stored.folder("JC1/notes", {removing.leaving_name("x"): b"the user's own"})
+    other = stored.folder("JC1/notes", {leaving_name("x"): b"the user's own"})
     clean(plan_clean())
     assert len(list(other.iterdir())) == 1
 
 
 def test_what_a_killed_clean_left_is_not_put(stored):
-    stored.folder("JC1/20240306_100000/task", {removing.leaving_name("b.bin"): b"1"})
+    stored.folder("JC1/20240306_100000/task", {leaving_name("b.bin"): b"1"})
     with pytest.raises(UploadError, match="`labdata clean` that was interrupted"):
         plan_put(stored.rig / "JC1/20240306_100000/task")
 

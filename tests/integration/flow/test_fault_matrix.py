@@ -19,9 +19,9 @@ import pytest
 
 from labdata.rules.cleaning import clean, plan_clean
 from labdata.rules.putting import plan_put, put
-from labdata.rules.removing import original_name
 from labdata.rules.uploading import upload_job
 from labdata.schema.fetching import fetch_planned, plan_fetch
+from labdata.stores.paths import original_name
 
 sys.path.insert(0, str(Path(__file__).parent))
 from effects import counted_effects

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -87,11 +88,64 @@ def test_an_inbox_that_is_not_mounted_is_waited_for(lab_rig):
     job_id = lab_rig.put(lab_rig.folder(PLACE, {"a.bin": b"1"}))
     shutil.rmtree(lab_rig.rig / "JC1")  # the rig is another computer
     lab_rig.server.rename(lab_rig.home / "away")
-    with pytest.raises(StoreAwayError, match=f"The inbox {lab_rig.server} is not there"):
+    with pytest.raises(StoreAwayError, match=f"The inbox {lab_rig.server} is empty or not there"):
         lab_rig.upload(job_id)
     assert lab_rig.job(job_id)["job_status"] == "WAITING"
     (lab_rig.home / "away").rename(lab_rig.server)
     assert lab_rig.upload(job_id).n_files == 1
+
+
+def test_so_is_an_empty_mount_point_of_it(lab_rig):
+    job_id = lab_rig.put(lab_rig.folder(PLACE, {"a.bin": b"1"}))
+    shutil.rmtree(lab_rig.rig / "JC1")
+    lab_rig.server.rename(lab_rig.home / "away")
+    lab_rig.server.mkdir()
+    with pytest.raises(StoreAwayError, match="its disk is probably not mounted"):
+        lab_rig.upload(job_id)
+    assert lab_rig.job(job_id)["job_status"] == "WAITING"
+    lab_rig.server.rmdir()
+    (lab_rig.home / "away").rename(lab_rig.server)
+    assert lab_rig.upload(job_id).n_files == 1
+
+
+@pytest.mark.parametrize("part", ["server", "disk"])
+def test_a_mount_that_died_is_waited_for(lab_rig, disk, monkeypatch, part):
+    """Its folder answers ENOTCONN, to every question."""
+    job_id = lab_rig.put(lab_rig.folder(PLACE, {"a.bin": b"1"}))
+    shutil.rmtree(lab_rig.rig / "JC1")
+    dead, real = {"server": lab_rig.server, "disk": disk}[part], Path.stat
+
+    def stat(path, **options):
+        if path.is_relative_to(dead):
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", str(path))
+        return real(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", stat)
+        (outcome,) = upload_jobs(lab_rig.lab, [job_id], show=show)
+    assert outcome.waits and "not connected" in outcome.problem.message
+    assert lab_rig.job(job_id)["job_status"] == "WAITING"
+    assert lab_rig.upload(job_id).n_files == 1
+
+
+def test_staging_of_a_living_worker_stays_though_its_claim_is_not_seen(lab_rig, monkeypatch):
+    """An account of one project sees no claims of another's; the lock is seen by all."""
+    lab, ours, theirs = (
+        lab_rig.lab,
+        *(lab_rig.put(lab_rig.folder(f"{PLACE}{n}", {"a.bin": b"%d" % n})) for n in range(2)),
+    )
+    scratch = lab_rig.home / "scratch"
+    scratch.mkdir(exist_ok=True)
+    names = f"labdata-job-{lab.UploadJob.database}-"
+    staging = scratch / f"{names}{theirs}-{'0' * 32}"
+    staging.mkdir()
+    held = [staging.name]
+    monkeypatch.setattr("labdata.scratch.has_worker", lambda *row: row[2] == theirs and bool(held))
+    lab_rig.upload(ours)
+    assert staging.is_dir()
+    held.clear()
+    lab_rig.upload(theirs)
+    assert not staging.exists()
 
 
 @pytest.fixture
@@ -115,6 +169,7 @@ def bucket(lab_rig, seaweed, monkeypatch, request):
     [
         (Reply(0), "the connection was cut"),
         (Reply(503, body=b"<Error><Code>SlowDown</Code></Error>"), "has a fault (503)"),
+        (Reply(503), "has a fault (503)"),
         (Reply(502, body=b"<html>Bad Gateway</html>"), "has a fault (502)"),
     ],
 )
@@ -126,6 +181,17 @@ def test_a_server_that_does_not_answer_now(lab_rig, bucket, reply, words):
     assert lab_rig.job(job_id)["job_status"] == "WAITING"
     bucket.reset()
     assert lab_rig.upload(job_id).n_files == 1
+
+
+@pytest.mark.parametrize("status", [501, 507])
+def test_what_waiting_does_not_mend_fails(lab_rig, bucket, status):
+    """A full server answers questions, and refuses what took hours to compress."""
+    job_id = lab_rig.put(lab_rig.folder(PLACE, {"a.bin": os.urandom(100)}))
+    body = b"<Error><Code>OfTheServer</Code></Error>"
+    bucket.before.append(lambda r: Reply(status, body=body) if r.method == "PUT" else None)
+    (outcome,) = upload_jobs(lab_rig.lab, [job_id], show=show)
+    assert not outcome.waits
+    assert lab_rig.job(job_id)["job_status"] == "FAILED"
 
 
 def test_a_wrong_key_is_not_waited_for(lab_rig, seaweed):

@@ -159,3 +159,57 @@ def test_interrupted_the_service_gives_the_job_back(lab_rig, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         list(watch_jobs(lab_rig.lab, show=show, stop=threading.Event(), poll_s=0.01))
     assert lab_rig.job(job_id)["job_status"] == "WAITING"
+
+
+def test_a_fault_of_a_rule_stops_neither_the_others_nor_the_telling(lab_rig, monkeypatch):
+    """A plugin's rule may raise anything."""
+    first, second = put_some(lab_rig, 2)
+    told, real = [], find_rule("none").__class__
+    monkeypatch.setattr(
+        "labdata.rules.upload_worker.tell_failure", lambda _, text, facts: told.append(text)
+    )
+
+    class Broken(real):
+        def apply(self, context):
+            if context.key["session_name"].endswith("00"):
+                raise ValueError("of the plugin")
+            return super().apply(context)
+
+    monkeypatch.setattr("labdata.rules.uploading.find_rule", lambda name: Broken())
+    outcomes = list(upload_jobs(lab_rig.lab, [first, second], show=show))
+    assert "ValueError: of the plugin" in outcomes[0].problem.message
+    assert outcomes[1].result.n_files == 1
+    assert states(lab_rig) == ["FAILED", "COMPLETED"]
+    assert len(told) == 1 and "ValueError: of the plugin" in told[0]
+
+
+def test_a_project_that_is_archived_meanwhile_is_no_failure_of_each_job(lab_rig, monkeypatch):
+    from labdata.errors import DatabaseError
+    from labdata.rules import upload_worker
+
+    put_some(lab_rig, 2)
+    told, polls, stop = [], [], threading.Event()
+    monkeypatch.setattr(upload_worker, "tell_failure", lambda *given: told.append(given))
+
+    def refuse(lab):
+        polls.append(1)
+        if len(polls) == 4:
+            stop.set()
+        raise DatabaseError("Project vision is archived.")
+
+    monkeypatch.setattr("labdata.rules.uploading.check_may_upload", refuse)
+    assert not list(watch_jobs(lab_rig.lab, show=show, stop=stop, poll_s=0.01))
+    assert told == [] and set(states(lab_rig)) == {"ON SERVER"}
+
+
+def test_of_each_store_that_is_away_is_told_once(lab_rig):
+    from labdata.rules.upload_worker import _Waiting
+
+    waiting = _Waiting(first_pause_s=0.01)
+    assert waiting.add(1, "old", took_s=0.0)
+    assert not waiting.add(2, "old", took_s=0.0)
+    assert waiting.add(3, "new", took_s=100.0)
+    time.sleep(0.05)
+    assert waiting.is_due(1) and not waiting.is_due(3), "no sooner than the attempt took"
+    waiting.keep([3])  # 1 and 2 were done, or cancelled
+    assert waiting.add(4, "old", took_s=0.0) and not waiting.add(5, "new", took_s=0.0)

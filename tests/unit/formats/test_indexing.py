@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labdata.errors import FormatError, LabdataError
+from labdata.formats import indexing
 from labdata.formats.bands import RecordedBand
 from labdata.formats.indexing import index_samples
 
@@ -60,6 +61,15 @@ def test_only_rows_from_the_first_to_the_last_are_read(key):
     wanted = np.atleast_1d(np.arange(N_SAMPLES)[key])
     bounds = (int(wanted.min()), int(wanted.max()) + 1) if wanted.size else (0, 0)
     assert samples.read == [bounds]
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, -2, 40])
+def test_of_wide_steps_no_more_than_a_block_is_held(monkeypatch, step):
+    monkeypatch.setattr(indexing, "_BLOCK_SAMPLES", 4)
+    samples = Watched()
+    np.testing.assert_array_equal(index_samples(samples, slice(None, None, step)), VALUES[::step])
+    longest = max(stop - start for start, stop in samples.read)
+    assert longest <= (17 if step == 1 else 4)
 
 
 @pytest.mark.parametrize(
