@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="believe the checksum that a store keeps beside an object, without reading it",
     )
+    parser.add_argument(
+        "--mounted",
+        action="store_true",
+        help="also on network mounts of which you know that they do not show the bucket",
+    )
     parser.add_argument("--dry-run", action="store_true", help="do all but the removing")
     parser.add_argument("--list", action="store_true", help="show each file, not the sums")
     parser.add_argument("--json", action="store_true", help="print JSON, a row a file")
@@ -77,6 +82,7 @@ def run(options: argparse.Namespace) -> None:
         names=options.files,
         older_than_days=options.older_than,
         only_processed=options.only_processed,
+        mounted=options.mounted,
     )
     free_bytes = None if options.free is None else round(options.free * 1024**3)
     with show_progress("clean", sum(one.size_bytes for one in planned)) as (progress, _):

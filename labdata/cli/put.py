@@ -19,6 +19,8 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..counted import count_of
+
 if TYPE_CHECKING:
     from ..rules.planning import PutPlan
     from ..rules.subject_guard import OtherSubjectError
@@ -83,6 +85,7 @@ def run(options: argparse.Namespace) -> None:
                 "files": len(plan.files),
                 "size": plan.size_bytes,
             }
+            _say_left_out(plan)
             if not options.dry_run:
                 with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
                     row["job"] = put(plan, lab=lab, progress=progress)
@@ -96,6 +99,16 @@ def run(options: argparse.Namespace) -> None:
             print_rows(rows, columns[1:] if options.dry_run else columns, as_json=options.json)
     if not (options.dry_run or options.json):
         write("Next, on the server: labdata upload")
+
+
+def _say_left_out(plan: PutPlan) -> None:
+    from . import write
+
+    empty = [path.relative_to(plan.folder).as_posix() for path in plan.empty_folders]
+    if empty:
+        number = count_of(len(empty), "empty folder")
+        named = ", ".join(empty[:3]) + ", …" * (len(empty) > 3)
+        write(f"labdata: {number} in {plan.folder} not put: {named}", error=True)
 
 
 def _plan(folder: str, options: argparse.Namespace, lab: Any) -> PutPlan:

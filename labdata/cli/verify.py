@@ -100,7 +100,8 @@ def _print(report: VerifyReport, repairs: tuple[Repair, ...], options: argparse.
         print_rows(rows, columns)
     for repair in repairs:
         place = ": ".join(filter(None, (repair.finding.storage, repair.finding.file_path)))
-        write(f"{place}: {repair.state}: {repair.message}")
+        state = "" if repair.state == "no copy" else f"{repair.state}: "  # the message says it
+        write(f"{place}: {state}{repair.message}")
     for line in report.notes():
         write(line)
     if any(found.file_path for found in report.findings) and not options.repair:

@@ -4,7 +4,8 @@ Upload jobs and compute tasks are rows that workers take. A claim is one conditi
 row count decides, made while the worker holds a lock of the database server. The server drops the
 lock when the worker dies, however it dies, so a row that is WORKING while its lock is free may be
 taken again at once. The claim's token stands in the row; every later change of state names it, so
-that a worker that was taken over changes nothing.
+that a worker that was taken over changes nothing. The token also tells how many workers of the row
+died before: work that kills each of its workers is not begun for ever.
 """
 
 from __future__ import annotations
@@ -88,6 +89,36 @@ class Claim:
         where = f"job_id=%s AND {self.prefix}_claim=%s AND {self.prefix}_status='WORKING'"
         _update(self.table, values, where, (self.job_id, self.token))
 
+    @property
+    def n_deaths(self) -> int:
+        """How many workers in a row died while they had this row, before this one."""
+        return _deaths_in(self.token)
+
+    def require_fewer_deaths(self, limit: int) -> None:
+        """Note that workers died, if they did.
+
+        Parameters
+        ----------
+        limit : int
+            The number of deaths that is too many.
+
+        Raises
+        ------
+        LabdataError
+            If so many died.
+        """
+        if not self.n_deaths:
+            return
+        times = "once" if self.n_deaths == 1 else f"{self.n_deaths} times"
+        if self.n_deaths >= limit:
+            raise LabdataError(
+                f"The worker of {self.prefix} {self.job_id} died {times}, each time before it "
+                "could say why.",
+                hint="Out of memory? The system log of its host (`journalctl -k`), or Slurm's, "
+                "tells. It can be tried again once that is mended.",
+            )
+        self.notes.append(f"Begun again, as its worker died {times}.")
+
     def is_held(self) -> bool:
         """Whether the row is still this worker's; inside a transaction it stays so to its end."""
         found = self.table.connection.query(
@@ -106,6 +137,7 @@ def claim_row(
     *,
     states: Sequence[str],
     only: Mapping[str, Any] | None = None,
+    deaths: int | None = 3,
     **columns: Any,
 ) -> Iterator[Claim | None]:
     """Hold a row while the block works on it, and say how it ended if it fails.
@@ -125,6 +157,8 @@ def claim_row(
         States that may be taken; WORKING means: if its worker is gone.
     only : mapping, optional
         What else must be true of the row.
+    deaths : int, optional
+        After so many workers that died in a row it fails instead; None: it may always be taken.
     **columns
         Further columns to set with the claim.
 
@@ -132,10 +166,17 @@ def claim_row(
     ------
     Claim or None
         None if another worker has the row, or it is in another state.
+
+    Raises
+    ------
+    LabdataError
+        If too many of its workers died; the row is FAILED then, until it is released.
     """
     with worker_lock(table.connection, _lock_name(table, prefix, job_id)) as alone:
         claim = _take(table, prefix, job_id, states, only or {}, columns) if alone else None
         try:
+            if claim and deaths is not None:
+                claim.require_fewer_deaths(deaths)
             yield claim
         except LabdataError as error:
             if claim:
@@ -203,7 +244,7 @@ def _take(
     only: Mapping[str, Any],
     columns: Mapping[str, Any],
 ) -> Claim | None:
-    claim = Claim(table, prefix, job_id, uuid.uuid4().hex)
+    claim = Claim(table, prefix, job_id, _new_token(table, prefix, job_id))
     values = {
         f"{prefix}_waiting": 0,
         f"{prefix}_status": "WORKING",
@@ -216,6 +257,22 @@ def _take(
     where = f"job_id=%s AND {prefix}_status IN ({marks})" + _and_equal(only)
     taken = _update(table, values, where, (job_id, *states, *only.values()))
     return claim if taken == 1 else None
+
+
+def _new_token(table: Any, prefix: str, job_id: int) -> str:
+    """Return a token that counts one death more than the row's, if it has a worker: that died."""
+    before = table.connection.query(
+        f"SELECT {prefix}_claim FROM {table.full_table_name} "
+        f"WHERE job_id=%s AND {prefix}_status='WORKING'",
+        (job_id,),
+    ).fetchone()
+    deaths = min(_deaths_in(before[0] or "") + 1, 99) if before else 0
+    return f"{deaths:02d}-{uuid.uuid4().hex[:29]}"
+
+
+def _deaths_in(token: str) -> int:
+    deaths, dash, _ = token.partition("-")
+    return int(deaths) if dash and deaths.isdecimal() else 0
 
 
 def _and_equal(only: Mapping[str, Any]) -> str:

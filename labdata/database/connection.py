@@ -210,6 +210,12 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
         self._conn = connection
         self._is_closed = False
 
+    def close_thread(self) -> None:
+        """End this thread's connection, if it has one; the others', and this object, stay."""
+        if self._thread_state().conn is not None:
+            self.close()
+            self._thread_state().conn = None
+
     def _arguments(self) -> dict[str, Any]:
         arguments: dict[str, Any] = {
             "user": self.conn_info["user"],
@@ -338,6 +344,5 @@ def reset_connection() -> None:
         if _current is not None:
             if dj.instance._singleton_connection is _current:
                 dj.instance._singleton_connection = None
-            if _current._thread_state().conn is not None:
-                _current.close()
+            _current.close_thread()
         _current = None

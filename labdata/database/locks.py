@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import DatabaseError, LabdataError
 from .datajoint_compat import dj
+
+logger = logging.getLogger(__name__)
+
+#: After so long without a word from the computer that holds it, the server drops a worker's lock.
+_SILENCE_S = 300
+#: Between two words of a worker to the server.
+_WORD_S = 30.0
 
 
 @contextmanager
@@ -54,9 +64,10 @@ def hold_lock(path: Path, *, timeout_s: float = 120.0) -> Iterator[None]:
 def worker_lock(connection: Any, name: str) -> Iterator[bool]:
     """Hold a named lock of the database server while the block runs; it is not waited for.
 
-    The server drops the lock with the connection, so it is held exactly while the worker lives.
-    Work can take longer than the hours after which a server ends a silent connection; that is
-    put off to 30 days.
+    It is held over a connection of its own, whose thread gives the server word now and then. So it
+    is dropped at once when the worker ends, however it ends, and a few minutes after its computer
+    vanished. The block's own connection may be silent for as long as the work takes, up to 30
+    days; a server would end it after hours.
 
     Parameters
     ----------
@@ -71,8 +82,42 @@ def worker_lock(connection: Any, name: str) -> Iterator[bool]:
         Whether the lock was free.
     """
     connection.query("SET SESSION wait_timeout = 2592000")
-    with _named_lock(connection, name, 0) as taken:
-        yield taken
+    name, ended = _on_server(name), threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="labdata-lock") as thread:
+        taken = thread.submit(_take, connection, name).result()
+        thread.submit(_keep if taken else _leave, connection, name, ended)
+        try:
+            yield taken
+        finally:
+            ended.set()
+
+
+def _take(connection: Any, name: str) -> bool:
+    """Take a lock that is not held yet over this thread's connection."""
+    connection.query("SET SESSION wait_timeout = %s", (_SILENCE_S,))
+    mine = connection.query("SELECT IS_USED_LOCK(%s) <=> CONNECTION_ID()", (name,)).fetchone()
+    if mine[0] == 1:
+        return True
+    return bool(connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1)
+
+
+def _keep(connection: Any, name: str, ended: threading.Event) -> None:
+    """Give the server word until the end; take the lock again if the connection was lost.
+
+    Who works meanwhile under the lock is told by more than the lock: a claim's token.
+    """
+    while not ended.wait(_WORD_S):
+        try:
+            _take(connection, name)
+        except (DatabaseError, dj.errors.DataJointError, OSError) as problem:
+            logger.debug("The lock %s is not held: %s", name, problem)
+    _leave(connection, name, ended)
+
+
+def _leave(connection: Any, name: str, ended: threading.Event) -> None:
+    with suppress(DatabaseError, dj.errors.DataJointError, OSError):
+        connection.query("SELECT RELEASE_LOCK(%s)", (name,))  # that of another stays
+    connection.close_thread()
 
 
 @contextmanager

@@ -118,6 +118,19 @@ def list_files(folder: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
+def empty_folders(folder: Path) -> tuple[Path, ...]:
+    """Return the folders within a folder that hold no file, nor a folder with one.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    """
+    found = _everything_in(folder)
+    holding = {parent for path in found if path.is_file() for parent in path.parents}
+    return tuple(path for path in found if path.is_dir() and path not in holding)
+
+
 def _everything_in(folder: Path) -> list[Path]:
     """Return the paths below a folder; one that cannot be looked into is not passed over."""
 

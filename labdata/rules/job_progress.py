@@ -106,8 +106,6 @@ class JobProgress:
         self._thread.join()
 
     def _tell(self) -> None:
-        from ..database.connection import reset_connection
-
         try:
             while not self._ended.wait(EVERY_S):
                 try:
@@ -117,4 +115,4 @@ class JobProgress:
         except (LabdataError, dj.errors.DataJointError, OSError) as problem:
             logger.warning("The progress of job %d is not told: %s", self._claim.job_id, problem)
         finally:
-            reset_connection()
+            self._claim.table.connection.close_thread()

@@ -20,6 +20,7 @@ from .checks import (
     check_spelling,
     check_subject,
     containing_folder,
+    empty_folders,
     known_value,
     list_files,
     relative_path,
@@ -65,6 +66,11 @@ class PutPlan:
     job: dict[str, Any]
     states: dict[Path, FileState]
     why_rule: str = "said"
+
+    @property
+    def empty_folders(self) -> tuple[Path, ...]:
+        """Folders in it without a file: they are not put, as a store has files only."""
+        return empty_folders(self.folder)
 
     def file_path(self, path: Path) -> str:
         """Return the path in the database of one of the files.

@@ -201,7 +201,8 @@ def cancel_upload(lab: Any, job_id: int) -> None:
         )
     if status[0] == "CANCELLED":
         return
-    with claim_row(lab.UploadJob, "job", job_id, states=_OPEN, only=only) as claim:
+    table = lab.UploadJob
+    with claim_row(table, "job", job_id, states=_OPEN, only=only, deaths=None) as claim:
         if claim:
             text = f"cancelled; before it was {status[0]}" + f": {log[0]}" * bool(log[0])
             claim.finish("CANCELLED", text)

@@ -204,7 +204,7 @@ def _mend(lab: Any, finding: Finding, plan: RepairPlan, progress: Progress) -> t
             f"{file.file_path} was put back, and the store reads back something else.",
             hint="Check the disk of the store; the copy is untouched.",
         )
-    text = f"restored from {copy}"
+    text = f"from {copy}"
     return "restored", f"{text}; what was there is kept as {kept}" if kept else text
 
 

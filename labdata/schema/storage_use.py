@@ -27,6 +27,7 @@ NOT_REFERRED, SEVERAL = "(not referred to)", "(several)"
 NO_PROJECT, NONE = "(no project)", "(none)"
 #: Groups by age: days since the last change of the original, from which on the next one begins.
 AGES = {
+    "in the future": -1,  # by a clock that was wrong; a day is no fault of it, but of the zone
     "under 1 month": 30,
     "1 to 6 months": 182,
     "6 to 12 months": 365,

@@ -19,6 +19,8 @@ from labdata.stores import S3Store
 from labdata.stores.s3 import claims
 from labdata.stores.s3.bucket import Bucket
 from labdata.stores.s3.claims import claim_key, claims_passed
+from labdata.stores.s3.confirm import confirm_written
+from labdata.stores.s3.parts import PartSums
 from labdata.stores.s3.probe import forget_probes, refuses_overwrite
 from labdata.stores.s3.settings import MIN_PART_BYTES
 
@@ -271,3 +273,20 @@ def test_a_put_lets_the_claims_of_completions_be(seaweed, s3_settings, monkeypat
         prefix = bucket.partial_key("claim-")
         found = seaweed.client().list_objects_v2(Bucket="tests", Prefix=prefix)
         assert found["KeyCount"] == 1, "it is another's"
+
+
+def test_what_another_wrote_meanwhile_is_no_damage_of_the_server(seaweed, s3_settings, tmp_path):
+    """Nobody is to be sent to the server's owner, or to remove an object that is another's."""
+    store, bucket = S3Store(s3_settings(seaweed.endpoint)), Bucket(s3_settings(seaweed.endpoint))
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    store.put(tmp_path / "theirs", "a/b")
+    ours = PartSums(hashlib.sha256(b"ours").hexdigest(), 4, hashlib.md5(b"ours").hexdigest())
+    with pytest.raises(PathTakenError, match="other content"):
+        confirm_written(bucket, "a/b", ours)
+    sent = hashlib.sha256(b"theirs").hexdigest(), 6, hashlib.md5(b"theirs").hexdigest()
+    place = {"Bucket": "tests", "Key": bucket.key("a/b")}
+    old = seaweed.client().head_object(**place)["Metadata"]
+    seaweed.client().put_object(**place, Body=b"damage", Metadata=old)
+    with pytest.raises(IntegrityError, match="other bytes") as caught:
+        confirm_written(bucket, "a/b", PartSums(*sent))
+    assert not isinstance(caught.value, PathTakenError)

@@ -109,12 +109,16 @@ def confirm_written(bucket: Bucket, object_path: str, local: PartSums) -> Head:
 
     Raises
     ------
+    labdata.errors.PathTakenError
+        If it is what another wrote there at the same moment.
     labdata.errors.IntegrityError
-        If it is not.
+        If it is not what anybody wrote.
     """
     head = bucket.head(object_path)
     if holds(bucket, object_path, head, local):
         return head
+    if head.sha256 and head.sha256 != local.sha256:  # another writer of labdata was quicker
+        raise exists_with_other_content(bucket, object_path)
     raise IntegrityError(
         f"{bucket.settings.describe()} has other bytes at {object_path!r} than were sent.",
         hint="The server damages data or another program wrote there: keep the file, and tell "

@@ -23,6 +23,7 @@ from typing import Any
 import botocore.httpsession  # noqa: F401  (or each process would import it again)
 from effects import counted_effects
 
+from labdata.database.connection import LabConnection
 from labdata.errors import LabdataError
 from labdata.schema import fetching, verifying
 
@@ -55,7 +56,8 @@ class Process:
         self, lab: Any, work: Callable[[], Any], pause: Pause | None, kill: Kill | None
     ) -> None:
         self.lab, self.work, self.pause, self.kill = lab, work, pause, kill
-        self.end, self.value, self.said, self.number = "", None, "", -1
+        self.end, self.value, self.said = "", None, ""
+        self.numbers: list[int] = []  # of its connections; the first is the command's own
         self._from_child, told = os.pipe()
         go, self._to_child = os.pipe()
         self.state = STOPPED
@@ -92,7 +94,7 @@ class Process:
 
     def _hear(self, what: str, value: Any) -> None:
         if what == "number":
-            self.number = value
+            self.numbers.append(value)
         elif what == STOPPED:
             self.state = STOPPED
         else:
@@ -108,23 +110,26 @@ class Process:
         # one killed at its very end may have told that it was done
         told = (KILLED, None, "killed") if code else self._told
         self.end, self.value, self.said = told
-        while self._rows("SELECT 1 FROM information_schema.processlist WHERE id = %s"):
-            pass  # its locks and its transaction end when the server sees it gone
+        for number in self.numbers:
+            while self._rows("SELECT 1 FROM information_schema.processlist WHERE id = %s", number):
+                pass  # its locks and its transaction end when the server sees it gone
 
     def _is_waiting(self) -> bool:
         return bool(
             self._rows(
                 "SELECT 1 FROM information_schema.processlist "
-                "WHERE id = %s AND state = 'User lock'"
+                "WHERE id = %s AND state = 'User lock'",
+                self.numbers[0],
             )
             or self._rows(
                 "SELECT 1 FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = %s "
-                "AND trx_state = 'LOCK WAIT'"
+                "AND trx_state = 'LOCK WAIT'",
+                self.numbers[0],
             )
         )
 
-    def _rows(self, query: str) -> Sequence[Any]:
-        return self.lab.connection.query(query, (self.number,)).fetchall()  # type: ignore[no-any-return]
+    def _rows(self, query: str, number: int) -> Sequence[Any]:
+        return self.lab.connection.query(query, (number,)).fetchall()  # type: ignore[no-any-return]
 
     # -- in the process -----------------------------------------------------------------------
 
@@ -146,8 +151,14 @@ class Process:
         fetching.N_WORKERS = verifying.N_WORKERS = 1  # one file after the other, to stop at one
         code = 1
         try:
-            number = self.lab.connection.query("SELECT CONNECTION_ID()").fetchone()[0]
-            tell("number", int(number))
+            connect = LabConnection.connect
+
+            def connect_and_tell(connection: LabConnection) -> None:
+                connect(connection)
+                tell("number", connection.connection_id)
+
+            LabConnection.connect = connect_and_tell  # type: ignore[method-assign]
+            self.lab.connection.query("DO 1")  # the first of this process
             os.read(go, 1)
             at, after = self.kill or (None, False)
             try:

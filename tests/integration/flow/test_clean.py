@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from labdata.errors import MissingObjectError, StoreError, UploadError
-from labdata.rules import cleaning, removing
+from labdata.rules import clean_plan, cleaning, removing
 from labdata.rules.cleaning import clean, plan_clean
+from labdata.rules.mounts import Mount
 from labdata.rules.putting import plan_put
 from labdata.stores import checksums
 from labdata.stores.local import LocalStore
@@ -394,3 +395,10 @@ def test_a_file_whose_name_is_no_text_stays_and_stops_nothing(stored, typed):
     assert "caf\\udce9.txt" in said.out and "not in the database" in said.out
     assert "4 files is free" in said.err
     assert odd.exists()
+
+
+def test_a_share_whose_store_is_a_folder_is_freed(stored, monkeypatch):
+    """Whether a file there is the stored object is seen in the folder itself."""
+    monkeypatch.setattr(clean_plan, "list_mounts", lambda: [Mount("/", "nfs4", "rw")])
+    assert not any(one.kept for one in clean(plan_clean(names=["b.bin"])))
+    assert not (stored.rig / TASK / "b.bin").exists()

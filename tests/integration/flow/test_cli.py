@@ -327,3 +327,10 @@ def test_a_database_that_is_down_is_one_error(lab_rig, typed, monkeypatch):
     assert len(said) == 3
     assert said[0].endswith(" at 127.0.0.1")
     assert "127.0.0.1:1" in said[1]
+
+
+def test_folders_without_files_are_not_left_out_in_silence(lab_rig, typed):
+    folder = lab_rig.folder(f"JC1/{SESSION}/task", FILES)
+    (folder / "video" / "cam0").mkdir(parents=True)
+    said = typed("put", folder, "--dry-run").err
+    assert f"2 empty folders in {folder} not put: video, video/cam0" in said

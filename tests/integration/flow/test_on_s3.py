@@ -14,7 +14,9 @@ from seaweed import ACCESS_KEY, SECRET_KEY
 
 from labdata.errors import MissingObjectError, PreferenceError, QueryError, StoreError
 from labdata.formats.spikeglx import open_band
+from labdata.rules import clean_plan
 from labdata.rules.cleaning import clean, plan_clean
+from labdata.rules.mounts import Mount
 from labdata.schema.files import open_store
 from labdata.stores import S3Store
 
@@ -160,3 +162,22 @@ def test_an_object_of_a_bucket_that_is_mounted_as_a_folder_is_not_removed(
     done = clean(plan_clean())
     assert {one.path: one.kept for one in done}[path] == "is the stored object itself"
     assert path.read_bytes() == b"1,2\n"
+
+
+def test_of_a_bucket_that_may_be_mounted_nothing_is_removed_unless_told(
+    lab_rig, seaweed, monkeypatch, typed
+):
+    """A gateway renames and removes in the bucket later: no look at the object tells of it."""
+    lab_rig.prefer(storage={"data": bucket_of(seaweed, folder="gateway")})
+    folder = f"JC1/{SESSION}/task"
+    lab_rig.upload(lab_rig.put(lab_rig.folder(folder, {"a.csv": b"1,2\n"})))
+    path = lab_rig.rig / folder / "a.csv"
+    mounted = [Mount(str(lab_rig.rig), "nfs4", "rw")]
+    monkeypatch.setattr(clean_plan, "list_mounts", lambda: mounted)
+    for dry_run in (True, False):
+        kept = {one.path: one.kept for one in clean(plan_clean(), dry_run=dry_run)}
+        assert "on a mount (nfs4) that may show the bucket" in kept[path]
+        assert path.exists()
+    assert "--mounted if not" in typed("clean", "--list").out
+    typed("clean", "--mounted")
+    assert not path.exists()

@@ -284,7 +284,7 @@ def test_the_command_says_repairs_only_with_apply_and_ends_with_its_code(stored,
         assert stored.state() == before
     assert "Nothing is put back yet: add --apply." in out
     out = typed("verify", "--everything", "--repair", "--apply", code=1).out
-    assert f"data: {FOLDER}/6.bin: restored: restored from {copy}" in out
+    assert f"data: {FOLDER}/6.bin: restored: from {copy}" in out
     assert f"kept as {FOLDER}/6.bin.damaged-" in out
     assert "NO COPY IS LEFT" in out
     assert stored_content(stored) == {k: v for k, v in CONTENT.items() if k != "1.bin"}

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from labdata.errors import StoreError, UploadError
-from labdata.rules.checks import check_paths, file_state, list_files, require_same
+from labdata.rules.checks import (
+    check_paths,
+    empty_folders,
+    file_state,
+    list_files,
+    require_same,
+)
 from labdata.rules.putting import utc
 
 
@@ -22,6 +28,14 @@ def test_fault_24_a_files_time_is_kept_in_utc_wherever_it_is_put(monkeypatch, zo
         time.tzset()
         assert utc(1717236000.25) == datetime(2024, 6, 1, 10, 0, 0, 250_000)
     time.tzset()
+
+
+def test_folders_without_a_file_are_known(tmp_path):
+    for folder in ("a/full", "a/none", "b/deep/none"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "a/full/x.bin").write_bytes(b"x")
+    found = [path.relative_to(tmp_path).as_posix() for path in empty_folders(tmp_path)]
+    assert found == ["a/none", "b", "b/deep", "b/deep/none"]
 
 
 @pytest.mark.parametrize(

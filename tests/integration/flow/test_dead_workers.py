@@ -1,0 +1,181 @@
+"""A worker that dies lets its job go, one whose computer vanished too; none is begun for ever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pymysql
+import pytest
+
+from labdata.database import locks
+from labdata.database.claims import claim_row
+from labdata.database.locks import is_held, worker_lock
+from labdata.errors import LabdataError, UploadError
+from labdata.rules import uploading
+from labdata.rules.upload_queue import CLAIMABLE, cancel_upload
+from labdata.rules.uploading import upload_job
+
+PLACE = "JC1/20240305_100000/task"
+WAIT_S = 20
+
+
+def until(true):
+    """Wait for the server, which notices a dead worker in its own time."""
+    deadline = time.monotonic() + WAIT_S
+    while not (found := true()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def job_id(lab_rig):
+    return lab_rig.put(lab_rig.folder(PLACE, {"a.csv": b"1,2\n"}))
+
+
+def lock_of(lab_rig, job_id):
+    return f"job.{lab_rig.lab.UploadJob().database}.{job_id}"
+
+
+@pytest.fixture
+def die_once(lab_rig, job_id, run_child):
+    """Return a callable that lets one worker of the job die."""
+
+    def killed():
+        uploading._Upload._find_sources = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        upload_job(job_id)
+
+    def die():
+        assert run_child(killed) == -signal.SIGKILL
+        until(lambda: not is_held(lab_rig.lab.connection, lock_of(lab_rig, job_id)))
+
+    return die
+
+
+def test_a_job_whose_worker_died_once_says_so_and_is_done(lab_rig, job_id, die_once):
+    die_once()
+    assert upload_job(job_id).n_files == 1
+    assert lab_rig.job(job_id)["job_log"].startswith("Begun again, as its worker died once.")
+
+
+def test_a_job_that_kills_each_worker_fails_and_says_so(lab_rig, job_id, die_once, typed):
+    """As one that needs more memory than there is: it would be begun, and killed, for ever."""
+    for _ in range(3):
+        die_once()
+    with pytest.raises(LabdataError, match="died 3 times") as caught:
+        upload_job(job_id)
+    assert "memory" in caught.value.hint
+    assert lab_rig.job(job_id)["job_status"] == "FAILED"
+    assert "died 3 times" in typed("upload", job_id, code=1).err
+    # whoever mended that lets it be tried again, and the deaths are forgotten
+    typed("upload", job_id, "--retry")
+    assert lab_rig.job(job_id)["job_status"] == "COMPLETED"
+    assert "died" not in lab_rig.job(job_id)["job_log"]
+
+
+def test_a_job_that_kills_each_worker_can_be_cancelled(lab_rig, job_id, die_once):
+    for _ in range(3):
+        die_once()
+    cancel_upload(lab_rig.lab, job_id)
+    assert lab_rig.job(job_id)["job_status"] == "CANCELLED"
+
+
+def test_one_that_was_given_back_is_no_death(lab_rig, job_id):
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt), claimed(lab_rig, job_id) as claim:
+            assert claim.n_deaths == 0
+            raise KeyboardInterrupt
+    assert lab_rig.job(job_id)["job_status"] == "WAITING"
+
+
+def claimed(lab_rig, job_id):
+    return claim_row(lab_rig.lab.UploadJob, "job", job_id, states=CLAIMABLE)
+
+
+def test_a_computer_that_vanished_loses_the_job_and_registers_nothing(
+    lab_rig, job_id, monkeypatch
+):
+    """A stopped process is as silent as a computer without power: its connections stay open."""
+    monkeypatch.setattr(locks, "_SILENCE_S", 1)
+    said, here = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        real = uploading._Upload._register
+
+        def stop_first(*args):
+            os.write(here, b"s")
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return real(*args)
+
+        uploading._Upload._register = stop_first
+        try:
+            upload_job(job_id)
+            os._exit(0)
+        except UploadError as error:
+            os._exit(7 if "taken over" in error.message else 1)
+        finally:
+            os._exit(2)
+    assert os.read(said, 1) == b"s"
+    result = until(lambda: upload_job(job_id))
+    assert result.n_files == 1
+    os.kill(pid, signal.SIGCONT)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert lab_rig.job(job_id)["job_status"] == "COMPLETED"
+    assert lab_rig.counts()["File"] == 1
+
+
+def in_another_thread(work):
+    """Connections are a thread's own."""
+    done = []
+    thread = threading.Thread(target=lambda: done.append(work()))
+    thread.start()
+    thread.join()
+    return done[0]
+
+
+def test_work_may_be_silent_for_longer_than_its_lock(lab_rig, monkeypatch):
+    monkeypatch.setattr(locks, "_SILENCE_S", 1)
+    monkeypatch.setattr(locks, "_WORD_S", 0.2)
+    connection = lab_rig.lab.connection
+    with worker_lock(connection, "test.long") as alone:
+        assert alone
+        time.sleep(2.5)  # nothing is said over the block's own connection
+        assert is_held(connection, "test.long")
+
+        def second():
+            with worker_lock(connection, "test.long") as also:
+                return also
+
+        assert in_another_thread(second) is False
+    assert not is_held(connection, "test.long")
+
+
+def test_a_lock_whose_connection_was_ended_is_taken_again(lab_rig, monkeypatch):
+    """As by a router or an administrator: the worker lives, so its row stays its own."""
+    monkeypatch.setattr(locks, "_WORD_S", 0.2)
+    connection = lab_rig.lab.connection
+    holder = "SELECT IS_USED_LOCK('labdata.test.lost')"
+    with worker_lock(connection, "test.lost"):
+        number = connection.query(holder).fetchone()[0]
+        assert number != connection.connection_id
+        with pymysql.connect(**connection._arguments()) as other, other.cursor() as cursor:
+            cursor.execute(f"KILL CONNECTION {int(number)}")
+        again = until(lambda: connection.query(holder).fetchone()[0] not in (None, number))
+        assert again
+    assert not is_held(connection, "test.lost")
+
+
+def test_a_lock_leaves_no_thread_and_no_connection_behind(lab_rig):
+    connection = lab_rig.lab.connection
+    count = "SELECT COUNT(*) FROM information_schema.processlist"
+    threads, before = threading.active_count(), connection.query(count).fetchone()[0]
+    for _ in range(3):
+        with worker_lock(connection, "test.none") as alone:
+            assert alone
+    with pytest.raises(KeyError), worker_lock(connection, "test.none"):
+        raise KeyError
+    assert threading.active_count() == threads
+    until(lambda: connection.query(count).fetchone()[0] <= before)
