@@ -55,7 +55,7 @@ def scratch_folder(claim: Claim, preferences: Preferences) -> Iterator[Path]:
 
 def _remove_left(scratch: Path, prefix: str, claim: Claim) -> None:
     """Remove the folders of claims that no longer stand."""
-    pattern = re.compile(re.escape(prefix) + r"(\d+)-([0-9a-f]{32})")
+    pattern = re.compile(re.escape(prefix) + r"(\d+)-(\w{32})")
     named = {path: pattern.fullmatch(path.name) for path in scratch.glob(f"{prefix}*")}
     # asked after looking: the claim of a folder that was seen was made before
     working = claim.table & {f"{claim.prefix}_status": "WORKING"}

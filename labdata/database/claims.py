@@ -11,6 +11,7 @@ died before: work that kills each of its workers is not begun for ever.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -267,12 +268,12 @@ def _new_token(table: Any, prefix: str, job_id: int) -> str:
         (job_id,),
     ).fetchone()
     deaths = min(_deaths_in(before[0] or "") + 1, 99) if before else 0
-    return f"{deaths:02d}-{uuid.uuid4().hex[:29]}"
+    return f"{deaths:02d}n{uuid.uuid4().hex[:29]}"
 
 
 def _deaths_in(token: str) -> int:
-    deaths, dash, _ = token.partition("-")
-    return int(deaths) if dash and deaths.isdecimal() else 0
+    found = re.match(r"(\d\d)n", token)  # tokens of before have hexadecimal digits only
+    return int(found[1]) if found else 0
 
 
 def _and_equal(only: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ class Process:
                 pass  # its locks and its transaction end when the server sees it gone
 
     def _is_waiting(self) -> bool:
-        return bool(
+        return bool(self.numbers) and bool(
             self._rows(
                 "SELECT 1 FROM information_schema.processlist "
                 "WHERE id = %s AND state = 'User lock'",

@@ -311,8 +311,10 @@ def test_a_worker_that_came_back_never_shares_a_folder(lab_rig, put_run, monkeyp
         folders.append(context.staging)
         if len(folders) == 1:
             table = lab_rig.lab.UploadJob
-            name = f"labdata.job.{table.database}.{put_run}"
-            table.connection.query("SELECT RELEASE_LOCK(%s)", (name,))
+            ask = f"SELECT IS_USED_LOCK('labdata.job.{table.database}.{put_run}')"
+            table.connection.query(f"KILL CONNECTION {table.connection.query(ask).fetchone()[0]}")
+            while table.connection.query(ask).fetchone()[0]:
+                pass  # until the server has seen to it
             lab_rig.upload(put_run)
         return real(self, context)
 
