@@ -95,13 +95,13 @@ class Claim:
         """How many workers in a row died while they had this row, before this one."""
         return _deaths_in(self.token)
 
-    def require_fewer_deaths(self, limit: int) -> None:
+    def tell_deaths(self, limit: int | None) -> None:
         """Note that workers died, if they did.
 
         Parameters
         ----------
-        limit : int
-            The number of deaths that is too many.
+        limit : int or None
+            The number of deaths that is too many, if any is.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class Claim:
         if not self.n_deaths:
             return
         times = "once" if self.n_deaths == 1 else f"{self.n_deaths} times"
-        if self.n_deaths >= limit:
+        if limit is not None and self.n_deaths >= limit:
             raise LabdataError(
                 f"The worker of {self.prefix} {self.job_id} died {times}, each time before it "
                 "could say why.",
@@ -138,7 +138,7 @@ def claim_row(
     *,
     states: Sequence[str],
     only: Mapping[str, Any] | None = None,
-    deaths: int | None = 3,
+    deaths: int | None = None,
     **columns: Any,
 ) -> Iterator[Claim | None]:
     """Hold a row while the block works on it, and say how it ended if it fails.
@@ -159,7 +159,8 @@ def claim_row(
     only : mapping, optional
         What else must be true of the row.
     deaths : int, optional
-        After so many workers that died in a row it fails instead; None: it may always be taken.
+        After so many workers that died in a row it fails instead. By default it may always be
+        taken: that is for work that somebody asks for each time.
     **columns
         Further columns to set with the claim.
 
@@ -176,8 +177,8 @@ def claim_row(
     with worker_lock(table.connection, _lock_name(table, prefix, job_id)) as alone:
         claim = _take(table, prefix, job_id, states, only or {}, columns) if alone else None
         try:
-            if claim and deaths is not None:
-                claim.require_fewer_deaths(deaths)
+            if claim:
+                claim.tell_deaths(deaths)
             yield claim
         except LabdataError as error:
             if claim:

@@ -226,7 +226,7 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
             "max_allowed_packet": 1 << 30,
         }
         if self.embedded:
-            return arguments | {"unix_socket": str(self.embedded.socket)}
+            return arguments | {"unix_socket": str(self.embedded.socket), "ssl_disabled": True}
         arguments |= {"host": self.conn_info["host"], "port": self.conn_info["port"]}
         arguments["connect_timeout"] = _ANSWER_S
         if not self._preferences.use_tls:

@@ -201,8 +201,7 @@ def cancel_upload(lab: Any, job_id: int) -> None:
         )
     if status[0] == "CANCELLED":
         return
-    table = lab.UploadJob
-    with claim_row(table, "job", job_id, states=_OPEN, only=only, deaths=None) as claim:
+    with claim_row(lab.UploadJob, "job", job_id, states=_OPEN, only=only) as claim:
         if claim:
             text = f"cancelled; before it was {status[0]}" + f": {log[0]}" * bool(log[0])
             claim.finish("CANCELLED", text)

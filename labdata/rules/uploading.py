@@ -35,6 +35,9 @@ from .upload_queue import CLAIMABLE, check_may_upload, check_uploadable
 
 logger = logging.getLogger(__name__)
 
+#: A service begins jobs unasked: one that kills its worker, as when memory runs out, not for ever.
+_DEATHS = 3
+
 
 @dataclass(frozen=True)
 class UploadResult:
@@ -102,7 +105,12 @@ def upload_job(
     check_uploadable(lab, job_id)
     check_may_upload(lab)  # before it is claimed: the job waits, its folder stays in the inbox
     with claim_row(
-        lab.UploadJob, "job", job_id, states=CLAIMABLE, only={"project_name": lab.project}
+        lab.UploadJob,
+        "job",
+        job_id,
+        states=CLAIMABLE,
+        only={"project_name": lab.project},
+        deaths=_DEATHS,
     ) as claim:
         if claim is None:
             return None

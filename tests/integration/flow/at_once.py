@@ -177,11 +177,17 @@ class Process:
 
 def run_at_once(processes: Sequence[Process]) -> None:
     """Run each until it stops, waits or ends, then let those that stopped go on, to the end."""
-    for process in processes:
-        process.go_on()
-        process.wait()
-    while any(not process.end for process in processes):
+    try:
         for process in processes:
-            if process.state == STOPPED and not process.end:
-                process.go_on()
+            process.go_on()
             process.wait()
+        while any(not process.end for process in processes):
+            for process in processes:
+                if process.state == STOPPED and not process.end:
+                    process.go_on()
+                process.wait()
+    finally:  # of a test that failed nothing may go on by itself, or wait for ever
+        for process in processes:
+            if not process.end:
+                os.kill(process.pid, signal.SIGKILL)
+                os.waitpid(process.pid, 0)

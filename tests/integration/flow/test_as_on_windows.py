@@ -12,6 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import psutil  # noqa: F401  (it has code of its own for Windows, which cannot be played)
 import pytest
 
 from labdata.errors import IntegrityError
