@@ -11,6 +11,7 @@ died before: work that kills each of its workers is not begun for ever.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +20,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pymysql
+
 from ..errors import LabdataError
+from .datajoint_compat import dj
 from .locks import is_held, worker_lock
+from .query_errors import BusyError
+
+logger = logging.getLogger(__name__)
 
 #: Characters of a row's log.
 _LOG_LENGTH = 4000
+#: Tokens of claims that ended in this process when the database could not be told.
+_no_deaths: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -95,13 +104,13 @@ class Claim:
         """How many workers in a row died while they had this row, before this one."""
         return _deaths_in(self.token)
 
-    def tell_deaths(self, limit: int | None) -> None:
+    def tell_deaths(self, limit: int) -> None:
         """Note that workers died, if they did.
 
         Parameters
         ----------
-        limit : int or None
-            The number of deaths that is too many, if any is.
+        limit : int
+            The number of deaths that is too many.
 
         Raises
         ------
@@ -111,12 +120,12 @@ class Claim:
         if not self.n_deaths:
             return
         times = "once" if self.n_deaths == 1 else f"{self.n_deaths} times"
-        if limit is not None and self.n_deaths >= limit:
+        if self.n_deaths >= limit:
             raise LabdataError(
                 f"The worker of {self.prefix} {self.job_id} died {times}, each time before it "
                 "could say why.",
                 hint="Out of memory? The system log of its host (`journalctl -k`), or Slurm's, "
-                "tells. It can be tried again once that is mended.",
+                "tells. Once that is mended, --retry lets it be tried again.",
             )
         self.notes.append(f"Begun again, as its worker died {times}.")
 
@@ -143,8 +152,9 @@ def claim_row(
 ) -> Iterator[Claim | None]:
     """Hold a row while the block works on it, and say how it ended if it fails.
 
-    A block that raises leaves the row FAILED with the reason; one that is interrupted gives it
-    back as WAITING. A block that succeeds finishes the claim itself, in its own transaction.
+    A block that raises leaves the row FAILED with the reason; one that is interrupted, or loses
+    the database, gives it back as WAITING. A block that succeeds finishes the claim itself, in its
+    own transaction.
 
     Parameters
     ----------
@@ -177,22 +187,33 @@ def claim_row(
     with worker_lock(table.connection, _lock_name(table, prefix, job_id)) as alone:
         claim = _take(table, prefix, job_id, states, only or {}, columns) if alone else None
         try:
-            if claim:
+            if claim and deaths is not None:
                 claim.tell_deaths(deaths)
             yield claim
+        except (dj.errors.LostConnectionError, BusyError) as error:
+            _give_back(claim, "WAITING", str(error))  # it is no fault of the work
+            raise
         except LabdataError as error:
-            if claim:
-                claim.finish("FAILED", str(error))
+            _give_back(claim, "FAILED", str(error))
             raise
         except Exception as error:
             # a defect, or the database's refusal: not to be tried again and again by itself
-            if claim:
-                claim.finish("FAILED", f"{type(error).__name__}: {error}")
+            _give_back(claim, "FAILED", f"{type(error).__name__}: {error}")
             raise
         except BaseException:
-            if claim:
-                claim.finish("WAITING", "interrupted; it waits to be taken again")
+            _give_back(claim, "WAITING", "interrupted; it waits to be taken again")
             raise
+
+
+def _give_back(claim: Claim | None, status: str, log: str) -> None:
+    """Say how a claim ended; if the database is away, remember that its worker lives."""
+    if claim is None:
+        return
+    try:
+        claim.finish(status, log)
+    except (LabdataError, dj.errors.DataJointError, pymysql.MySQLError, OSError) as problem:
+        logger.warning("How %s %d ended is not told: %s", claim.prefix, claim.job_id, problem)
+        _no_deaths.add(claim.token)
 
 
 def release_failed(
@@ -268,7 +289,10 @@ def _new_token(table: Any, prefix: str, job_id: int) -> str:
         f"WHERE job_id=%s AND {prefix}_status='WORKING'",
         (job_id,),
     ).fetchone()
-    deaths = min(_deaths_in(before[0] or "") + 1, 99) if before else 0
+    deaths = 0
+    if before:
+        alive = before[0] in _no_deaths
+        deaths = min(_deaths_in(before[0] or "") + (not alive), 99)
     return f"{deaths:02d}n{uuid.uuid4().hex[:29]}"
 
 

@@ -300,7 +300,12 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
             cursor.execute(query, args)
         except pymysql.MySQLError as error:
             told = dj.connection.translate_query_error(error, query, self.adapter)
-            raise explain_query(told) from None
+            told = explain_query(told)
+            if isinstance(told, dj.errors.LostConnectionError):
+                # the next one is another; what this one held must not wait for its last reference
+                with suppress(pymysql.MySQLError, OSError):
+                    cursor.connection.close()
+            raise told from None
 
 
 def embedded_database() -> EmbeddedDatabase:

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pymysql
+
 from ..errors import DatabaseError, LabdataError
 from .datajoint_compat import dj
 
@@ -61,7 +63,7 @@ def hold_lock(path: Path, *, timeout_s: float = 120.0) -> Iterator[None]:
 
 
 @contextmanager
-def worker_lock(connection: Any, name: str) -> Iterator[bool]:
+def worker_lock(connection: Any, name: str) -> Iterator[WorkerLock]:
     """Hold a named lock of the database server while the block runs; it is not waited for.
 
     It is held over a connection of its own, whose thread gives the server word now and then. So it
@@ -78,46 +80,80 @@ def worker_lock(connection: Any, name: str) -> Iterator[bool]:
 
     Yields
     ------
-    bool
-        Whether the lock was free.
+    WorkerLock
+        True if the lock was free.
     """
     connection.query("SET SESSION wait_timeout = 2592000")
-    name, ended = _on_server(name), threading.Event()
+    lock = WorkerLock(connection, _on_server(name))
     with ThreadPoolExecutor(1, thread_name_prefix="labdata-lock") as thread:
-        taken = thread.submit(_take, connection, name).result()
-        thread.submit(_keep if taken else _leave, connection, name, ended)
         try:
-            yield taken
+            thread.submit(lock._take).result()
+            thread.submit(lock._keep)
+            yield lock
         finally:
-            ended.set()
+            lock._ended.set()
+            thread.submit(lock._leave)
 
 
-def _take(connection: Any, name: str) -> bool:
-    """Take a lock that is not held yet over this thread's connection."""
-    connection.query("SET SESSION wait_timeout = %s", (_SILENCE_S,))
-    mine = connection.query("SELECT IS_USED_LOCK(%s) <=> CONNECTION_ID()", (name,)).fetchone()
-    if mine[0] == 1:
-        return True
-    return bool(connection.query("SELECT GET_LOCK(%s, 0)", (name,)).fetchone()[0] == 1)
+class WorkerLock:
+    """A lock that another thread holds for the one that works; true if it was free.
 
+    A connection that was lost is made again, and the lock taken again, but others may have had it
+    meanwhile: what depends on it asks :meth:`require_held`, or has a claim's token.
 
-def _keep(connection: Any, name: str, ended: threading.Event) -> None:
-    """Give the server word until the end; take the lock again if the connection was lost.
-
-    Who works meanwhile under the lock is told by more than the lock: a claim's token.
+    Parameters
+    ----------
+    connection : LabConnection
+        To the server.
+    name : str
+        Name of the lock on the server.
     """
-    while not ended.wait(_WORD_S):
-        try:
-            _take(connection, name)
-        except (DatabaseError, dj.errors.DataJointError, OSError) as problem:
-            logger.debug("The lock %s is not held: %s", name, problem)
-    _leave(connection, name, ended)
 
+    def __init__(self, connection: Any, name: str) -> None:
+        self._connection, self._name = connection, name
+        self._holder: int | None = None  # number of the first connection that held it
+        self._was_lost = False
+        self._ended = threading.Event()
 
-def _leave(connection: Any, name: str, ended: threading.Event) -> None:
-    with suppress(DatabaseError, dj.errors.DataJointError, OSError):
-        connection.query("SELECT RELEASE_LOCK(%s)", (name,))  # that of another stays
-    connection.close_thread()
+    def __bool__(self) -> bool:
+        return self._holder is not None
+
+    def require_held(self) -> None:
+        """Raise if the lock was not held all the time.
+
+        Raises
+        ------
+        DatabaseError
+            If the connection that held it was lost.
+        """
+        ask = self._connection.query("SELECT IS_USED_LOCK(%s)", (self._name,))
+        if self._was_lost or ask.fetchone()[0] != self._holder:
+            raise DatabaseError(
+                "The connection to the database that kept others away was lost; nothing more was "
+                "changed.",
+                hint="Repeat the command.",
+            )
+
+    def _take(self) -> None:
+        ask = self._connection.query
+        ask("SET SESSION wait_timeout = %s", (_SILENCE_S,))
+        if ask("SELECT IS_USED_LOCK(%s) <=> CONNECTION_ID()", (self._name,)).fetchone()[0] == 1:
+            return
+        self._was_lost = self._holder is not None
+        if ask("SELECT GET_LOCK(%s, 0)", (self._name,)).fetchone()[0] == 1 and not self:
+            self._holder = self._connection.connection_id
+
+    def _keep(self) -> None:
+        while self and not self._ended.wait(_WORD_S):
+            try:
+                self._take()
+            except (DatabaseError, dj.errors.DataJointError, pymysql.MySQLError, OSError) as lost:
+                logger.debug("The lock %s is not held: %s", self._name, lost)
+
+    def _leave(self) -> None:
+        with suppress(DatabaseError, dj.errors.DataJointError, pymysql.MySQLError, OSError):
+            self._connection.query("SELECT RELEASE_LOCK(%s)", (self._name,))  # only an own one
+        self._connection.close_thread()
 
 
 @contextmanager

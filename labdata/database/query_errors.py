@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pymysql
+
 from ..nearest import nearest
 from .datajoint_compat import dj
 
@@ -18,8 +20,16 @@ _UNKNOWN = re.compile(r"Attribute `(?P<column>[^`]+)` (?:is )?not found")
 _UNREAD = re.compile(r"Unknown column '(?P<column>[^']+)'")
 _ONE_ROW = re.compile(r"fetch1 (requires exactly|should only return) one tuple")
 _DISK_FULL = (1021, 1114)
+#: A row that another transaction holds for too long, a deadlock that the server ended.
+_BUSY = (1205, 1213)
+#: The server ends, or ended the connection; DataJoint knows only what the client notices itself.
+_LOST = (1053, 1927, 4031)
 _NO_SPACE = re.compile(r"error 28\b|Errcode: 28\b|No space left")
 _NEAR = re.compile(r"near ['\"](?P<rest>.*)['\"] at line", re.DOTALL)
+
+
+class BusyError(pymysql.OperationalError):
+    """Others held the rows; the same can be done again as it is."""
 
 
 def taught(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,6 +101,13 @@ def explain_query(error: Exception) -> Exception:
 
     if _is_told(error):
         return error
+    if _code_of(error) in _LOST:
+        return lost_error(error)
+    if _code_of(error) in _BUSY:
+        return refused_class(BusyError)(
+            f"The database was busy with rows that this needs: {error.args[-1]}",
+            hint="Repeat the command.",
+        )
     if _is_full(error):
         return refused_class(type(error))(
             f"The disk of the database server is full: {error.args[-1]}",
@@ -118,8 +135,13 @@ def explain_query(error: Exception) -> Exception:
 
 def _is_full(error: Exception) -> bool:
     """Whether the server had no room; error 28 is the system's, in the server's words."""
-    code, text = error.args[0] if error.args else None, str(error)
+    code, text = _code_of(error), str(error)
     return code in _DISK_FULL or (isinstance(code, int) and bool(_NO_SPACE.search(text)))
+
+
+def _code_of(error: Exception) -> Any:
+    """Return the server's number of an error, if it has one."""
+    return error.args[0] if error.args else None
 
 
 def lost_error(error: Exception, message: str = "", hint: str = "") -> Exception:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 #: Kinds of file systems that are reached over a network, or a bucket's program may provide.
 _NETWORK = ("nfs", "cifs", "smb", "fuse", "macfuse", "osxfuse", "webdav", "davfs", "afpfs")
+#: How a guest system, WSL too, sees its host's folders, whatever these are.
+_OF_HOSTS = ("9p", "virtiofs", "vboxsf", "prl_fs", "vmhgfs")
 #: Of these, disks of this computer that Linux reads through FUSE.
 _DISKS = ("fuseblk", "fuse.ntfs", "fuse.exfat", "fuse.ext", "fuse.apfs")
 
@@ -52,11 +54,11 @@ def _on_network(folder: Path, mounts: tuple[Mount, ...]) -> str:
     resolved = _comparable(folder.resolve())
     holding = [m for m in mounts if resolved.is_relative_to(_comparable(Path(m.folder)))]
     if not holding:
-        return ""
+        return "unknown"  # a network folder of Windows without a letter is in no list
     deepest = max(len(Path(m.folder).parts) for m in holding)
     mount = [m for m in holding if len(Path(m.folder).parts) == deepest][-1]
     kind = mount.kind.lower()
-    is_remote = kind.startswith(_NETWORK) and not kind.startswith(_DISKS)
+    is_remote = kind.startswith((*_NETWORK, *_OF_HOSTS)) and not kind.startswith(_DISKS)
     if is_remote or "remote" in mount.options.lower().split(","):
         return mount.kind or "remote"
     return ""

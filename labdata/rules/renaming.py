@@ -168,6 +168,7 @@ class RenamePlan:
             with connection.transaction:
                 refuse_working(self.lab, self.key, lock=True)
                 n_rows = self._change_rows()
+                alone.require_held()
                 done = {"n_rows": n_rows, "n_files": len(self.moves)}
                 finish_rename(connection, self.lab.project, number, **done)
         return n_rows

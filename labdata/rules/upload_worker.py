@@ -16,6 +16,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pymysql
+
 from ..database.connection import reset_connection
 from ..database.datajoint_compat import dj
 from ..errors import DatabaseError, LabdataError, StoreAwayError, UploadError
@@ -126,7 +128,8 @@ def _upload_each(
                 result = upload_job(
                     job_id, lab=lab, preferences=preferences, progress=progress, on_size=on_size
                 )
-        except (DatabaseError, dj.errors.LostConnectionError) as problem:
+        except (DatabaseError, dj.errors.LostConnectionError, pymysql.MySQLError) as error:
+            problem = error if isinstance(error, LabdataError) else DatabaseError(str(error))
             if _column(lab, job_id, "job_status") != "FAILED":
                 raise  # it was not begun: the database is away, or does not let it
             _tell(preferences, lab, job_id, problem, "failed")
@@ -204,7 +207,12 @@ def watch_jobs(
                         yield outcome
                 if stop.is_set():
                     return
-        except (DatabaseError, dj.errors.DataJointError, OSError) as problem:
+        except (
+            DatabaseError,
+            dj.errors.DataJointError,
+            pymysql.MySQLError,
+            OSError,
+        ) as problem:
             if not away:
                 logger.warning("The database is away, it is tried again: %s", problem)
             away = True

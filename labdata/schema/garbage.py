@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -249,8 +249,9 @@ def remove_garbage(
         if found.first_seen and found.age_days >= grace_days and not found.in_use
     ]
     for piece in in_pieces(due, _PIECE):
-        with _nobody_registers(lab):
+        with _nobody_registers(lab) as require_held:
             for found in _still_garbage(lab.connection, piece, preferences):
+                require_held()
                 open_store(found.storage, preferences).delete(found.object_path)
                 logger.info("Removed %s from store %s", found.object_path, found.storage)
                 removed.append(found)
@@ -259,16 +260,22 @@ def remove_garbage(
 
 
 @contextmanager
-def _nobody_registers(lab: Any) -> Iterator[None]:
-    """While the block runs, no folder is put and no name is changed."""
+def _nobody_registers(lab: Any) -> Iterator[Callable[[], None]]:
+    """While the block runs, no folder is put and no name is changed, or what it yields raises."""
     connection = lab.connection
     again = "Repeat the command when they have ended."
     busy = DatabaseError("Somebody is putting a folder.", hint=again)
     with worker_lock(connection, f"objects.{connection._preferences.name}") as alone:
         if not alone:
             raise DatabaseError("Somebody is renaming or removes garbage.", hint=again)
-        with server_lock(connection, f"put.{lab.UploadJob.database}", timeout_s=60, refused=busy):
-            yield
+        put = f"put.{lab.UploadJob.database}"
+        with server_lock(connection, put, timeout_s=60, refused=busy) as nobody_puts:
+
+            def require_held() -> None:
+                alone.require_held()
+                nobody_puts()
+
+            yield require_held
 
 
 def _still_garbage(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -138,12 +138,13 @@ def repair_planned(
         If files are renamed, garbage is removed or something is repaired at the same time.
     """
     done = []
-    with _nobody_moves(lab):
+    with _nobody_moves(lab) as require_held:
         for repair in plan.repairs:
             if repair.state != "planned":
                 done.append(repair)
                 continue
             try:
+                require_held()
                 state, message = _mend(lab, repair.finding, plan, progress or ignore_progress)
             except LabdataError as error:
                 state, message = "refused", error.message
@@ -269,7 +270,7 @@ def _still_recorded(lab: Any, file: StoredFile) -> bool:
 
 
 @contextmanager
-def _nobody_moves(lab: Any) -> Iterator[None]:
+def _nobody_moves(lab: Any) -> Iterator[Callable[[], None]]:
     """While the block runs, no files are renamed, no garbage removed, nothing else repaired."""
     lab.activate()
     connection = lab.connection
@@ -279,4 +280,4 @@ def _nobody_moves(lab: Any) -> Iterator[None]:
                 "Somebody is renaming, repairing or removes garbage.",
                 hint="Repeat the command when they have ended.",
             )
-        yield
+        yield alone.require_held

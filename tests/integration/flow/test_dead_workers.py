@@ -10,10 +10,13 @@ import time
 import pymysql
 import pytest
 
-from labdata.database import locks
+from labdata.database import claims, locks
 from labdata.database.claims import claim_row
+from labdata.database.connection import LabConnection
+from labdata.database.datajoint_compat import dj
 from labdata.database.locks import is_held, worker_lock
-from labdata.errors import LabdataError, UploadError
+from labdata.database.teaching_errors import refused_class
+from labdata.errors import DatabaseError, LabdataError, UploadError
 from labdata.rules import uploading
 from labdata.rules.upload_queue import CLAIMABLE, cancel_upload
 from labdata.rules.uploading import upload_job
@@ -81,6 +84,50 @@ def test_a_job_that_kills_each_worker_can_be_cancelled(lab_rig, job_id, die_once
         die_once()
     cancel_upload(lab_rig.lab, job_id)
     assert lab_rig.job(job_id)["job_status"] == "CANCELLED"
+    assert "Begun again" not in lab_rig.job(job_id)["job_log"]
+
+
+def test_a_worker_that_could_not_say_that_the_database_was_away_did_not_die(
+    lab_rig, job_id, monkeypatch
+):
+    """Store and database may be one computer that is started anew; the service lives."""
+    real = claims.Claim.finish
+
+    def away(self, status, *rest, **columns):
+        raise refused_class(dj.errors.LostConnectionError)("It is away.", hint="Wait.")
+
+    for _ in range(4):
+        monkeypatch.setattr(claims.Claim, "finish", away)
+        with pytest.raises(dj.errors.LostConnectionError):
+            upload_job(job_id)
+        monkeypatch.setattr(claims.Claim, "finish", real)
+        assert lab_rig.job(job_id)["job_status"] == "WORKING"
+    assert upload_job(job_id).n_files == 1
+
+
+@pytest.mark.parametrize("code", [1053, 1205, 1213, 1927, 4031])
+def test_a_job_that_the_database_held_up_waits_and_needs_no_retry(
+    lab_rig, job_id, monkeypatch, code
+):
+    """Others had the row for too long, or the server was ended in mid-work."""
+    real = LabConnection._execute_query
+
+    def refuse(self, cursor, query, *rest):
+        if "FOR UPDATE" in query:
+            error = pymysql.OperationalError(code, "as the server says it")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(cursor, "execute", lambda *_: (_ for _ in ()).throw(error))
+                return real(self, cursor, query, *rest)
+        return real(self, cursor, query, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LabConnection, "_execute_query", refuse)
+        with pytest.raises(DatabaseError) as caught:
+            upload_job(job_id)
+    assert caught.value.hint
+    assert lab_rig.job(job_id)["job_status"] == "WAITING"
+    assert lab_rig.counts()["File"] == 0
+    assert upload_job(job_id).n_files == 1
 
 
 def test_one_that_was_given_back_is_no_death(lab_rig, job_id):
@@ -147,7 +194,7 @@ def test_work_may_be_silent_for_longer_than_its_lock(lab_rig, monkeypatch):
 
         def second():
             with worker_lock(connection, "test.long") as also:
-                return also
+                return bool(also)
 
         assert in_another_thread(second) is False
     assert not is_held(connection, "test.long")
@@ -158,13 +205,16 @@ def test_a_lock_whose_connection_was_ended_is_taken_again(lab_rig, monkeypatch):
     monkeypatch.setattr(locks, "_WORD_S", 0.2)
     connection = lab_rig.lab.connection
     holder = "SELECT IS_USED_LOCK('labdata.test.lost')"
-    with worker_lock(connection, "test.lost"):
+    with worker_lock(connection, "test.lost") as lock:
+        lock.require_held()
         number = connection.query(holder).fetchone()[0]
         assert number != connection.connection_id
         with pymysql.connect(**connection._arguments()) as other, other.cursor() as cursor:
             cursor.execute(f"KILL CONNECTION {int(number)}")
         again = until(lambda: connection.query(holder).fetchone()[0] not in (None, number))
         assert again
+        with pytest.raises(DatabaseError, match="kept others away was lost"):
+            lock.require_held()  # somebody may have had it meanwhile
     assert not is_held(connection, "test.lost")
 
 

@@ -29,6 +29,8 @@ def mount(folder: Path, kind: str, options: str = "rw") -> Mount:
         ("smbfs", "rw", True),
         ("smb3", "rw", True),
         ("fuse.rclone", "rw", True),
+        ("9p", "rw", True),
+        ("virtiofs", "rw", True),
         ("fuse.s3fs", "rw", True),
         ("FUSE-rclone", "rw,fixed", True),
         ("macfuse", "rw", True),
@@ -49,6 +51,11 @@ def test_the_deepest_mount_and_of_two_at_one_place_the_later(tmp_path: Path) -> 
     assert network_mount(tmp_path / "disk2" / "b.bin", nested) == "nfs4"
     over = [mount(tmp_path, "autofs"), mount(tmp_path, "nfs4")]
     assert network_mount(tmp_path / "b.bin", over) == "nfs4"
+
+
+def test_what_no_mount_holds_may_be_anything(tmp_path: Path) -> None:
+    """As a share of Windows that has no letter, which is in no list of disks."""
+    assert network_mount(tmp_path / "b.bin", [mount(tmp_path / "other", "ext4")]) == "unknown"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
