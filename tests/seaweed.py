@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,5 +190,9 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     """Return a running SeaweedFS, one for the whole run, with the empty bucket ``tests``."""
     require_program()
     with run_seaweed(tmp_path_factory.mktemp("seaweed") / "server") as server:
-        server.client().create_bucket(Bucket="tests")
+        from botocore.exceptions import ClientError
+
+        with suppress(ClientError):  # a busy server makes it, answers too late, and is asked again
+            server.client().create_bucket(Bucket="tests")
+        server.client().head_bucket(Bucket="tests")
         yield server

@@ -115,7 +115,7 @@ def plan_clean(
     ]
     known = _known(lab, {one.file_path for one in found})
     wanted = _paths_of(lab, keys) if keys else None
-    mounts = [] if mounted else list_mounts()
+    mounts = None if mounted else list_mounts()
     planned = []
     for one in found:
         one = known.get(one.file_path, _Known()).told(one)
@@ -248,8 +248,10 @@ def _why_kept(one: LocalFile, older_than_days: float, only_processed: bool) -> s
     return ""
 
 
-def _maybe_object(one: LocalFile, mounts: Sequence[Mount], preferences: Preferences) -> str:
+def _maybe_object(one: LocalFile, mounts: Sequence[Mount] | None, preferences: Preferences) -> str:
     """Return that a file may be a bucket's object, shown by a mount that writes to it later."""
+    if mounts is None:  # somebody knows that none shows the bucket
+        return ""
     stores = [preferences.storage.get(name) for name in one.storages]
     if not any(store and store.protocol == "s3" for store in stores):
         return ""
