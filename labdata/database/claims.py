@@ -14,6 +14,7 @@ import json
 import logging
 import re
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ logger = logging.getLogger(__name__)
 _LOG_LENGTH = 4000
 #: Tokens of claims that ended in this process when the database could not be told.
 _no_deaths: set[str] = set()
+#: By token, how often in a row this process lost the database in the middle of the work, or had
+#: to wait for it too long: once is an outage, again and again is a statement it does not bear.
+_held_up: Counter[str] = Counter()
+_MOST_HELD_UP = 3
 
 
 @dataclass(frozen=True)
@@ -153,8 +158,8 @@ def claim_row(
     """Hold a row while the block works on it, and say how it ended if it fails.
 
     A block that raises leaves the row FAILED with the reason; one that is interrupted, or loses
-    the database, gives it back as WAITING. A block that succeeds finishes the claim itself, in its
-    own transaction.
+    the database, gives it back as WAITING, and fails if that happens three times. A block that
+    succeeds finishes the claim itself, in its own transaction.
 
     Parameters
     ----------
@@ -191,7 +196,7 @@ def claim_row(
                 claim.tell_deaths(deaths)
             yield claim
         except (dj.errors.LostConnectionError, BusyError) as error:
-            _give_back(claim, "WAITING", str(error))  # it is no fault of the work
+            _hold_up(claim, str(error))
             raise
         except LabdataError as error:
             _give_back(claim, "FAILED", str(error))
@@ -203,6 +208,15 @@ def claim_row(
         except BaseException:
             _give_back(claim, "WAITING", "interrupted; it waits to be taken again")
             raise
+
+
+def _hold_up(claim: Claim | None, log: str) -> None:
+    """Let a row wait for the database; it fails if that happens to it again and again."""
+    if claim is None:
+        return
+    _held_up[claim.token] += 1
+    is_last = _held_up[claim.token] >= _MOST_HELD_UP
+    _give_back(claim, "FAILED" if is_last else "WAITING", log)
 
 
 def _give_back(claim: Claim | None, status: str, log: str) -> None:
@@ -284,16 +298,19 @@ def _take(
 
 def _new_token(table: Any, prefix: str, job_id: int) -> str:
     """Return a token that counts one death more than the row's, if it has a worker: that died."""
-    before = table.connection.query(
-        f"SELECT {prefix}_claim FROM {table.full_table_name} "
-        f"WHERE job_id=%s AND {prefix}_status='WORKING'",
+    row = table.connection.query(
+        f"SELECT COALESCE({prefix}_claim, ''), {prefix}_status FROM {table.full_table_name} "
+        "WHERE job_id=%s",
         (job_id,),
     ).fetchone()
+    before, status = row or ("", None)
     deaths = 0
-    if before:
-        alive = before[0] in _no_deaths
-        deaths = min(_deaths_in(before[0] or "") + (not alive), 99)
-    return f"{deaths:02d}n{uuid.uuid4().hex[:29]}"
+    if status == "WORKING":
+        deaths = min(_deaths_in(before) + (before not in _no_deaths), 99)
+    token = f"{deaths:02d}n{uuid.uuid4().hex[:29]}"
+    if before in _held_up:
+        _held_up[token] = _held_up.pop(before)
+    return token
 
 
 def _deaths_in(token: str) -> int:

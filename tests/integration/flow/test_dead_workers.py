@@ -18,7 +18,7 @@ from labdata.database.locks import is_held, worker_lock
 from labdata.database.teaching_errors import refused_class
 from labdata.errors import DatabaseError, LabdataError, UploadError
 from labdata.rules import uploading
-from labdata.rules.upload_queue import CLAIMABLE, cancel_upload
+from labdata.rules.upload_queue import CLAIMABLE, cancel_upload, retry_failed
 from labdata.rules.uploading import upload_job
 
 PLACE = "JC1/20240305_100000/task"
@@ -106,7 +106,7 @@ def test_a_worker_that_could_not_say_that_the_database_was_away_did_not_die(
 
 
 @pytest.mark.parametrize("code", [1053, 1205, 1213, 1927, 4031])
-def test_a_job_that_the_database_held_up_waits_and_needs_no_retry(
+def test_a_job_that_the_database_held_up_waits_but_not_for_ever(
     lab_rig, job_id, monkeypatch, code
 ):
     """Others had the row for too long, or the server was ended in mid-work."""
@@ -120,13 +120,15 @@ def test_a_job_that_the_database_held_up_waits_and_needs_no_retry(
                 return real(self, cursor, query, *rest)
         return real(self, cursor, query, *rest)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(LabConnection, "_execute_query", refuse)
-        with pytest.raises(DatabaseError) as caught:
-            upload_job(job_id)
-    assert caught.value.hint
-    assert lab_rig.job(job_id)["job_status"] == "WAITING"
-    assert lab_rig.counts()["File"] == 0
+    for status in ("WAITING", "WAITING", "FAILED"):  # a third time it is no chance any more
+        with monkeypatch.context() as patch:
+            patch.setattr(LabConnection, "_execute_query", refuse)
+            with pytest.raises(DatabaseError) as caught:
+                upload_job(job_id)
+        assert caught.value.hint
+        assert lab_rig.job(job_id)["job_status"] == status
+        assert lab_rig.counts()["File"] == 0
+    assert retry_failed(lab_rig.lab, [job_id]) == 1
     assert upload_job(job_id).n_files == 1
 
 
