@@ -98,6 +98,10 @@ class UploadError(LabdataError):
     """A folder cannot be put or uploaded."""
 
 
+class NotUploadableError(UploadError):
+    """An upload job is not begun: there is none, or it failed before or was cancelled."""
+
+
 class TaskError(LabdataError):
     """A compute task cannot be made, claimed or run."""
 

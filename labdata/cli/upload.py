@@ -196,7 +196,8 @@ def report_outcomes(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], 
         job_id, result, problem = outcome.job_id, outcome.result, outcome.problem
         if problem:
             how = "waits" if outcome.waits else "failed"
-            write(f"labdata: upload job {job_id} {how}: {problem.message}", error=True)
+            whose = f"upload job {job_id} {how}: " if outcome.was_begun else ""
+            write(f"labdata: {whose}{problem.message}", error=True)
             if problem.hint:
                 write(f"  {problem.hint}", error=True)
             failed.append(job_id)

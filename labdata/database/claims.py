@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ import pymysql
 
 from ..errors import LabdataError
 from .datajoint_compat import dj
-from .locks import is_held, worker_lock
+from .locks import is_held, seconds_until_locks_tell, worker_lock
 from .query_errors import BusyError
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ class Claim:
     @property
     def n_deaths(self) -> int:
         """How many workers in a row died while they had this row, before this one."""
-        return _deaths_in(self.token)
+        return count_deaths(self.token)
 
     def tell_deaths(self, limit: int) -> None:
         """Note that workers died, if they did.
@@ -130,7 +131,7 @@ class Claim:
                 f"The worker of {self.prefix} {self.job_id} died {times}, each time before it "
                 "could say why.",
                 hint="Out of memory? The system log of its host (`journalctl -k`), or Slurm's, "
-                "tells. Once that is mended, --retry lets it be tried again.",
+                "tells. Once that is mended, give the command again with --retry.",
             )
         self.notes.append(f"Begun again, as its worker died {times}.")
 
@@ -189,6 +190,8 @@ def claim_row(
     LabdataError
         If too many of its workers died; the row is FAILED then, until it is released.
     """
+    if "WORKING" in states:
+        _let_worker_speak(table, prefix, job_id)
     with worker_lock(table.connection, _lock_name(table, prefix, job_id)) as alone:
         claim = _take(table, prefix, job_id, states, only or {}, columns) if alone else None
         try:
@@ -208,6 +211,16 @@ def claim_row(
         except BaseException:
             _give_back(claim, "WAITING", "interrupted; it waits to be taken again")
             raise
+
+
+def _let_worker_speak(table: Any, prefix: str, job_id: int) -> None:
+    """Wait, if the server began just now, until a row's worker that lives has its lock again."""
+    working = table & {"job_id": job_id, f"{prefix}_status": "WORKING"}
+    if not working or is_held(table.connection, _lock_name(table, prefix, job_id)):
+        return
+    if seconds := seconds_until_locks_tell(table.connection):
+        logger.info("The database began anew; %d s for the worker to say it lives.", seconds)
+        time.sleep(seconds)
 
 
 def _hold_up(claim: Claim | None, log: str) -> None:
@@ -254,14 +267,28 @@ def release_failed(
 
 
 def has_worker(table: Any, prefix: str, job_id: int) -> bool:
-    """Return whether somebody who lives works on a row.
+    """Return whether somebody who lives works on a row, or may, as the server began just now.
 
     Parameters
     ----------
     table, prefix, job_id
         As of :class:`Claim`.
     """
-    return is_held(table.connection, _lock_name(table, prefix, job_id))
+    connection = table.connection
+    held = is_held(connection, _lock_name(table, prefix, job_id))
+    return held or seconds_until_locks_tell(connection) > 0
+
+
+def count_deaths(token: str | None) -> int:
+    """Return how many workers of a row died before the one that has, or had, it.
+
+    Parameters
+    ----------
+    token : str or None
+        What stands in the row's ``<prefix>_claim``.
+    """
+    found = re.match(r"(\d\d)n", token or "")  # tokens of before have hexadecimal digits only
+    return int(found[1]) if found else 0
 
 
 def _lock_name(table: Any, prefix: str, job_id: int) -> str:
@@ -306,16 +333,11 @@ def _new_token(table: Any, prefix: str, job_id: int) -> str:
     before, status = row or ("", None)
     deaths = 0
     if status == "WORKING":
-        deaths = min(_deaths_in(before) + (before not in _no_deaths), 99)
+        deaths = min(count_deaths(before) + (before not in _no_deaths), 99)
     token = f"{deaths:02d}n{uuid.uuid4().hex[:29]}"
     if before in _held_up:
         _held_up[token] = _held_up.pop(before)
     return token
-
-
-def _deaths_in(token: str) -> int:
-    found = re.match(r"(\d\d)n", token)  # tokens of before have hexadecimal digits only
-    return int(found[1]) if found else 0
 
 
 def _and_equal(only: Mapping[str, Any]) -> str:

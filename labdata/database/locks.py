@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,11 @@ logger = logging.getLogger(__name__)
 #: After so long without a word from the computer that holds it, the server drops a worker's lock.
 _SILENCE_S = 300
 #: Between two words of a worker to the server.
-_WORD_S = 30.0
+_WORD_S = 5.0
+#: A server that began anew has no locks; after so long, all who live have theirs again.
+_GRACE_S = 15
+#: How long the end of a block waits for its lock to be released, which a dead network can hinder.
+_LEAVE_S = 10.0
 
 
 @contextmanager
@@ -85,14 +89,16 @@ def worker_lock(connection: Any, name: str) -> Iterator[WorkerLock]:
     """
     connection.query("SET SESSION wait_timeout = 2592000")
     lock = WorkerLock(connection, _on_server(name))
-    with ThreadPoolExecutor(1, thread_name_prefix="labdata-lock") as thread:
-        try:
-            thread.submit(lock._take).result()
-            thread.submit(lock._keep)
-            yield lock
-        finally:
-            lock._ended.set()
-            thread.submit(lock._leave)
+    taken: Future[None] = Future()
+    # a daemon: whatever ends the process ends it, too, and the server then drops the lock
+    thread = threading.Thread(target=lock._hold, args=(taken,), name="labdata-lock", daemon=True)
+    thread.start()
+    try:
+        taken.result()
+        yield lock
+    finally:
+        lock._ended.set()
+        thread.join(_LEAVE_S)
 
 
 class WorkerLock:
@@ -133,6 +139,17 @@ class WorkerLock:
                 "changed.",
                 hint="Repeat the command.",
             )
+
+    def _hold(self, taken: Future[None]) -> None:
+        """Take the lock and keep it until the end; what the thread of the lock does."""
+        try:
+            self._take()
+        except BaseException as error:  # it is raised where the lock is asked for
+            taken.set_exception(error)
+        else:
+            taken.set_result(None)
+            self._keep()
+        self._leave()
 
     def _take(self) -> None:
         ask = self._connection.query
@@ -197,6 +214,20 @@ def server_lock(
                 )
 
         yield require_held
+
+
+def seconds_until_locks_tell(connection: Any) -> int:
+    """Return for how long a lock that is free may yet be a worker's who lives: 0, usually.
+
+    A server that began anew has no locks until their holders have taken them again.
+
+    Parameters
+    ----------
+    connection : LabConnection
+        To the server.
+    """
+    row = connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchone()
+    return max(_GRACE_S - int(row[1]), 0)
 
 
 def is_held(connection: Any, name: str) -> bool:

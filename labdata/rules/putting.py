@@ -9,6 +9,8 @@ equal content count as copied.
 from __future__ import annotations
 
 import logging
+import os
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
@@ -59,7 +61,7 @@ def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress)
             f"The inbox {plan.inbox} is not there.",
             hint="Is the server's folder mounted? Check upload_path.",
         )
-    made: list[Path] = []
+    made: dict[Path, int] = {}
     try:
         rows = [_assigned(plan, path, _bring(plan, path, made, progress)) for path in plan.files]
         # one that was copied early may have grown since; so may any since it was planned
@@ -91,8 +93,12 @@ def _register(
     return job_id
 
 
-def _bring(plan: PutPlan, path: Path, made: list[Path], progress: Progress) -> Checksums:
-    """Copy one file to the inbox and hash it; ``made`` gets the copy if it was not there."""
+def _bring(plan: PutPlan, path: Path, made: dict[Path, int], progress: Progress) -> Checksums:
+    """Copy one file to the inbox and hash it; ``made`` gets the copy if it was not there.
+
+    One that was there may be another put's, even of a project that this account does not see. The
+    time of its last access is set, which tells that put, should it be refused, that it is in use.
+    """
     if plan.inbox == plan.root:
         return hash_file(path, progress=progress)
     copy = plan.inbox / plan.file_path(path)
@@ -109,22 +115,27 @@ def _bring(plan: PutPlan, path: Path, made: list[Path], progress: Progress) -> C
             "project has that name, remove it and put the folder again.",
         ) from error
     if new:
-        made.append(copy)
+        made[copy] = copy.stat().st_atime_ns
+    else:
+        with suppress(OSError):  # of an account that does not let it
+            os.utime(copy, ns=(time.time_ns(), copy.stat().st_mtime_ns))
     return found
 
 
-def _take_back(lab: Any, plan: PutPlan, made: list[Path]) -> None:
+def _take_back(lab: Any, plan: PutPlan, made: dict[Path, int]) -> None:
     """Remove the copies that a refused put made, as they would be in the way of the next."""
     with _registering(lab):
         _remove_unregistered(lab, plan, made)
 
 
-def _remove_unregistered(lab: Any, plan: PutPlan, made: list[Path]) -> None:
-    """Remove copies while nobody registers; one that another put has registered stays.
+def _remove_unregistered(lab: Any, plan: PutPlan, made: dict[Path, int]) -> None:
+    """Remove copies while nobody registers; one that another put has registered or uses stays.
 
     The originals are where they were.
     """
-    for copy in made:
+    for copy, accessed_ns in made.items():
+        if not copy.is_file() or copy.stat().st_atime_ns != accessed_ns:
+            continue
         file_path = relative_path(copy, plan.inbox)
         jobs = lab.UploadJob & 'COALESCE(job_status, "") <> "CANCELLED"'
         if not (lab.UploadJob.AssignedFiles & {"src_path": file_path} & jobs.proj()):

@@ -11,15 +11,17 @@ import socket
 from typing import Any
 
 from ..database.archived import refuse_archived
-from ..database.claims import claim_row, has_worker, release_failed
+from ..database.claims import claim_row, count_deaths, has_worker, release_failed
 from ..database.own_roles import check_role
-from ..errors import UploadError
+from ..errors import NotUploadableError, UploadError
 from ..preferences import load_preferences
 
 #: States a worker may claim; WORKING only when its worker is gone.
 CLAIMABLE = ("ON SERVER", "WAITING", "WORKING")
 #: States in which an upload has not happened; WORKING only when its worker is gone.
 _OPEN = ("ON SERVER", "WAITING", "FAILED", "WORKING")
+#: A service begins jobs unasked: one that kills its worker, as when memory runs out, not for ever.
+MOST_DEATHS = 3
 
 
 def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
@@ -38,7 +40,7 @@ def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
     where += f" AND j.job_id IN ({', '.join(['%s'] * len(jobs))})" if jobs else ""
     cursor = lab.connection.query(
         "SELECT j.job_id, j.job_status, j.subject_name, j.session_name, j.dataset_name, "
-        "j.job_rule, j.job_host, j.job_starttime, j.job_endtime, j.job_log, "
+        "j.job_rule, j.job_host, j.job_starttime, j.job_endtime, j.job_log, j.job_claim, "
         "COALESCE(a.files, 0) AS files, COALESCE(a.size, 0) AS size "
         f"FROM {lab.UploadJob.full_table_name} j LEFT JOIN "
         "(SELECT job_id, COUNT(*) AS files, CAST(SUM(src_size) AS SIGNED) AS size "
@@ -49,11 +51,12 @@ def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
     )
     rows: list[dict[str, Any]] = list(cursor.fetchall())
     for row in rows:
-        if row["job_status"] == "WORKING" and not has_worker(lab.UploadJob, "job", row["job_id"]):
+        number, n_deaths = row["job_id"], count_deaths(row.pop("job_claim")) + 1
+        if row["job_status"] == "WORKING" and not has_worker(lab.UploadJob, "job", number):
+            again = "begins it again" if n_deaths < MOST_DEATHS else "says what to do"
+            times = "" if n_deaths == 1 else f", the {n_deaths}. that died"
             last = f" Its last word: {row['job_log']}" if row["job_log"] else ""
-            row["job_log"] = (
-                f"Its worker is gone; `labdata upload {row['job_id']}` begins it again.{last}"
-            )
+            row["job_log"] = f"Its worker is gone{times}; `labdata upload {number}` {again}.{last}"
     return rows
 
 
@@ -120,7 +123,7 @@ def check_uploadable(lab: Any, job_id: int) -> None:
 
     Raises
     ------
-    UploadError
+    NotUploadableError
         If there is none, it belongs to another project, failed before or was cancelled.
     """
     row = lab.connection.query(
@@ -129,20 +132,22 @@ def check_uploadable(lab: Any, job_id: int) -> None:
         (job_id,),
     ).fetchone()
     if row is None:
-        raise UploadError(
+        raise NotUploadableError(
             f"There is no upload job {job_id}.", hint="`labdata upload --queue` shows the jobs."
         )
     project, status, log = row
     if project != lab.project:
-        raise UploadError(
+        raise NotUploadableError(
             f"Upload job {job_id} belongs to {_named(project)}; these are the tables of "
             f"{_named(lab.project)}.",
             hint=f"Use `labdata upload -p {project}`." if project else "Leave -p out.",
         )
     if status == "CANCELLED":
-        raise UploadError(f"Upload job {job_id} was cancelled.", hint="Put the folder again.")
+        raise NotUploadableError(
+            f"Upload job {job_id} was cancelled.", hint="Put the folder again."
+        )
     if status == "FAILED":
-        raise UploadError(
+        raise NotUploadableError(
             f"Upload job {job_id} failed before: {log}",
             hint=f"Once that is mended, `labdata upload {job_id} --retry`.",
         )

@@ -20,7 +20,13 @@ import pymysql
 
 from ..database.connection import reset_connection
 from ..database.datajoint_compat import dj
-from ..errors import DatabaseError, LabdataError, StoreAwayError, UploadError
+from ..errors import (
+    DatabaseError,
+    LabdataError,
+    NotUploadableError,
+    StoreAwayError,
+    UploadError,
+)
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress
 from .telling import tell_failure
@@ -58,6 +64,11 @@ class Outcome:
     def waits(self) -> bool:
         """Whether the job will be done by itself when a store is back."""
         return isinstance(self.problem, StoreAwayError)
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether it could be begun; there may be no such job, or it failed before."""
+        return not isinstance(self.problem, NotUploadableError)
 
 
 def upload_jobs(
@@ -138,6 +149,8 @@ def _upload_each(
             store = _column(lab, job_id, "upload_storage")
             if waiting.add(job_id, store, time.monotonic() - began_s):
                 _tell(preferences, lab, job_id, problem, "waits")
+            yield Outcome(job_id, problem=problem)
+        except NotUploadableError as problem:
             yield Outcome(job_id, problem=problem)
         except LabdataError as problem:
             _tell(preferences, lab, job_id, problem, "failed")

@@ -31,12 +31,9 @@ from .base import PutFile, RuleOutput, UploadContext, UploadRule, find_rule
 from .job_progress import JobProgress
 from .putting import utc
 from .store_guard import require_mounted
-from .upload_queue import CLAIMABLE, check_may_upload, check_uploadable
+from .upload_queue import CLAIMABLE, MOST_DEATHS, check_may_upload, check_uploadable
 
 logger = logging.getLogger(__name__)
-
-#: A service begins jobs unasked: one that kills its worker, as when memory runs out, not for ever.
-_DEATHS = 3
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ def upload_job(
         job_id,
         states=CLAIMABLE,
         only={"project_name": lab.project},
-        deaths=_DEATHS,
+        deaths=MOST_DEATHS,
     ) as claim:
         if claim is None:
             return None

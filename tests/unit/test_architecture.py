@@ -38,6 +38,7 @@ CATCH_ALL = {
     ("labdata.cli", "main"): "what the database's driver raises is shown as one line",
     ("labdata.database.claims", "claim_row"): "the row records why it failed; it is raised again",
     ("labdata.database.connection", "LabConnection.transaction"): "it is rolled back and raised",
+    ("labdata.database.locks", "WorkerLock._hold"): "it is raised in the thread that asked",
     ("labdata.rules.upload_worker", "_upload_each"): "a rule may raise anything; others go on",
     ("labdata.plugins", "_load"): "a plugin's code may raise anything; it is named and skipped",
     ("labdata.formats.zarr_band", "compress_band"): "the half-written file goes, the error stays",

@@ -263,11 +263,12 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     assert again.out == "", "that there was nothing to upload would be wrong"
     nothing = typed("upload").out
     assert "Nothing to upload. 1 job failed before" in nothing and "--retry" in nothing
-    assert "failed before" in typed("upload", job_id, code=1).err
+    before = typed("upload", job_id, code=1).err
+    assert f"\nlabdata: Upload job {job_id} failed before: " in before
     copy.write_bytes(FILES["b.bin"])
     assert [row["job"] for row in told("upload", "--reset-failed")] == [job_id]
     assert "is done" in typed("upload", job_id).err
-    assert "no upload job 99" in typed("upload", "99", code=1).err
+    assert "\nlabdata: There is no upload job 99." in typed("upload", "99", code=1).err
     assert "no upload job 99" in typed("upload", "--queue", "99", code=1).err
 
 

@@ -66,8 +66,11 @@ def test_a_job_whose_worker_died_once_says_so_and_is_done(lab_rig, job_id, die_o
 
 def test_a_job_that_kills_each_worker_fails_and_says_so(lab_rig, job_id, die_once, typed):
     """As one that needs more memory than there is: it would be begun, and killed, for ever."""
-    for _ in range(3):
+    for said in ("is gone; ", "is gone, the 2. that died; ", "is gone, the 3. that died; "):
         die_once()
+        log = typed("upload", "--queue").out
+        assert said in " ".join(log.split())
+    assert "says what to do" in " ".join(log.split())
     with pytest.raises(LabdataError, match="died 3 times") as caught:
         upload_job(job_id)
     assert "memory" in caught.value.hint
@@ -185,6 +188,12 @@ def in_another_thread(work):
     return done[0]
 
 
+def lose(connection, number):
+    """End a connection from another one."""
+    with pymysql.connect(**connection._arguments()) as other, other.cursor() as cursor:
+        cursor.execute(f"KILL CONNECTION {int(number)}")
+
+
 def test_work_may_be_silent_for_longer_than_its_lock(lab_rig, monkeypatch):
     monkeypatch.setattr(locks, "_SILENCE_S", 1)
     monkeypatch.setattr(locks, "_WORD_S", 0.2)
@@ -211,13 +220,70 @@ def test_a_lock_whose_connection_was_ended_is_taken_again(lab_rig, monkeypatch):
         lock.require_held()
         number = connection.query(holder).fetchone()[0]
         assert number != connection.connection_id
-        with pymysql.connect(**connection._arguments()) as other, other.cursor() as cursor:
-            cursor.execute(f"KILL CONNECTION {int(number)}")
+        lose(connection, number)
         again = until(lambda: connection.query(holder).fetchone()[0] not in (None, number))
         assert again
         with pytest.raises(DatabaseError, match="kept others away was lost"):
             lock.require_held()  # somebody may have had it meanwhile
     assert not is_held(connection, "test.lost")
+
+
+def test_after_a_restart_of_the_database_a_living_worker_keeps_its_job(
+    lab_rig, job_id, monkeypatch
+):
+    """A server that began anew has no locks: the free one of a row does not tell a dead worker."""
+    monkeypatch.setattr(locks, "_WORD_S", 1.5)
+    connection = lab_rig.lab.connection
+    uptime = int(connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchone()[1])
+    with claimed(lab_rig, job_id) as claim:
+        number = connection.query(
+            "SELECT IS_USED_LOCK(%s)", (f"labdata.{lock_of(lab_rig, job_id)}",)
+        )
+        lose(connection, number.fetchone()[0])
+        monkeypatch.setattr(locks, "_GRACE_S", uptime + 4)  # as if it had begun just now
+        assert not is_held(connection, lock_of(lab_rig, job_id))
+        assert claims.has_worker(lab_rig.lab.UploadJob, "job", job_id)  # for all that is known
+
+        def taken():
+            with claimed(lab_rig, job_id) as other:
+                return other
+
+        assert in_another_thread(taken) is None
+        assert claim.is_held()
+        assert claim.finish("WAITING")
+
+
+def test_after_a_restart_of_the_database_the_job_of_a_dead_worker_is_done(
+    lab_rig, job_id, die_once, monkeypatch
+):
+    die_once()
+    connection = lab_rig.lab.connection
+    uptime = int(connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchone()[1])
+    monkeypatch.setattr(locks, "_GRACE_S", uptime + 2)
+    assert upload_job(job_id).n_files == 1
+
+
+def test_the_end_of_a_process_does_not_wait_for_a_worker_in_a_daemon_thread(
+    lab_rig, job_id, run_child
+):
+    """As a notebook's kernel that is ended in mid-work; the server then lets go of the lock."""
+
+    def work_in_background():
+        begun = threading.Event()
+
+        def work():
+            with worker_lock(lab_rig.lab.connection, "test.daemon"):
+                begun.set()
+                time.sleep(60)
+
+        threading.Thread(target=work, daemon=True).start()
+        assert begun.wait(WAIT_S)
+        threading._shutdown()  # what the interpreter does first when it ends
+
+    began = time.monotonic()
+    assert run_child(work_in_background) == 0
+    assert time.monotonic() - began < WAIT_S
+    until(lambda: not is_held(lab_rig.lab.connection, "test.daemon"))
 
 
 def test_a_lock_leaves_no_thread_and_no_connection_behind(lab_rig):

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 from labdata.errors import RuleError, UploadError
-from labdata.rules import base
+from labdata.progress import ignore_progress
+from labdata.rules import base, putting
 from labdata.rules.putting import plan_put, put
 
 SESSION = "20240305_100000"
@@ -108,6 +109,29 @@ def test_a_put_that_comes_second_leaves_no_copies_in_the_inbox(lab_rig):
         put(plan)
     assert {path.name for path in (lab_rig.server / place).iterdir()} == {"a.bin"}
     assert {path.name for path in first.iterdir()} == {"a.bin", "b.bin"}
+
+
+def test_a_put_that_is_refused_leaves_the_copy_that_another_has_found(lab_rig, monkeypatch):
+    """One of a project that this account does not see: its job will need the copy."""
+    place = "JC1/20240305_100000/task"
+    first = lab_rig.folder(place, {"a.bin": b"the same", "b.bin": b"only here"})
+    other = lab_rig.home / "cache" / place
+    other.mkdir(parents=True)
+    (other / "a.bin").write_bytes(b"the same")
+    plan, unseen = plan_put(first), plan_put(other)
+    modified_ns = (first / "a.bin").stat().st_mtime_ns
+
+    def find_copies(*_):
+        for path in unseen.files:
+            putting._bring(unseen, path, {}, ignore_progress)
+        raise UploadError("This project's own reason.")
+
+    monkeypatch.setattr(putting, "require_same", find_copies)
+    with pytest.raises(UploadError, match="own reason"):
+        put(plan)
+    (left,) = (lab_rig.server / place).iterdir()
+    assert left.name == "a.bin"
+    assert left.stat().st_mtime_ns == modified_ns
 
 
 def test_a_folder_that_was_put_under_another_name_is_told(lab_rig, typed):

@@ -181,6 +181,9 @@ def test_a_fault_of_a_rule_stops_neither_the_others_nor_the_telling(lab_rig, mon
     assert outcomes[1].result.n_files == 1
     assert states(lab_rig) == ["FAILED", "COMPLETED"]
     assert len(told) == 1 and "ValueError: of the plugin" in told[0]
+    # whoever asks for it again, or mistypes a number, need not be told by mail
+    again, typo = upload_jobs(lab_rig.lab, [first, second + 99], show=show)
+    assert not again.was_begun and not typo.was_begun and len(told) == 1
 
 
 def test_a_project_that_is_archived_meanwhile_is_no_failure_of_each_job(lab_rig, monkeypatch):
