@@ -43,6 +43,15 @@ class Seaweed:
         """Return a client of the server that knows nothing of labdata."""
         return plain_client(self.endpoint)
 
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket; a busy server makes it, answers too late, and is asked again."""
+        from botocore.exceptions import ClientError
+
+        client = self.client()
+        with suppress(ClientError):
+            client.create_bucket(Bucket=name)
+        client.head_bucket(Bucket=name)  # raises if it was not made
+
     def remove_sockets(self) -> None:
         """Remove the files that a killed server leaves, at a place that cannot be chosen."""
         for port in self.ports:
@@ -156,7 +165,7 @@ def _wait_ready(server: Seaweed) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", server.port), timeout=1):
                 pass
-            client.create_bucket(Bucket="ready")
+            server.make_bucket("ready")
             client.put_object(Bucket="ready", Key="ready", Body=b"ready")
             return True
         except (OSError, BotoCoreError, ClientError):
@@ -190,9 +199,5 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     """Return a running SeaweedFS, one for the whole run, with the empty bucket ``tests``."""
     require_program()
     with run_seaweed(tmp_path_factory.mktemp("seaweed") / "server") as server:
-        from botocore.exceptions import ClientError
-
-        with suppress(ClientError):  # a busy server makes it, answers too late, and is asked again
-            server.client().create_bucket(Bucket="tests")
-        server.client().head_bucket(Bucket="tests")
+        server.make_bucket("tests")
         yield server

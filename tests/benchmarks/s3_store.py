@@ -34,7 +34,7 @@ def main(size_mb: int) -> None:
         folder = Path(name)
         digest = write_file(folder / "file", size_mb)
         with run_seaweed(folder / "server") as server:  # needs ten times the size on disk
-            server.client().create_bucket(Bucket="bench")
+            server.make_bucket("bench")
             compare(folder, server.endpoint, digest, size_mb)
             say(f"small puts a second: {child('small', server.endpoint, str(folder))[0]}")
 

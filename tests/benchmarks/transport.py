@@ -52,7 +52,7 @@ def main(folder: Path, size_gib: float) -> None:
     os.environ["LABDATA_PATH"] = str(work / "labdata")
     os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])
     with run_seaweed(work / "weed") as server:
-        server.client().create_bucket(Bucket="lab")
+        server.make_bucket("lab")
         place = {"protocol": "s3", "endpoint": server.endpoint, "bucket": "lab"}
         place |= {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
         # in a process of its own: memory that this one has would count as its children's

@@ -40,7 +40,7 @@ def server(authority, tmp_path_factory):
     issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
     options = [f"-s3.cert.file={folder / 'cert.pem'}", f"-s3.key.file={folder / 'key.pem'}"]
     with run_seaweed(folder / "server", *options, f"-s3.domainName={HOST}") as running:
-        running.client().create_bucket(Bucket="tests")
+        running.make_bucket("tests")
         yield running
 
 

@@ -25,7 +25,7 @@ SESSION = "20240305_100000"
 
 @pytest.fixture(scope="module", autouse=True)
 def bucket(seaweed):
-    seaweed.client().create_bucket(Bucket="lab-data")
+    seaweed.make_bucket("lab-data")
 
 
 def bucket_of(seaweed, **more):
