@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .database.claims import Claim, has_worker
+from .database.locks import is_young
 from .preferences import Preferences, absolute_folder
 from .stores.os_errors import explain_os_errors
 
@@ -65,5 +66,7 @@ def _remove_left(scratch: Path, prefix: str, claim: Claim) -> None:
             continue
         # an account of one project does not see another's claims, but everybody sees the locks
         number = int(match[1])
-        if number == claim.job_id or not has_worker(claim.table, claim.prefix, number):
+        if number == claim.job_id or not (
+            has_worker(claim.table, claim.prefix, number) or is_young(claim.table.connection)
+        ):
             shutil.rmtree(path, ignore_errors=True)

@@ -25,8 +25,9 @@ from typing import Any
 import pymysql
 
 from ..errors import LabdataError
+from . import locks
 from .datajoint_compat import dj
-from .locks import is_held, seconds_until_locks_tell, worker_lock
+from .locks import is_held, worker_lock
 from .query_errors import BusyError
 
 logger = logging.getLogger(__name__)
@@ -214,13 +215,19 @@ def claim_row(
 
 
 def _let_worker_speak(table: Any, prefix: str, job_id: int) -> None:
-    """Wait, if the server began just now, until a row's worker that lives has its lock again."""
+    """Wait, if the server may have begun just now, for the lock of a worker that lives."""
     working = table & {"job_id": job_id, f"{prefix}_status": "WORKING"}
     if not working or is_held(table.connection, _lock_name(table, prefix, job_id)):
         return
-    if seconds := seconds_until_locks_tell(table.connection):
-        logger.info("The database began anew; %d s for the worker to say it lives.", seconds)
-        time.sleep(seconds)
+    if locks.is_young(table.connection):
+        logger.warning(
+            "The worker of %s %d seems to be gone. The database was started within the hour, so "
+            "it is given %.0f s to say that it lives.",
+            prefix,
+            job_id,
+            locks.GRACE_S,
+        )
+        time.sleep(locks.GRACE_S)
 
 
 def _hold_up(claim: Claim | None, log: str) -> None:
@@ -267,16 +274,14 @@ def release_failed(
 
 
 def has_worker(table: Any, prefix: str, job_id: int) -> bool:
-    """Return whether somebody who lives works on a row, or may, as the server began just now.
+    """Return whether somebody who lives works on a row.
 
     Parameters
     ----------
     table, prefix, job_id
         As of :class:`Claim`.
     """
-    connection = table.connection
-    held = is_held(connection, _lock_name(table, prefix, job_id))
-    return held or seconds_until_locks_tell(connection) > 0
+    return is_held(table.connection, _lock_name(table, prefix, job_id))
 
 
 def count_deaths(token: str | None) -> int:

@@ -23,8 +23,10 @@ logger = logging.getLogger(__name__)
 _SILENCE_S = 300
 #: Between two words of a worker to the server.
 _WORD_S = 5.0
-#: A server that began anew has no locks; after so long, all who live have theirs again.
-_GRACE_S = 15
+#: Within so long, all who live have their locks again on a server that began anew.
+GRACE_S = 12.0
+#: A server that runs for less may have begun to answer just now: before, it may recover for long.
+_YOUNG_S = 3600
 #: How long the end of a block waits for its lock to be released, which a dead network can hinder.
 _LEAVE_S = 10.0
 
@@ -216,10 +218,11 @@ def server_lock(
         yield require_held
 
 
-def seconds_until_locks_tell(connection: Any) -> int:
-    """Return for how long a lock that is free may yet be a worker's who lives: 0, usually.
+def is_young(connection: Any) -> bool:
+    """Return whether a free lock may be that of a worker who lives, as the server began anew.
 
-    A server that began anew has no locks until their holders have taken them again.
+    Such a server has no locks until their holders have taken them again, :data:`GRACE_S` after it
+    has begun to answer. When that was it does not tell, only when it was started.
 
     Parameters
     ----------
@@ -227,7 +230,7 @@ def seconds_until_locks_tell(connection: Any) -> int:
         To the server.
     """
     row = connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchone()
-    return max(_GRACE_S - int(row[1]), 0)
+    return int(row[1]) < _YOUNG_S
 
 
 def is_held(connection: Any, name: str) -> bool:

@@ -71,6 +71,12 @@ class Server:
     admin: Callable[[], Any]
 
 
+@pytest.fixture(autouse=True)
+def old_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a server that runs for seconds for one whose locks tell at once who has died."""
+    monkeypatch.setattr("labdata.database.locks._YOUNG_S", 0)
+
+
 @pytest.fixture(scope="session")
 def mariadb_program() -> MariaDBProgram:
     """The server program; without one the test is skipped, or fails where CI is set."""

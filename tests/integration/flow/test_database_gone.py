@@ -14,7 +14,6 @@ import pytest
 from effects import counted_statements
 from faults import all_is_right, refused
 
-from labdata.database import locks
 from labdata.database.embedded import EmbeddedDatabase
 from labdata.database.locks import server_lock
 from labdata.errors import DatabaseError, UploadError
@@ -40,12 +39,6 @@ def own_rig(own_server, rig_maker, tmp_path_factory):
     with rig_maker(tmp_path_factory.mktemp("home"), own_server) as rig:
         rig.add_subjects("JC1")
         yield rig
-
-
-@pytest.fixture(autouse=True)
-def who_works_says_so_at_once(monkeypatch):
-    """Not to wait after each of the kills."""
-    monkeypatch.setattr(locks, "_GRACE_S", 0)
 
 
 class Days:

@@ -233,15 +233,14 @@ def test_after_a_restart_of_the_database_a_living_worker_keeps_its_job(
 ):
     """A server that began anew has no locks: the free one of a row does not tell a dead worker."""
     monkeypatch.setattr(locks, "_WORD_S", 2)
+    monkeypatch.setattr(locks, "GRACE_S", 5)
+    monkeypatch.setattr(locks, "_YOUNG_S", 1_000_000)
     connection = lab_rig.lab.connection
-    uptime = int(connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchone()[1])
     with claimed(lab_rig, job_id) as claim:
         number = connection.query(
             "SELECT IS_USED_LOCK(%s)", (f"labdata.{lock_of(lab_rig, job_id)}",)
         )
         lose(connection, number.fetchone()[0])
-        monkeypatch.setattr(locks, "_GRACE_S", uptime + 6)  # as if it had begun just now
-        assert claims.has_worker(lab_rig.lab.UploadJob, "job", job_id)  # for all that is known
 
         def taken():
             with claimed(lab_rig, job_id) as other:
@@ -253,13 +252,18 @@ def test_after_a_restart_of_the_database_a_living_worker_keeps_its_job(
 
 
 def test_after_a_restart_of_the_database_the_job_of_a_dead_worker_is_done(
-    lab_rig, job_id, die_once, monkeypatch
+    lab_rig, job_id, die_once, monkeypatch, caplog
 ):
     die_once()
-    connection = lab_rig.lab.connection
-    uptime = int(connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'").fetchone()[1])
-    monkeypatch.setattr(locks, "_GRACE_S", uptime + 2)
-    assert upload_job(job_id).n_files == 1
+    monkeypatch.setattr(locks, "GRACE_S", 1)
+    for youth_s, waits in ((1_000_000, True), (0, False)):
+        monkeypatch.setattr(locks, "_YOUNG_S", youth_s)
+        caplog.clear()
+        began = time.monotonic()
+        with claimed(lab_rig, job_id) as claim:
+            assert claim
+        assert (time.monotonic() - began >= 1) == waits
+        assert ("to say that it lives" in caplog.text) == waits
 
 
 def test_the_end_of_a_process_does_not_wait_for_a_worker_in_a_daemon_thread(
