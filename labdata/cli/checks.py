@@ -168,7 +168,7 @@ def _check_verify(preferences: Preferences) -> Check:
     """Look at what the last `labdata verify` noted of each store."""
     from datetime import date
 
-    from ..schema.verify_report import read_note
+    from ..schema.verify_note import read_note
 
     noted = read_note(preferences.database.name)
     n_found = sum(note.n_findings for note in noted.values())

@@ -1,9 +1,10 @@
 """Compare the stores with the database: whether every file is there, whole and unchanged.
 
 Everything is compared by size; a part is read and compared by checksum, another part each day, so
-that a daily run has read everything after --days days. --repair says what can be put back from a
-verified copy (local paths, the inbox, other stores); --repair --apply does it, and keeps what was
-damaged beside it as FILE.damaged-DATE. The exit code is 1 if anything is wrong.
+that a daily run has read everything after --days days; what was found damaged is read in every
+run until it is right. --repair says what can be put back from a verified copy (local paths, the
+inbox, other stores); --repair --apply does it, and keeps what was damaged beside it as
+FILE.damaged-DATE. The exit code is 1 if anything is wrong.
 
 Examples:
   labdata verify
@@ -22,12 +23,13 @@ from ..counted import count_of, show_size
 
 if TYPE_CHECKING:
     from ..schema.repairing import Repair
+    from ..schema.verify_plan import VerifyPlan
     from ..schema.verify_report import VerifyReport
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    from ..schema.verifying import DAYS
+    from ..schema.verify_plan import DAYS
     from .selection import whole_number
 
     parser.add_argument("--store", nargs="+", metavar="STORE", help="only these stores")
@@ -46,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compare, repair if told to, and say what was found; 1 if anything is wrong."""
-    from ..schema.verifying import plan_verify, verify_planned
+    from ..schema.verify_plan import plan_verify
+    from ..schema.verifying import verify_planned
     from . import UsageError
     from .output import show_progress, write_quietly
     from .selection import chosen_lab
@@ -58,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.json:
         write_quietly(
             f"{count_of(plan.n_objects, 'file')}, {show_size(plan.size_bytes)}; "
-            f"{len(plan.due)} of them to read, {show_size(plan.read_bytes)}."
+            f"{len(plan.due)} of them to read, {show_size(plan.read_bytes)}{_known(plan)}."
         )
     with show_progress("verify", plan.read_bytes) as (progress, _):
         report = verify_planned(lab, plan, progress=progress)
@@ -69,6 +72,11 @@ def run(options: argparse.Namespace) -> int:
         _print(report, repairs, options)
     mended = sum(repair.state in ("restored", "right") for repair in repairs)
     return int(len(report.findings) > mended)
+
+
+def _known(plan: VerifyPlan) -> str:
+    found = len(plan.damaged)
+    return f"; {found} because an earlier run found damage" if found else ""
 
 
 def _repair(lab: Any, report: VerifyReport, options: argparse.Namespace) -> tuple[Repair, ...]:
@@ -116,10 +124,11 @@ def _print_json(report: VerifyReport, repairs: tuple[Repair, ...], *, with_repai
     from . import write
 
     names = ("days", "everything", "n_objects", "size_bytes", "n_read", "read_bytes")
+    more = ("n_cold", "n_without_checksum", "n_right_again")
     content = {
         "ok": report.ok,
         "day": report.today.isoformat(),
-        **{name: getattr(report, name) for name in (*names, "n_cold", "n_without_checksum")},
+        **{name: getattr(report, name) for name in (*names, *more)},
         "full_round_by": report.full_round_by.isoformat(),
         "orphans": vars(report.orphans),
         "findings": report.rows(),

@@ -26,7 +26,8 @@ from ..stores import Store
 from .file_origin import say_origin
 from .files import open_store
 from .stored_copies import StoredCopy, StoredFile, find_copies, hash_object, verify_file
-from .verify_report import Finding, VerifyReport, note_repairs
+from .verify_note import note_repairs
+from .verify_report import Finding, VerifyReport
 
 logger = logging.getLogger(__name__)
 

@@ -1,24 +1,16 @@
-"""What comparing the stores with the database found, and the note of it that the doctor reads."""
+"""What comparing the stores with the database found."""
 
 from __future__ import annotations
 
-import json
-import logging
-import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any, Literal
 
 from ..counted import count_of, show_size
-from ..preferences import labdata_folder
 from .stored_copies import StoredFile
 
-logger = logging.getLogger(__name__)
-
 Kind = Literal["missing", "size", "content", "unreadable", "cold"]
-_NOTE = "verify.json"
 
 
 @dataclass(frozen=True)
@@ -128,6 +120,8 @@ class VerifyReport:
         Those in cold storage, whose content was due and not read.
     n_without_checksum : int
         Files of the part without a recorded checksum, whose content says nothing.
+    n_right_again : int
+        Files that an earlier run found damaged and this one right.
     full_round_by : date
         Day of the last run of daily ones after which everything has been read.
     orphans : Orphans
@@ -147,6 +141,7 @@ class VerifyReport:
     n_without_checksum: int
     full_round_by: date
     n_cold: int = 0
+    n_right_again: int = 0
     orphans: Orphans = field(default_factory=Orphans)
     stores: tuple[str, ...] = ()
 
@@ -180,6 +175,9 @@ class VerifyReport:
             )
         if left.unknown:
             said.append(f"Objects that no file refers to were not counted: {left.unknown}")
+        if self.n_right_again:
+            files = count_of(self.n_right_again, "file")
+            said.append(f"{files} that an earlier run found damaged: read again, and right.")
         if self.n_cold:
             files = count_of(self.n_cold, "file")
             said.append(f"{files} to be read in cold storage: only the size was compared.")
@@ -194,100 +192,3 @@ class VerifyReport:
         cells = [[f.storage, f.file_path, f.say(), ", ".join(f.copies)] for f in self.findings]
         head = ["store", "path", "found", "copies"]
         return card(rows_table(self.summary(), head, cells))
-
-
-@dataclass(frozen=True)
-class StoreNote:
-    """What is kept of the last run on a store.
-
-    Attributes
-    ----------
-    day : date
-        When it was.
-    days : int
-        Number of parts that it went by.
-    n_findings : int
-        What it found and is not put back since.
-    """
-
-    day: date
-    days: int
-    n_findings: int
-
-
-def note_report(report: VerifyReport, *, whole: bool, database: str) -> None:
-    """Keep a report for the doctor, a part of it a store; one of some stores keeps the others'.
-
-    Parameters
-    ----------
-    report : VerifyReport
-        Of the run.
-    whole : bool
-        Whether it was of all stores.
-    database : str
-        Name of the database.
-    """
-    stores = {} if whole else read_note(database)
-    for name in report.stores:
-        found = sum(finding.storage == name for finding in report.findings)
-        stores[name] = StoreNote(report.today, report.days, found)
-    _write_note(database, stores)
-
-
-def note_repairs(mended: Iterable[Finding], *, database: str) -> None:
-    """Take what is right again out of the note.
-
-    Parameters
-    ----------
-    mended : iterable of Finding
-        What was put back.
-    database : str
-        Name of the database.
-    """
-    stores = read_note(database)
-    for finding in mended:
-        if note := stores.get(finding.storage):
-            stores[finding.storage] = replace(note, n_findings=max(0, note.n_findings - 1))
-    _write_note(database, stores)
-
-
-def read_note(database: str) -> dict[str, StoreNote]:
-    """Return what is kept of the last run on each store; nothing if that cannot be read.
-
-    Parameters
-    ----------
-    database : str
-        Name of the database.
-    """
-    try:
-        return {
-            str(name): StoreNote(
-                date.fromisoformat(note["day"]), int(note["days"]), int(note["n_findings"])
-            )
-            for name, note in _read_notes().get(database, {}).items()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return {}
-
-
-def _write_note(database: str, stores: dict[str, StoreNote]) -> None:
-    path = labdata_folder() / _NOTE
-    noted = {name: vars(note) | {"day": note.day.isoformat()} for name, note in stores.items()}
-    text = json.dumps(_read_notes() | {database: noted}, indent=2)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{_NOTE}-", delete=False, encoding="utf-8"
-        ) as file:
-            file.write(text)
-        Path(file.name).replace(path)
-    except OSError as error:
-        logger.warning("The report could not be kept in %s: %s", path, error)
-
-
-def _read_notes() -> dict[str, Any]:
-    try:
-        content = json.loads((labdata_folder() / _NOTE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -1,15 +1,11 @@
 """Stores compared with the database: what is there, how large it is, and a part of it read.
 
-Disks fail quietly, and a copy that nobody has read for years is only believed to be one. Which
-objects are there, and how large, is seen in one listing a store. To read everything each day would
-take longer than a day, so a run reads the part of its day. Which part a file is in follows from
-its path and the date alone: no note of it can be lost or be wrong, and daily runs have read
-everything after ``days`` of them. What a store does not answer is "cannot tell", never "missing".
+Which objects are there, and how large, is seen in one listing a store; which content is read, see
+:mod:`labdata.schema.verify_plan`. What a store does not answer is "cannot tell", never "missing".
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -21,20 +17,18 @@ from ..errors import (
     DatabaseError,
     LabdataError,
     MissingObjectError,
-    QueryError,
     StoreError,
 )
-from ..nearest import nearest
-from ..preferences import Preferences, load_preferences
+from ..preferences import Preferences
 from ..progress import Progress, ignore_progress
 from ..stores import ObjectInfo, Store
 from .files import open_store
 from .garbage import garbage_among
 from .stored_copies import StoredFile, find_copies, hash_object
-from .verify_report import Finding, Orphans, VerifyReport, note_report
+from .verify_note import note_report
+from .verify_plan import DAYS, VerifyPlan, plan_verify
+from .verify_report import Finding, Orphans, VerifyReport
 
-#: Days in which daily runs have read everything.
-DAYS = 30
 #: Objects that are read at once.
 N_WORKERS = 3
 #: So many that a listing lacks are asked for one by one; a listing that lacks more is believed.
@@ -42,134 +36,6 @@ _MOST_ASKED = 1000
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-
-@dataclass(frozen=True)
-class VerifyPlan:
-    """What a run will compare.
-
-    Attributes
-    ----------
-    files : dict
-        Name of a store to the files that the database says are there.
-    due : frozenset of StoredFile
-        Those whose content will be read.
-    today : date
-        The day whose part is read.
-    days : int
-        Number of parts.
-    everything : bool
-        Whether all is read.
-    whole : bool
-        Whether all stores are looked at.
-    preferences : Preferences
-        With the stores.
-    """
-
-    files: dict[str, tuple[StoredFile, ...]]
-    due: frozenset[StoredFile]
-    today: date
-    days: int
-    everything: bool
-    whole: bool
-    preferences: Preferences = field(repr=False)
-
-    @property
-    def n_objects(self) -> int:
-        """Files that the database has."""
-        return sum(map(len, self.files.values()))
-
-    @property
-    def size_bytes(self) -> int:
-        """Their recorded sizes."""
-        return sum(file.size_bytes for files in self.files.values() for file in files)
-
-    @property
-    def read_bytes(self) -> int:
-        """Recorded sizes of those that will be read."""
-        return sum(file.size_bytes for file in self.due)
-
-
-def part_of(storage: str, file_path: str, days: int) -> int:
-    """Return which part of all files a file is in; the same on every computer, for ever.
-
-    Parameters
-    ----------
-    storage, file_path : str
-        Its store's name and its path there.
-    days : int
-        Number of parts.
-
-    Returns
-    -------
-    int
-        From 0 to ``days - 1``: the first 8 bytes of the SHA-256 of both names, modulo ``days``.
-    """
-    named = f"{storage}\0{file_path}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.sha256(named).digest()[:8], "big") % days
-
-
-def plan_verify(
-    lab: Any,
-    *,
-    stores: Sequence[str] | None = None,
-    days: int = DAYS,
-    today: date | None = None,
-    everything: bool = False,
-    preferences: Preferences | None = None,
-) -> VerifyPlan:
-    """Find out what there is to compare; no store is looked at.
-
-    Parameters
-    ----------
-    lab : Lab
-        Tables of any project; an account of some projects compares those files that it sees.
-    stores : sequence of str, optional
-        Names of stores; by default all that the preferences or the database name.
-    days : int, optional
-        Number of daily runs after which everything has been read.
-    today : date, optional
-        The day whose part is read; by default the computer's.
-    everything : bool, optional
-        Read all.
-    preferences : Preferences, optional
-        By default the user's.
-
-    Returns
-    -------
-    VerifyPlan
-        For :func:`verify_planned`.
-
-    Raises
-    ------
-    QueryError
-        If ``days`` is no number of days, or there is no such store.
-    """
-    if days < 1:
-        raise QueryError(f"{days} days are no number of days.", hint="Give --days 1 or more.")
-    preferences = preferences or load_preferences()
-    today = today or date.today()
-    files: dict[str, list[StoredFile]] = {name: [] for name in preferences.storage}
-    for file in _recorded(lab):
-        files.setdefault(file.storage, []).append(file)
-    for name in stores or ():
-        if name not in files:
-            near = nearest(name, files)
-            known = f"There are: {', '.join(files) or 'none'}."
-            raise QueryError(
-                f"There is no store {name!r}.",
-                hint=f"Did you mean {near[0]!r}?" if near else known,
-            )
-    chosen = {k: tuple(v) for k, v in files.items() if stores is None or k in stores}
-    part = today.toordinal() % days
-    due = frozenset(
-        file
-        for found in chosen.values()
-        for file in found
-        if everything or part_of(file.storage, file.file_path, days) == part
-    )
-    whole = stores is None
-    return VerifyPlan(chosen, due, today, days, everything, whole, preferences)
 
 
 def verify_stores(
@@ -248,6 +114,7 @@ def verify_planned(
         read_bytes=sum(look.read_bytes for look in looks),
         n_cold=sum(look.n_cold for look in looks),
         n_without_checksum=sum(not file.checksum for file in plan.due),
+        n_right_again=sum(look.n_right_again for look in looks),
         full_round_by=plan.today + timedelta(days=0 if plan.everything else plan.days - 1),
         orphans=Orphans.sum_of(look.orphans for look in looks),
         stores=tuple(plan.files),
@@ -266,18 +133,8 @@ class _Look:
     n_read: int = 0
     read_bytes: int = 0
     n_cold: int = 0
+    n_right_again: int = 0
     orphans: Orphans = field(default_factory=Orphans)
-
-
-def _recorded(lab: Any) -> Iterator[StoredFile]:
-    """Yield all files, by one statement a table."""
-    lab.activate()
-    columns = "storage, file_path, file_size, file_sha256, file_md5"
-    for name in ("File", "AnalysisFile"):
-        table = getattr(lab, name)
-        for row in lab.connection.query(f"SELECT {columns} FROM {table.full_table_name}"):
-            storage, path, size, sha256, md5 = row
-            yield StoredFile(name, storage, path, int(size), (sha256 or "").lower(), md5 or "")
 
 
 def _look_at(
@@ -301,11 +158,29 @@ def _look_at(
     wrong = {id(finding.file) for finding in found}
     due = [f for f in files if f in plan.due and id(f) not in wrong and f.checksum]
     read = [f for f in _in_parallel(lambda file: _read(store, file, progress), due) if f]
-    found += [finding for finding in read if finding.kind != "cold"]
     cold = [finding.file for finding in read if finding.kind == "cold"]
+    found += [_cold_damage(f) if f.kind == "cold" else f for f in read if _is_told(f, plan)]
     size, due_size, cold_size = (sum(f.size_bytes for f in part) for part in (files, due, cold))
-    n_read, read_size = len(due) - len(cold), due_size - cold_size
-    return _Look(tuple(found), len(files), size, n_read, read_size, len(cold), orphans)
+    still_wrong = {id(finding.file) for finding in found}
+    return _Look(
+        findings=tuple(found),
+        n_objects=len(files),
+        size_bytes=size,
+        n_read=len(due) - len(cold),
+        read_bytes=due_size - cold_size,
+        n_cold=len(cold),
+        n_right_again=sum(f in plan.damaged and id(f) not in still_wrong for f in due),
+        orphans=orphans,
+    )
+
+
+def _is_told(finding: Finding, plan: VerifyPlan) -> bool:
+    return finding.kind != "cold" or finding.file in plan.damaged
+
+
+def _cold_damage(finding: Finding) -> Finding:
+    reason = "it was damaged when it was last read, and is in cold storage now"
+    return replace(finding, kind="unreadable", found=reason)
 
 
 def _cannot_tell(storage: str, n_files: int, reason: str) -> Finding:

@@ -7,7 +7,8 @@ import os
 from datetime import date, timedelta
 
 from labdata.schema.repairing import plan_repair, repair_planned
-from labdata.schema.verifying import DAYS, verify_stores
+from labdata.schema.verify_plan import DAYS
+from labdata.schema.verifying import verify_stores
 
 SESSION = "20240305_100000"
 FOLDER = f"JC1/{SESSION}/task"
