@@ -147,7 +147,11 @@ def plan_put(
     known = _check(lab, key, chosen, folder, root, files)
     if not subject_is_right:
         check_same_animal(
-            key["subject_name"], known, path_subject=names.subject_name, texts=chosen.said(folder)
+            key["subject_name"],
+            known,
+            path_subject=names.subject_name,
+            texts=chosen.said(folder),
+            paths=[relative_path(path, root) for path in files],
         )
     began = session_datetime or _named_start(key, names, preferences)
     job = {

@@ -42,6 +42,15 @@ def test_a_path_of_another_animal_is_not_put(lab_rig):
     assert lab_rig.job(job_id)["subject_name"] == "JC1"
 
 
+def test_a_file_named_after_another_animal_is_not_put(lab_rig):
+    folder = lab_rig.folder(f"JC1/{SESSION}/task", {"JC2_log.csv": b"1", "a.csv": b"2"})
+    before = lab_rig.state()
+    with pytest.raises(UploadError, match=r"name 'JC2_log.csv' says 'JC2', and this is put as"):
+        lab_rig.put(folder)
+    assert lab_rig.state() == before
+    assert lab_rig.put(folder, subject_is_right=True)
+
+
 def test_the_rule_is_found_by_the_files_and_said(lab_rig, small_run):
     run = lab_rig.record(small_run.run_folder, f"JC1/{SESSION}/today")
     plan = plan_put(run)
