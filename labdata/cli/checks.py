@@ -68,6 +68,7 @@ def check_all(preferences: Preferences, open_lab: Callable[[], Any]) -> list[Che
         *_check_stores(preferences),
         _check_verify(preferences),
         *_check_folders(preferences),
+        *_check_on_failure(preferences),
         *_check_packages(),
         *_check_plugins(),
     ]
@@ -232,6 +233,33 @@ def _check_folder(name: str, folder: Path) -> Check:
     free = shutil.disk_usage(folder).free / 2**30
     writable = "" if os.access(folder, os.W_OK) else ", read only"
     return Check(name, "ok", f"{folder}, {free:.0f} GiB free{writable}")
+
+
+def _check_on_failure(preferences: Preferences) -> Iterator[Check]:
+    """Look whether the program that tells of failures is there; nothing is told to try it."""
+    import shutil
+
+    told = preferences.on_failure
+    if told.command:
+        found = shutil.which(told.command[0])
+        if found:
+            yield Check("on_failure", "ok", f"{found} is told when an upload fails")
+        else:
+            yield Check(
+                "on_failure",
+                "failed",
+                f"there is no program {told.command[0]!r} that could be told of a failure",
+                "Correct on_failure.command: a program and its arguments, as a list.",
+            )
+    if told.webhook:
+        yield Check("on_failure", "ok", "a web address is told when an upload fails; not tried")
+    if not (told.command or told.webhook) and preferences.upload_storage:
+        yield Check(
+            "on_failure",
+            "absent",
+            "nobody is told when an upload fails",
+            'Name a program or address in the preference file: "on_failure": {"webhook": "..."}.',
+        )
 
 
 def _check_packages() -> Iterator[Check]:

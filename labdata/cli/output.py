@@ -20,8 +20,8 @@ in_notebook: ContextVar[bool] = ContextVar("in_notebook", default=False)
 #: Columns of bytes; people read them in binary units, machines as whole numbers.
 _BYTES = frozenset({"size", "size_bytes", "raw", "stored", "raw_bytes", "result_bytes"})
 
-#: Characters a line where there is no terminal.
-_WIDTH_OF_FILES = 160
+#: Characters a line where there is no terminal: a row is one line to a pipe, but for long texts.
+_WIDTH_OF_FILES = 10_000
 
 _HEADINGS = {
     "id": "job",

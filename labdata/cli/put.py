@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> None:
                 "files": len(plan.files),
                 "size": plan.size_bytes,
             }
-            _say_left_out(plan)
+            _say_notes(plan)
             if not options.dry_run:
                 with show_progress(f"put {plan.folder.name}", plan.size_bytes) as (progress, _):
                     row["job"] = put(plan, lab=lab, progress=progress)
@@ -101,9 +101,11 @@ def run(options: argparse.Namespace) -> None:
         write("Next, on the server: labdata upload")
 
 
-def _say_left_out(plan: PutPlan) -> None:
+def _say_notes(plan: PutPlan) -> None:
     from . import write
 
+    for note in plan.notes:
+        write(f"labdata: {note}", error=True)
     empty = [path.relative_to(plan.folder).as_posix() for path in plan.empty_folders]
     if empty:
         number = count_of(len(empty), "empty folder")

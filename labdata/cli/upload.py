@@ -16,6 +16,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,12 @@ QUEUE_COLUMNS = (
     *("files", "size", "job_host", "job_endtime", "job_log"),
 )
 _COLUMNS = ("job", "subject_name", "session_name", "dataset_name", "files", "raw", "stored")
+#: Why there was nothing to do for a job, by its status.
+_WHY_NOTHING = defaultdict(
+    lambda: "was changed by another worker just now; `labdata upload --queue` shows it.",
+    COMPLETED="was uploaded before.",
+    WORKING="is being uploaded by another worker; `labdata upload --queue` shows how far it is.",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reset-failed",
         dest="retry",
         action="store_true",
-        help="try failed jobs again",
+        help="try failed jobs again, and only those",
     )
     parser.add_argument(
         "--cancel", action="store_true", help="take back jobs that are not uploaded yet"
@@ -98,11 +105,14 @@ def run(options: argparse.Namespace) -> int:
         print_rows(rows, QUEUE_COLUMNS, as_json=options.json, empty=empty)
         return 0
     check_may_upload(lab)  # once, and not for each job
+    jobs = options.job
     if options.retry:
-        retry_failed(lab, options.job or failed_jobs(lab, all_hosts=options.all_hosts))
+        jobs = jobs or failed_jobs(lab, all_hosts=options.all_hosts)
+        retry_failed(lab, jobs)
     if options.watch:
         return _watch(lab, options)
-    jobs = options.job or claimable_jobs(lab, all_hosts=options.all_hosts)
+    if not (jobs or options.retry):
+        jobs = claimable_jobs(lab, all_hosts=options.all_hosts)
     rows, failed = report_outcomes(upload_jobs(lab, jobs, show=show_upload))
     if rows or options.json or not failed:
         empty = _say_nothing(lab, options)
@@ -126,6 +136,8 @@ def _say_nothing(lab: Any, options: argparse.Namespace) -> str:
     from ..counted import count_of
     from ..rules.upload_queue import failed_jobs
 
+    if options.retry:
+        return "No job has failed."
     number = len(failed_jobs(lab, all_hosts=options.all_hosts))
     if not number:
         return "Nothing to upload."
@@ -202,7 +214,7 @@ def report_outcomes(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], 
                 write(f"  {problem.hint}", error=True)
             failed.append(job_id)
         elif result is None:
-            write(f"labdata: upload job {job_id} is done, or another worker has it.", error=True)
+            write(f"labdata: upload job {job_id} {_WHY_NOTHING[outcome.status]}", error=True)
         else:
             rows.append(
                 {

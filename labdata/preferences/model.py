@@ -136,6 +136,13 @@ class FailurePreferences(_Model):
     command: list[str] | None = Field(None, min_length=1)
     webhook: SecretStr | None = None
 
+    @field_validator("command", mode="before")
+    @classmethod
+    def _is_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError('a list of words is expected, ["mail", "-s", "labdata", "..."]')
+        return value
+
     @field_validator("webhook")
     @classmethod
     def _is_address(cls, value: SecretStr | None) -> SecretStr | None:

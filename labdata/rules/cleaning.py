@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import IntegrityError, LabdataError
+from ..errors import IntegrityError, LabdataError, MissingObjectError
 from ..formats.zarr_band import open_zarr_band
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
@@ -110,10 +110,18 @@ def _refused(
         if one.is_original and _made_of(object_row, preferences) != row["file_sha256"]:
             return f"{Path(object_row['file_path']).name} was not made of it"
         return _changed(one.path, before)
+    except MissingObjectError:
+        return _vanished(one) or f"missing in the store; {_put_back(one)}"
     except LabdataError as problem:
         return _vanished(one) or f"cannot tell: {problem.message}"
     except OSError as problem:
         return _vanished(one) or f"cannot tell: {problem.strerror or problem}"
+
+
+def _put_back(one: LocalFile) -> str:
+    """Return the command that puts an object back; a local copy of it is a source for that."""
+    storage = (one.object_row or {})["storage"]
+    return f"`labdata verify --everything --store {storage} --repair` says how it is put back"
 
 
 def _vanished(one: LocalFile) -> str:
@@ -141,7 +149,8 @@ def _unconfirmed(one: LocalFile, preferences: Preferences, quick: bool) -> str:
     store = open_store(row["storage"], preferences)
     info = store.stat(row["file_path"])
     if info.size_bytes != row["file_size"]:
-        return f"the store has {info.size_bytes} bytes of it, {row['file_size']} were recorded"
+        sizes = f"{info.size_bytes} bytes of it, {row['file_size']} were recorded"
+        return f"the store has {sizes}; {_put_back(one)}"
     if row["file_sha256"]:
         try:
             if quick and not one.is_original:
@@ -157,7 +166,7 @@ def _unconfirmed(one: LocalFile, preferences: Preferences, quick: bool) -> str:
             while block := reader.read(4 * 1024 * 1024):
                 digest.update(block)
         same = bool(row["file_md5"]) and digest.hexdigest() == row["file_md5"]
-    return "" if same else "the store has other content under its path"
+    return "" if same else f"the store has other content under its path; {_put_back(one)}"
 
 
 def _made_of(row: dict[str, Any], preferences: Preferences) -> str:

@@ -10,23 +10,20 @@ from typing import Any
 
 from ..database.archived import refuse_archived
 from ..database.own_roles import check_role
-from ..errors import PreferenceError
+from ..errors import PreferenceError, UploadError
 from ..preferences import Preferences, absolute_folder, load_preferences
 from .base import UploadRule, find_rule, guess_rule
 from .checks import (
     FileState,
-    check_new,
     check_paths,
-    check_spelling,
-    check_subject,
     containing_folder,
     empty_folders,
-    known_value,
     list_files,
     relative_path,
-    session_start,
 )
+from .known import check_new, check_spelling, check_subject, known_value, session_start
 from .names import PathNames, check_name, guess_dataset_type, parse_date, read_path
+from .put_notes import plan_notes
 from .quiet import look_first, require_still
 from .subject_guard import check_same_animal
 
@@ -55,6 +52,8 @@ class PutPlan:
         Size and time of each file when it was planned; they must not change any more.
     why_rule : str
         How the rule was found: ``said``, ``files`` (their names) or ``dataset type``.
+    notes : tuple of str
+        What may not be meant, or not be known, a sentence each.
     """
 
     folder: Path
@@ -66,6 +65,7 @@ class PutPlan:
     job: dict[str, Any]
     states: dict[Path, FileState]
     why_rule: str = "said"
+    notes: tuple[str, ...] = ()
 
     @property
     def empty_folders(self) -> tuple[Path, ...]:
@@ -128,7 +128,8 @@ def plan_put(
     ------
     UploadError
         If the folder is outside the local paths, empty, put already or still being written, a
-        name is missing or unknown, or the files name another subject.
+        name is missing or unknown, the files name another subject, or the rule is for another
+        dataset type.
     LabdataError
         If the rule refuses the files.
     """
@@ -157,7 +158,7 @@ def plan_put(
     job = {
         **key,
         "project_name": known_value(lab.Project, "project_name", lab.project),
-        "dataset_type": known_value(lab.DatasetType, "dataset_type", chosen.dataset_type or kind),
+        "dataset_type": _find_type(lab, dataset_type, chosen, kind),
         "session_datetime": session_start(lab, key, began or chosen.recorded(folder)),
         "experimenter": known_value(lab.LabMember, "user_name", experimenter),
         "job_rule": chosen.name,
@@ -165,8 +166,9 @@ def plan_put(
     }
     inbox = absolute_folder("upload_path", preferences.upload_path or str(root))
     require_still(look)
+    notes = plan_notes(names, job, look)
     size = sum(size_bytes for size_bytes, _ in look.states.values())
-    return PutPlan(folder, root, inbox, files, size, chosen, job, look.states, why)
+    return PutPlan(folder, root, inbox, files, size, chosen, job, look.states, why, notes)
 
 
 def _choose_rule(
@@ -179,6 +181,18 @@ def _choose_rule(
     if guessed:
         return guessed, "files"
     return find_rule("ephys" if kind == "ephys" else "none"), "dataset type"
+
+
+def _find_type(lab: Any, said: str | None, rule: UploadRule, guessed: str | None) -> str | None:
+    """Return the dataset's type; one that is said must be there, and be the rule's."""
+    known_value(lab.DatasetType, "dataset_type", said)
+    if said and rule.dataset_type not in (None, said):
+        raise UploadError(
+            f"Rule {rule.name!r} is for datasets of type {rule.dataset_type!r}, you say {said!r}.",
+            hint=f"Leave -t {said} out, or name another rule with -r.",
+        )
+    kind = rule.dataset_type or guessed
+    return known_value(lab.DatasetType, "dataset_type", kind)
 
 
 def _read_names(folder: Path, root: Path, preferences: Preferences) -> PathNames:
@@ -213,7 +227,7 @@ def _check(
     check_paths(file_paths)
     known = check_subject(lab, key["subject_name"])
     check_spelling(lab, key)
-    check_new(lab, file_paths)
+    check_new(lab, file_paths, root)
     rule.check_dataset(lab, key)
     rule.check(folder, files)
     return known

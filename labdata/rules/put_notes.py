@@ -2,13 +2,56 @@
 
 A folder copied to another animal or session by mistake is a recording that counts twice, and once
 for the wrong animal. Equal small files are common (settings, empty logs), so only the largest file
-of a folder is looked for. A second folder of one dataset adds to it. Both are notes and no
-refusals: they may be meant.
+of a folder is looked for. A second folder of one dataset adds to it. A session that is said may be
+another than the path's, and a file that was written just before may be written on. All are notes
+and no refusals: they may be meant.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
+
+from .names import PathNames
+from .quiet import FRESH_S, FirstLook
+
+
+def plan_notes(names: PathNames, job: Mapping[str, Any], look: FirstLook) -> tuple[str, ...]:
+    """Return what is notable about a folder before it is put, a sentence each.
+
+    Parameters
+    ----------
+    names : PathNames
+        What its path says.
+    job : mapping
+        The UploadJob row to be.
+    look : FirstLook
+        Its files.
+
+    Returns
+    -------
+    tuple of str
+        Names that differ from the path's, a dataset without a type, a file written just now.
+    """
+    notes = []
+    for name in ("session_name", "dataset_name"):
+        said = getattr(names, name)
+        if said not in (None, job[name]):
+            notes.append(f"The path says {name} {said!r}; it is put as {job[name]!r}, as said.")
+    if job["dataset_type"] is None:
+        notes.append(
+            f"Nothing says of which type dataset {job['dataset_name']!r} is, so `labdata get -t` "
+            "will not find it; -t TYPE says it."
+        )
+    age_s = time.time() - look.youngest_s
+    if 0 <= age_s < FRESH_S:
+        path = max(look.states, key=lambda path: look.states[path][1])
+        notes.append(
+            f"{path.name} was written to {age_s:.0f} s ago. If its program has not ended, what it "
+            "writes from now on is not put."
+        )
+    return tuple(notes)
 
 
 def find_notes(lab: Any, job_id: int) -> list[str]:

@@ -22,7 +22,8 @@ from ..database.locks import server_lock
 from ..errors import IntegrityError, UploadError
 from ..progress import Progress, ignore_progress
 from ..stores import Checksums, copy_hashed, hash_file
-from .checks import check_new, relative_path, require_same
+from .checks import relative_path, require_same
+from .known import check_new
 from .planning import PutPlan, default_lab, plan_put
 
 __all__ = ["PutPlan", "plan_put", "put", "utc"]

@@ -17,7 +17,8 @@ from ..errors import LabdataError, UploadError
 from ..nearest import nearest
 from ..preferences import Preferences, load_preferences
 from .base import UploadRule, find_rule, guess_rule
-from .checks import check_subject, containing_folder, list_files, relative_path
+from .checks import containing_folder, list_files, relative_path
+from .known import check_subject
 from .names import PathNames, check_name, parse_date, read_path
 from .planning import default_lab
 from .subject_guard import named_subjects

@@ -2,15 +2,21 @@
 
 No system tells reliably whether another program writes to a file: on a network share not even the
 size is fresh. So the files are looked at when planning begins and when it ends, and at least a
-moment lies between the two looks; longer where a file was written to just before.
+moment lies between the two looks; longer where a file was written to just before. A program that
+pauses for longer is found on Linux, where the system lists the files that each program of the same
+user, on the same computer, has open for writing.
 """
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..errors import UploadError
 from .checks import FileState, file_state, require_same
 
 #: Between the two looks, if nothing was written to for a while.
@@ -64,7 +70,7 @@ def look_first(folder: Path, files: tuple[Path, ...]) -> FirstLook:
 
 
 def require_still(look: FirstLook) -> None:
-    """Look again, and raise if a file changed, appeared or vanished since.
+    """Look again, and raise if a file changed, appeared or vanished, or is open for writing.
 
     Parameters
     ----------
@@ -82,3 +88,51 @@ def require_still(look: FirstLook) -> None:
         time.sleep(left_s)
     waited_s = time.monotonic() - look.at_s
     require_same(look.states, look.folder, f"within {waited_s:.1f} s")
+    for path, pid, program in find_writers(look.folder):
+        if path in look.states:
+            raise UploadError(
+                f"{path} is open for writing in {program} (process {pid}).",
+                hint="Close it there, or end that program; then put the folder again.",
+            )
+
+
+def find_writers(folder: Path, system: Path = Path("/proc")) -> Iterator[tuple[Path, int, str]]:
+    """Yield the files below a folder that programs have open for writing, as far as it is known.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder, resolved.
+    system : Path, optional
+        Where Linux lists its processes, see proc(5); where there is none nothing is found.
+
+    Yields
+    ------
+    path : Path
+        A file that is open.
+    pid : int
+        Number of the process that has it.
+    program : str
+        Name of its program.
+    """
+    inside = f"{folder}{os.sep}"
+    for process in system.glob("[0-9]*"):
+        for handle in _handles(process):
+            with suppress(OSError):  # it was closed meanwhile
+                target = handle.readlink()
+                if str(target).startswith(inside) and _writes(process / "fdinfo" / handle.name):
+                    program = (process / "comm").read_text("utf-8", "replace").strip()
+                    yield target, int(process.name), program
+
+
+def _handles(process: Path) -> list[Path]:
+    try:
+        return list((process / "fd").iterdir())
+    except OSError:  # it has ended, or is another user's
+        return []
+
+
+def _writes(fdinfo: Path) -> bool:
+    """Return whether a file was opened for writing; its flags stand in octal (proc(5))."""
+    lines = dict(line.split(":", 1) for line in fdinfo.read_text().splitlines() if ":" in line)
+    return int(lines.get("flags", "0"), 8) & os.O_ACCMODE != os.O_RDONLY

@@ -149,7 +149,10 @@ def check_uploadable(lab: Any, job_id: int) -> None:
     if status == "FAILED":
         raise NotUploadableError(
             f"Upload job {job_id} failed before: {log}",
-            hint=f"Once that is mended, `labdata upload {job_id} --retry`.",
+            # most logs end in a hint of their own
+            hint=None
+            if "--retry" in (log or "")
+            else f"Once that is mended, `labdata upload {job_id} --retry`.",
         )
 
 
@@ -208,7 +211,9 @@ def cancel_upload(lab: Any, job_id: int) -> None:
         return
     with claim_row(lab.UploadJob, "job", job_id, states=_OPEN, only=only) as claim:
         if claim:
-            text = f"cancelled; before it was {status[0]}" + f": {log[0]}" * bool(log[0])
+            # what its log advises is no advice any more
+            why = f": {log[0].splitlines()[0]}" if log[0] else ""
+            text = f"cancelled; before it was {status[0]}{why}"
             claim.finish("CANCELLED", text)
             return
     if status[0] == "COMPLETED":

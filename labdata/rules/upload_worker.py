@@ -54,11 +54,14 @@ class Outcome:
         None if it failed, or there was nothing to do: it is done, or another worker has it.
     problem : LabdataError or None
         Why it failed, or, if that is a StoreAwayError, why it waits.
+    status : str
+        The job's, if there was nothing to do.
     """
 
     job_id: int
     result: UploadResult | None = None
     problem: LabdataError | None = None
+    status: str = ""
 
     @property
     def waits(self) -> bool:
@@ -164,7 +167,12 @@ def _upload_each(
             _tell(preferences, lab, job_id, problem, "failed")
             yield Outcome(job_id, problem=problem)
         else:
-            yield Outcome(job_id, result)
+            yield _done(lab, job_id, result)
+
+
+def _done(lab: Any, job_id: int, result: UploadResult | None) -> Outcome:
+    status = "" if result else _column(lab, job_id, "job_status")
+    return Outcome(job_id, result, status=status)
 
 
 def _column(lab: Any, job_id: int, name: str) -> str:

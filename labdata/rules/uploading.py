@@ -174,7 +174,7 @@ class _Upload:
                 problems.append(problem)
                 continue
             for damage in (p for p in problems if isinstance(p, IntegrityError)):
-                self.claim.notes.append(f"Read from {folder} instead: {damage}")
+                self.claim.notes.append(f"Read from {folder} instead: {damage.message}")
                 logger.warning("Read from %s instead: %s", folder, damage)
             return found
         damaged = [p for p in problems if isinstance(p, IntegrityError)]

@@ -180,7 +180,7 @@ def test_an_insert_costs_one_query_more_and_none_without_text(lab, monkeypatch) 
 
 def test_a_put_of_a_name_written_otherwise_is_refused_before_it_copies(lab) -> None:
     from labdata.errors import UploadError
-    from labdata.rules.checks import check_spelling, check_subject, known_value
+    from labdata.rules.known import check_spelling, check_subject, known_value
 
     key = (lab.Dataset & 'subject_name = "JC1"').fetch1("KEY")
     check_spelling(lab, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,31 @@ def test_each_failure_says_what_to_do(
     }
     assert all(checks[name]["hint"] for name in failed)
     assert checks["preferences"]["hint"] == f"chmod 600 {path}"
+
+
+def test_who_is_told_of_failures(lab_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(lab_folder, on_failure={"command": ["no-such-program", "x"]})
+    code, _, checks = examine(capsys)
+    told = checks["on_failure"]
+    assert (code, told["state"]) == (1, "failed")
+    assert "'no-such-program'" in told["message"] and "as a list" in told["hint"]
+    change(lab_folder, on_failure={"command": [sys.executable, "-c", ""]})
+    code, _, checks = examine(capsys)
+    assert (code, checks["on_failure"]["state"]) == (0, "ok")
+    change(lab_folder, on_failure={"webhook": "https://chat.lab.example/hooks/s3cret"})
+    code, _, checks = examine(capsys)
+    assert (code, checks["on_failure"]["state"]) == (0, "ok")
+    assert "s3cret" not in json.dumps(checks)
+
+
+def test_a_command_as_one_text_is_told_to_be_a_list(
+    lab_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(lab_folder, on_failure={"command": "mail me"})
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().err
+    assert "on_failure.command is 'mail me': a list of words is expected" in said
+    assert len(said.splitlines()) == 2
 
 
 def test_a_database_that_is_down(

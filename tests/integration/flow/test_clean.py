@@ -87,9 +87,9 @@ def flip(path):
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (Path.unlink, "cannot tell: There is no object"),
-        (truncate, "the store has 10 bytes of it, 90000 were recorded"),
-        (flip, "the store has other content"),
+        (Path.unlink, "missing in the store; `labdata verify --everything --store data --repair`"),
+        (truncate, "the store has 10 bytes of it, 90000 were recorded; `labdata verify"),
+        (flip, "the store has other content under its path; `labdata verify --everything"),
     ],
 )
 def test_fault_03_what_the_store_lacks_stays(stored, harm, words, quick):

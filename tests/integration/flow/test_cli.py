@@ -265,11 +265,63 @@ def test_upload_of_a_failed_job_and_its_repair(lab_rig, typed, told):
     assert "Nothing to upload. 1 job failed before" in nothing and "--retry" in nothing
     before = typed("upload", job_id, code=1).err
     assert f"\nlabdata: Upload job {job_id} failed before: " in before
+    assert before.count("--retry") == 1, "the log's own advice is enough"
     copy.write_bytes(FILES["b.bin"])
     assert [row["job"] for row in told("upload", "--reset-failed")] == [job_id]
-    assert "is done" in typed("upload", job_id).err
+    assert f"upload job {job_id} was uploaded before." in typed("upload", job_id).err
     assert "\nlabdata: There is no upload job 99." in typed("upload", "99", code=1).err
     assert "no upload job 99" in typed("upload", "--queue", "99", code=1).err
+
+
+def test_retry_takes_only_what_failed(lab_rig, typed, told):
+    """What merely waits may be another's, put a moment ago."""
+    failed = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
+    lab_rig.lab.UploadJob.update1({"job_id": failed, "job_status": "FAILED", "job_waiting": 0})
+    waits = lab_rig.put(lab_rig.folder("JC2/20240306_100000/task", FILES))
+    assert [row["job"] for row in told("upload", "--retry")] == [failed]
+    assert lab_rig.job(waits)["job_status"] == "ON SERVER"
+    assert "No job has failed." in typed("upload", "--retry").out
+    assert lab_rig.job(waits)["job_status"] == "ON SERVER"
+    assert [row["job"] for row in told("upload")] == [waits]
+
+
+def test_advice_of_a_log_ends_with_what_it_was_for(lab_rig, typed, told):
+    job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
+    log = "b.bin differs.\nPut the original in its place and `labdata upload 1 --retry`."
+    row = {"job_id": job_id, "job_status": "FAILED", "job_log": log, "job_waiting": 0}
+    lab_rig.lab.UploadJob.update1(row)
+    (row,) = told("upload", job_id, "--cancel")
+    assert row["job_log"] == "cancelled; before it was FAILED: b.bin differs."
+
+
+def test_what_was_read_elsewhere_is_noted_without_advice(lab_rig, told):
+    job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
+    (lab_rig.server / f"JC1/{SESSION}/task/b.bin").write_bytes(b"damaged")
+    assert [row["job"] for row in told("upload")] == [job_id]  # the rig has it, too
+    log = lab_rig.job(job_id)["job_log"]
+    assert "instead" in log and "differs from what was put" in log
+    assert "--retry" not in log and "original" not in log
+
+
+def test_a_job_that_another_worker_has_is_said_so(lab_rig, typed):
+    job_id = lab_rig.put(lab_rig.folder(f"JC1/{SESSION}/task", FILES))
+    table, said = lab_rig.lab.UploadJob, []
+    table.update1({"job_id": job_id, "job_status": "WORKING"})
+    with worker_lock(lab_rig.lab.connection, f"job.{table().database}.{job_id}") as alone:
+        assert alone
+        thread = threading.Thread(target=lambda: said.append(typed("upload", job_id).err))
+        thread.start()
+        thread.join()
+    assert f"upload job {job_id} is being uploaded by another worker" in said[0]
+
+
+def test_a_row_is_one_line_to_a_pipe(lab_rig, typed):
+    folder = lab_rig.folder(f"JC1/{SESSION}/{'task_' * 12}", dict.fromkeys(("a.bin",), b"1"))
+    lab_rig.upload(lab_rig.put(folder))
+    (lab_rig.store / folder.relative_to(lab_rig.rig) / "a.bin").unlink()
+    lines = [x for x in typed("clean", "--list").out.splitlines() if "a.bin" in x]
+    assert len(lines) == 2  # the rig's and the inbox's
+    assert all("missing in the store; `labdata verify" in line for line in lines)
 
 
 def test_a_project_has_its_own_subjects_jobs_and_sessions(lab_rig, typed, told):

@@ -42,7 +42,7 @@ def two_jobs(lab_rig, monkeypatch):
         lab_rig.prefer(upload_path=str(inbox), local_paths=[str(local)])
         with monkeypatch.context() as blind:
             for module in ("putting", "planning"):
-                blind.setattr(f"labdata.rules.{module}.check_new", lambda lab, paths: None)
+                blind.setattr(f"labdata.rules.{module}.check_new", lambda *_: None)
             jobs[put(plan_put(folder))] = (inbox, content)
     return jobs
 

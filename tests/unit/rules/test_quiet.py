@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from labdata.errors import UploadError
 from labdata.rules import quiet
 from labdata.rules.checks import list_files
-from labdata.rules.quiet import look_first, require_still
+from labdata.rules.quiet import find_writers, look_first, require_still
 
 
 @pytest.fixture
@@ -57,3 +59,47 @@ def test_fresh_files_are_watched_longer(
     time.sleep(0.05)  # what else is checked meanwhile counts
     require_still(look)
     assert waited_s <= time.monotonic() - look.at_s < waited_s + 0.2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="lists of open files: Linux only")
+class TestOpenForWriting:
+    """A writer that pauses leaves size and time as they are; the system knows that it has it."""
+
+    @pytest.fixture(autouse=True)
+    def no_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(quiet, "SETTLE_S", 0.0)
+
+    @pytest.mark.parametrize("mode", ["ab", "r+b"])
+    def test_another_program_that_pauses(self, folder: Path, mode: str) -> None:
+        code = f"f = open({str(folder / 'a.bin')!r}, {mode!r}); print(flush=True); input()"
+        command = [sys.executable, "-c", code]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as writer:
+            assert writer.stdin and writer.stdout
+            writer.stdout.readline()
+            look = look_first(folder, list_files(folder))
+            with pytest.raises(UploadError, match=rf"open for writing.*process {writer.pid}"):
+                require_still(look)
+            writer.communicate("")
+        require_still(look_first(folder, list_files(folder)))
+
+    def test_a_file_of_this_process_that_was_not_closed(self, folder: Path) -> None:
+        with (folder / "a.bin").open("ab"), pytest.raises(UploadError, match=str(os.getpid())):
+            require_still(look_first(folder, list_files(folder)))
+
+    def test_who_only_reads_is_no_writer(self, folder: Path) -> None:
+        with (folder / "a.bin").open("rb"):
+            require_still(look_first(folder, list_files(folder)))
+
+    def test_a_file_of_another_folder_is_none(self, folder: Path, tmp_path: Path) -> None:
+        inner = folder / "inner"
+        inner.mkdir()
+        (inner / "c.bin").write_bytes(b"1")
+        with (folder / "a.bin").open("ab"):
+            require_still(look_first(inner, list_files(inner)))
+            assert [path for path, *_ in find_writers(folder)] == [folder / "a.bin"]
+
+    def test_without_such_lists_nothing_is_found(self, folder: Path) -> None:
+        with (folder / "a.bin").open("ab"):
+            assert list(find_writers(folder, folder / "no-proc")) == []
