@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -47,13 +47,17 @@ class StoreNote:
     damaged: frozenset[str] = frozenset()
 
 
-def note_report(report: VerifyReport, *, whole: bool, database: str) -> None:
+def note_report(
+    report: VerifyReport, *, known: Mapping[str, frozenset[str]], whole: bool, database: str
+) -> None:
     """Keep a report, a part of it a store; one of some stores keeps the others'.
 
     Parameters
     ----------
     report : VerifyReport
         Of the run.
+    known : mapping of str to frozenset of str
+        By store, the damaged paths that stood on the note when the run was planned.
     whole : bool
         Whether it was of all stores.
     database : str
@@ -63,9 +67,12 @@ def note_report(report: VerifyReport, *, whole: bool, database: str) -> None:
     stores = {} if whole else dict(before)
     for name in report.stores:
         found = [finding for finding in report.findings if finding.storage == name]
-        known = before[name].damaged if name in before else frozenset()
-        damaged = _still_damaged(found, known)
-        stores[name] = StoreNote(report.today, report.days, len(found), damaged)
+        damaged = _still_damaged(found, known.get(name, frozenset()))
+        # another run found it meanwhile, and this one has not read it
+        others = before[name].damaged - known.get(name, frozenset()) if name in before else set()
+        n_more = len(others - {finding.file_path for finding in found})
+        note = StoreNote(report.today, report.days, len(found) + n_more, damaged | others)
+        stores[name] = note
     _write_note(database, stores)
 
 

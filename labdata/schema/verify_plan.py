@@ -37,6 +37,8 @@ class VerifyPlan:
         Those whose content will be read.
     damaged : frozenset of StoredFile
         Those of them that an earlier run found damaged, which are read on any day.
+    noted : dict
+        Name of a store to the paths of such, also of those that are not recorded any more.
     today : date
         The day whose part is read.
     days : int
@@ -52,6 +54,7 @@ class VerifyPlan:
     files: dict[str, tuple[StoredFile, ...]]
     due: frozenset[StoredFile]
     damaged: frozenset[StoredFile]
+    noted: dict[str, frozenset[str]]
     today: date
     days: int
     everything: bool
@@ -145,7 +148,9 @@ def plan_verify(
                 hint=f"Did you mean {near[0]!r}?" if near else known,
             )
     chosen = {k: tuple(v) for k, v in files.items() if stores is None or k in stores}
-    damaged = frozenset(_known_damaged(chosen, lab.connection._preferences.name))
+    notes = read_note(lab.connection._preferences.name)
+    noted = {name: note.damaged for name, note in notes.items() if note.damaged}
+    damaged = frozenset(_known_damaged(chosen, noted))
     part = today.toordinal() % days
     due = damaged.union(
         file
@@ -154,17 +159,15 @@ def plan_verify(
         if everything or part_of(file.storage, file.file_path, days) == part
     )
     whole = stores is None
-    return VerifyPlan(chosen, due, damaged, today, days, everything, whole, preferences)
+    return VerifyPlan(chosen, due, damaged, noted, today, days, everything, whole, preferences)
 
 
 def _known_damaged(
-    files: dict[str, tuple[StoredFile, ...]], database: str
+    files: dict[str, tuple[StoredFile, ...]], noted: dict[str, frozenset[str]]
 ) -> Iterator[StoredFile]:
     """Yield what an earlier run found damaged and nobody has seen right since."""
-    noted = read_note(database)
-    for name, found in files.items():
-        if name in noted and (damaged := noted[name].damaged):
-            yield from (file for file in found if file.file_path in damaged)
+    for name in files.keys() & noted.keys():
+        yield from (file for file in files[name] if file.file_path in noted[name])
 
 
 def _recorded(lab: Any) -> Iterator[StoredFile]:

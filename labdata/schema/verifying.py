@@ -119,7 +119,8 @@ def verify_planned(
         orphans=Orphans.sum_of(look.orphans for look in looks),
         stores=tuple(plan.files),
     )
-    note_report(report, whole=plan.whole, database=lab.connection._preferences.name)
+    database = lab.connection._preferences.name
+    note_report(report, known=plan.noted, whole=plan.whole, database=database)
     return report
 
 

@@ -13,6 +13,8 @@ from labdata.errors import ArchivedObjectError
 from labdata.schema import verifying
 from labdata.schema.repairing import plan_repair, repair_planned
 from labdata.schema.verify_note import read_note
+from labdata.schema.verify_plan import plan_verify
+from labdata.schema.verifying import verify_planned
 
 NAME = "5.bin"
 PATH = f"{FOLDER}/{NAME}"
@@ -127,6 +129,15 @@ def test_a_file_whose_row_is_gone_is_no_damage(stored, other_days):
         (stored.lab.File & {"file_path": PATH}).delete_quick()
     assert check(stored, today=other_days[0]).ok
     assert noted(stored).damaged == frozenset()
+
+
+def test_a_run_that_ends_after_another_keeps_what_that_found(stored, other_days):
+    plan = plan_verify(stored.lab, today=other_days[0])
+    flip(path_of(stored, NAME))
+    check(stored, everything=True)  # begun and ended while the first was planned
+    assert verify_planned(stored.lab, plan).ok, "it has not read it"
+    assert (noted(stored).n_findings, noted(stored).damaged) == (1, frozenset({PATH}))
+    assert wrong(check(stored, today=other_days[1])) == [("data", PATH, "content")]
 
 
 def test_a_note_of_before_is_read(stored):
