@@ -9,20 +9,25 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..preferences import labdata_folder
 from .verify_report import Finding, VerifyReport
+
+if TYPE_CHECKING:
+    from .verify_plan import VerifyPlan
 
 logger = logging.getLogger(__name__)
 
 _NOTE = "verify.json"
 #: Kinds that only reading finds; the others are seen in any listing.
 _READ = ("content", "unreadable")
+_one_writes = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,29 @@ def _still_damaged(found: list[Finding], known: frozenset[str]) -> frozenset[str
         for finding in found
         if finding.kind in _READ or finding.file_path in known
     )
+
+
+def note_damage(finding: Finding, plan: VerifyPlan, *, database: str) -> None:
+    """Keep damage as soon as it is found: the run may be interrupted, or killed.
+
+    Parameters
+    ----------
+    finding : Finding
+        Of one file.
+    plan : VerifyPlan
+        Of the run.
+    database : str
+        Name of the database.
+    """
+    with _one_writes:
+        stores = read_note(database)
+        # a store that was never compared to the end is as one that was compared long ago
+        note = stores.get(finding.storage) or StoreNote(date.min, plan.days, 0)
+        if finding.file_path not in note.damaged:
+            damaged = note.damaged | {finding.file_path}
+            n_findings = note.n_findings + 1
+            stores[finding.storage] = replace(note, n_findings=n_findings, damaged=damaged)
+            _write_note(database, stores)
 
 
 def note_repairs(mended: Iterable[Finding], *, database: str) -> None:

@@ -25,7 +25,7 @@ from ..stores import ObjectInfo, Store
 from .files import open_store
 from .garbage import garbage_among
 from .stored_copies import StoredFile, find_copies, hash_object
-from .verify_note import note_report
+from .verify_note import note_damage, note_report
 from .verify_plan import DAYS, VerifyPlan, plan_verify
 from .verify_report import Finding, Orphans, VerifyReport
 
@@ -158,7 +158,15 @@ def _look_at(
     found = list(_compare_listing(store, files, sizes))
     wrong = {id(finding.file) for finding in found}
     due = [f for f in files if f in plan.due and id(f) not in wrong and f.checksum]
-    read = [f for f in _in_parallel(lambda file: _read(store, file, progress), due) if f]
+    database = lab.connection._preferences.name
+
+    def read_one(file: StoredFile) -> Finding | None:
+        finding = _read(store, file, progress)
+        if finding and finding.kind == "content":
+            note_damage(finding, plan, database=database)
+        return finding
+
+    read = [finding for finding in _in_parallel(read_one, due) if finding]
     cold = [finding.file for finding in read if finding.kind == "cold"]
     found += [_cold_damage(f) if f.kind == "cold" else f for f in read if _is_told(f, plan)]
     size, due_size, cold_size = (sum(f.size_bytes for f in part) for part in (files, due, cold))

@@ -140,6 +140,39 @@ def test_a_run_that_ends_after_another_keeps_what_that_found(stored, other_days)
     assert wrong(check(stored, today=other_days[1])) == [("data", PATH, "content")]
 
 
+def test_a_run_that_is_interrupted_keeps_what_it_found(stored, other_days, monkeypatch):
+    flip(path_of(stored, NAME))
+    hashed = verifying.hash_object
+
+    def hash_until_then(store, file, *args):
+        if noted(stored).damaged:
+            raise KeyboardInterrupt
+        return hashed(store, file, *args)
+
+    check(stored, today=other_days[0])
+    monkeypatch.setattr(verifying, "hash_object", hash_until_then)
+    with pytest.raises(KeyboardInterrupt):
+        check(stored, everything=True)
+    monkeypatch.undo()
+    assert (noted(stored).n_findings, noted(stored).damaged) == (1, frozenset({PATH}))
+    assert wrong(check(stored, today=other_days[1])) == [("data", PATH, "content")]
+    assert noted(stored).n_findings == 1
+
+
+def test_a_first_run_that_is_interrupted_is_no_run(stored, monkeypatch, capsys):
+    flip(path_of(stored, NAME))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verifying, "note_report", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        check(stored, everything=True)
+    assert noted(stored).damaged == frozenset({PATH})
+    code, told = told_by_doctor(capsys)
+    assert (code, told["state"]) == (1, "failed") and "1 finding" in told["message"]
+
+
 def test_a_note_of_before_is_read(stored):
     """One that has no list of damaged files yet."""
     base = stored.lab.connection._preferences.name
