@@ -8,8 +8,8 @@ from labdata.errors import FormatError
 from labdata.formats import openephys, spikeglx
 from labdata.formats.bands import RecordedBand, Samples
 
-#: Endings of raw files of samples.
-RAW_SUFFIXES = (".bin", ".dat")
+#: Ending of a compressed band.
+SUFFIX = ".zarr.zip"
 
 
 def open_raw_band(path: str | Path) -> RecordedBand:
@@ -64,15 +64,20 @@ def band_of_text(kind: str, text: str, path: Path, samples: Samples) -> Recorded
     )
 
 
-def raw_stem(path: str) -> str:
-    """Return a path without the ending of a raw file, for the name of what stands for it.
+def compressed_names(path: str) -> dict[str, str]:
+    """Return what a compressed band is called, by the band that a raw file may be of.
 
     Parameters
     ----------
     path : str
-        For instance ``run_g0_t0.imec0.ap.bin`` or ``.../continuous.dat``.
+        For instance ``run_g0_t0.imec0.ap.bin`` or ``.../continuous.dat``, whose name does not say
+        which band it is.
+
+    Returns
+    -------
+    dict of str to str
+        For ``ap`` and ``lf``.
     """
-    for suffix in RAW_SUFFIXES:
-        if path.endswith(suffix):
-            return path.removesuffix(suffix)
-    return path
+    if path.endswith(".dat"):
+        return {band: f"{path.removesuffix('.dat')}.{band}{SUFFIX}" for band in ("ap", "lf")}
+    return dict.fromkeys(("ap", "lf"), path.removesuffix(".bin") + SUFFIX)

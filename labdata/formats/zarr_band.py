@@ -31,11 +31,10 @@ from numpy.typing import NDArray
 from labdata.errors import FormatError
 from labdata.formats.bands import RecordedBand
 from labdata.formats.byte_ranges import ByteRanges
-from labdata.formats.raw_bands import band_of_text, open_raw_band
+from labdata.formats.raw_bands import SUFFIX, band_of_text, open_raw_band
 from labdata.formats.zarr_samples import ARRAY, LAYOUT, ZarrSamples, damaged
 from labdata.progress import Progress, ignore_progress
 
-SUFFIX = ".zarr.zip"
 #: Of a chunk, this much is bit-shuffled together. Blosc's own choice gave files a tenth larger on
 #: real data and half as large again on low noise, at a lower speed.
 _BLOCK_BYTES = 2 * 1024 * 1024

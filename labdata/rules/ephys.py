@@ -1,9 +1,11 @@
-"""The rule for extracellular recordings of SpikeGLX.
+"""The rule for extracellular recordings of SpikeGLX and Open Ephys.
 
 AP and LF bands are compressed losslessly, one ``.zarr.zip`` each, and compared sample by sample
-with their originals, which then go to ProcessedFile. Metas, NI-DAQ files and everything else are
-stored as they are. Every digital line of every stream becomes DatasetEvents.Digital with both
-edges; which lines belong together is for StreamSync and its user to say.
+with their originals, which then go to ProcessedFile. Descriptions, NI-DAQ files and everything
+else are stored as they are. The streams of Open Ephys are called as those of SpikeGLX are, see
+:mod:`labdata.formats.openephys.names`. Every digital line of every stream becomes
+DatasetEvents.Digital with both edges; which lines belong together is for StreamSync and its user
+to say.
 """
 
 from __future__ import annotations
@@ -15,39 +17,37 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import IntegrityError, RuleError
-from ..formats import spikeglx
-from ..formats.zarr_band import SUFFIX, compress_band, verify_band
+from ..formats import openephys, spikeglx
+from ..formats.probe_geometry import ProbeGeometry
+from ..formats.raw_bands import compressed_names
+from ..formats.stream_description import StreamDescription
+from ..formats.zarr_band import compress_band, verify_band
 from ..schema.ephys import hash_configuration
 from ..schema.ephys_events import first_samples, insert_stream
 from ..stores import hash_file
 from .base import PutFile, RuleOutput, UploadContext, UploadRule
+from .ephys_runs import EphysRun, only_run
 
 _COMPRESSED = ("ap", "lf")
 
 
 class EphysRule(UploadRule):
-    """Compress and describe a SpikeGLX run."""
+    """Compress and describe a run of SpikeGLX or a recording of Open Ephys."""
 
     name: ClassVar[str] = "ephys"
     dataset_type: ClassVar[str | None] = "ephys"
 
     def recognises(self, files: tuple[Path, ...]) -> bool:
-        """Return whether there are files of SpikeGLX."""
-        return any(spikeglx.is_stream(path) for path in files)
+        """Return whether there are files of SpikeGLX or Open Ephys."""
+        return any(spikeglx.is_stream(path) or openephys.is_openephys(path) for path in files)
 
     def said(self, folder: Path) -> dict[str, str]:
-        """Return where SpikeGLX wrote the run, and the notes of its user."""
-        found = {}
-        for meta in _only_run(folder).streams:
-            for field in ("fileName", "userNotes"):
-                if text := meta.fields.get(field):
-                    found[f"{field} in {meta.path.name}"] = text
-        return found
+        """Return where the run was written, and the notes of its user."""
+        return only_run(folder).said()
 
     def check(self, folder: Path, files: tuple[Path, ...]) -> None:
         """Refuse a run that is cut, incomplete, or one of several."""
-        for meta in _only_run(folder).streams:
-            spikeglx.check_size(meta)
+        only_run(folder).check()
 
     def check_dataset(self, lab: Any, key: dict[str, str]) -> None:
         """Refuse a dataset that has a recording already."""
@@ -59,36 +59,33 @@ class EphysRule(UploadRule):
 
     def recorded(self, folder: Path) -> datetime | None:
         """Return when the run was started."""
-        return min((m.recorded for m in _only_run(folder).streams if m.recorded), default=None)
+        return min((m.recorded for m in only_run(folder).streams if m.recorded), default=None)
 
     def apply(self, context: UploadContext) -> RuleOutput:
         """Compress the bands of the run and read its events."""
         by_path = {file.path: file for file in context.files}
-        run = _only_run(_common_folder(context))
+        run = only_run(_common_folder(context))
         stored = list(context.files)
         replaced: list[PutFile] = []
         probe_files: dict[int, list[str]] = defaultdict(list)
         # read first: what changes meanwhile is then seen when the band is hashed, or stored
-        events = {
-            meta.name: spikeglx.read_digital_events(meta.bin_path)
-            for meta in run.streams
-            if meta.band != "lf"
-        }
+        events = {meta.name: run.digital_lines(meta) for meta in run.streams if meta.band != "lf"}
         for meta in run.streams:
             original = by_path[meta.bin_path]
             kept = original
             if meta.band in _COMPRESSED:
-                kept = _compress(original, context)
+                kept = _compress(meta, original, context)
                 stored[stored.index(original)] = kept
                 replaced.append(original)
             if meta.probe_num is not None:
-                probe_files[meta.probe_num] += [kept.file_path, by_path[meta.path].file_path]
+                beside = [by_path[path].file_path for path in run.description_files(meta)]
+                probe_files[meta.probe_num] += [kept.file_path, *beside]
         facts = {"run": run, "events": events, "probe_files": dict(probe_files)}
         return RuleOutput(tuple(stored), tuple(replaced), facts)
 
     def insert(self, lab: Any, context: UploadContext, output: RuleOutput) -> None:
         """Insert the recording, its probes, their files, and the events of every stream."""
-        run: spikeglx.SpikeGLXRun = output.facts["run"]
+        run: EphysRun = output.facts["run"]
         key = context.key
         self.check_dataset(lab, key)
         probes = [m for m in run.streams if m.band == "ap"]
@@ -106,14 +103,14 @@ class EphysRule(UploadRule):
             lab.EphysRecording.ProbeSetting.insert1(
                 {
                     **probe,
-                    **insert_configuration(lab, spikeglx.read_probe(meta)),
+                    **insert_configuration(lab, run.probe(meta)),
                     "sampling_rate": meta.sampling_rate_hz,
                     "n_samples": meta.n_samples,
                 }
             )
             lab.EphysRecording.ProbeFile.insert(
                 {**probe, "file_path": path, "storage": files[path]["storage"]}
-                for path in output.facts["probe_files"][meta.probe_num]
+                for path in dict.fromkeys(output.facts["probe_files"][meta.probe_num])
             )
         starts = first_samples([m for m in run.streams if m.name in output.facts["events"]])
         for meta in run.streams:
@@ -129,7 +126,7 @@ class EphysRule(UploadRule):
                 )
 
 
-def insert_configuration(lab: Any, probe: spikeglx.ProbeGeometry) -> dict[str, Any]:
+def insert_configuration(lab: Any, probe: ProbeGeometry) -> dict[str, Any]:
     """Return the key of a probe's configuration, inserted if it is new.
 
     A configuration is the same when channels, shanks, coordinates and gain are; it is found by a
@@ -173,23 +170,6 @@ def insert_configuration(lab: Any, probe: spikeglx.ProbeGeometry) -> dict[str, A
     return key
 
 
-def _only_run(folder: Path) -> spikeglx.SpikeGLXRun:
-    runs = spikeglx.find_runs(folder)
-    if not runs:
-        raise RuleError(
-            f"There is no SpikeGLX run in {folder}.",
-            hint="Give the folder that holds the <run>_g0_t0.*.bin and .meta files, or say "
-            "-r none to store any files as they are.",
-        )
-    if len(runs) != 1:
-        names = ", ".join(run.name for run in runs)
-        raise RuleError(
-            f"{folder} holds {len(runs)} runs ({names}), where a dataset is one run.",
-            hint="Put each run's folder as a dataset of its own, with -d.",
-        )
-    return runs[0]
-
-
 def _common_folder(context: UploadContext) -> Path:
     folders = [file.path.parent for file in context.files]
     shared = folders[0]
@@ -198,9 +178,10 @@ def _common_folder(context: UploadContext) -> Path:
     return shared
 
 
-def _compress(original: PutFile, context: UploadContext) -> PutFile:
-    stem = original.file_path.removesuffix(".bin")
-    destination = context.staging / (Path(stem).name + SUFFIX)
+def _compress(meta: StreamDescription, original: PutFile, context: UploadContext) -> PutFile:
+    name = compressed_names(original.file_path)[meta.band]
+    # several streams of Open Ephys have files of one name
+    destination = context.staging / meta.name / Path(name).name
     report = compress_band(original.path, destination, progress=context.progress)
     if report.sha256 != original.sha256:
         raise IntegrityError(
@@ -214,4 +195,4 @@ def _compress(original: PutFile, context: UploadContext) -> PutFile:
     verify_band(original.path, destination)
     recorded = original.path.stat()  # the age of a file is that of its data
     os.utime(destination, ns=(recorded.st_atime_ns, recorded.st_mtime_ns))
-    return PutFile(destination, stem + SUFFIX, stored.sha256)
+    return PutFile(destination, name, stored.sha256)

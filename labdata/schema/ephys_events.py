@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..formats import spikeglx
+from ..formats import openephys, spikeglx
+from ..formats.event_lines import DigitalLine
+from ..formats.raw_bands import open_raw_band
+from ..formats.stream_description import StreamDescription
 from .files import open_in_place
 
 
@@ -14,7 +17,7 @@ def insert_stream(
     lab: Any,
     key: dict[str, Any],
     stream_name: str,
-    lines: Iterable[spikeglx.DigitalLine],
+    lines: Iterable[DigitalLine],
     *,
     sampling_rate_hz: float,
     n_samples: int,
@@ -77,9 +80,12 @@ def add_events(recordings: Any) -> int:
     lab = recordings.lab
     added = 0
     for key in recordings.fetch("KEY"):
-        files = lab.File & (lab.Dataset.DataFiles & key).proj()
+        files = (lab.File & (lab.Dataset.DataFiles & key).proj()).fetch(as_dict=True)
+        if any(row["file_path"].endswith("/structure.oebin") for row in files):
+            added += _add_openephys(lab, key, files)
+            continue
         bands = []
-        for row in files.fetch(as_dict=True):
+        for row in files:
             name = row["file_path"]
             if not name.endswith(("nidq.bin", "obx.bin", ".ap.bin", ".ap.zarr.zip")):
                 continue
@@ -103,12 +109,39 @@ def add_events(recordings: Any) -> int:
     return added
 
 
-def first_samples(streams: Iterable[spikeglx.SpikeGLXMeta]) -> dict[str, int]:
+def _add_openephys(lab: Any, key: dict[str, Any], files: list[dict[str, Any]]) -> int:
+    """Add the edges of Open Ephys, which are in files of their own beside the samples."""
+    samples = (".zarr.zip", "/continuous.dat")
+    nodes = set()
+    for row in files:
+        if not row["file_path"].endswith(samples):
+            path = open_in_place(row)
+            if path.name == "structure.oebin":
+                nodes.add(path.parents[2])
+    added = 0
+    for node in sorted(nodes):
+        for recording in openephys.find_recordings(node):
+            streams = [stream for stream in recording.streams if stream.band != "lf"]
+            starts = first_samples(streams)
+            for stream in streams:
+                added += insert_stream(
+                    lab,
+                    key,
+                    stream.stream_name,
+                    recording.digital_lines(stream),
+                    sampling_rate_hz=stream.sampling_rate_hz,
+                    n_samples=stream.n_samples,
+                    first_sample=starts.get(stream.stream_name),
+                )
+    return added
+
+
+def first_samples(streams: Iterable[StreamDescription]) -> dict[str, int]:
     """Return the first samples of a run's streams since its acquisition began, where known.
 
     Parameters
     ----------
-    streams : iterable of SpikeGLXMeta
+    streams : iterable of StreamDescription
         The streams of one run, without LF bands.
 
     Returns
@@ -127,7 +160,8 @@ def open_stored_band(path: Path) -> Any:
     Parameters
     ----------
     path : Path
-        A ``.bin`` (with its ``.meta`` beside it) or a ``.zarr.zip``.
+        A ``.bin`` (with its ``.meta`` beside it), a ``continuous.dat`` in its recording, or a
+        ``.zarr.zip``.
 
     Returns
     -------
@@ -138,4 +172,4 @@ def open_stored_band(path: Path) -> Any:
         from ..formats.zarr_band import open_zarr_band
 
         return open_zarr_band(path)
-    return spikeglx.open_band(path)
+    return open_raw_band(path)

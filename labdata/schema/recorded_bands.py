@@ -1,7 +1,8 @@
 """From a probe of a recording to its samples, wherever the file is and however it was kept.
 
-A recording may lie on this computer, on a file server or in a bucket, raw, as ``.zarr.zip`` or as
-``.cbin``. What is opened reads only what is sliced, so a second of it costs the same everywhere.
+A recording may lie on this computer, on a file server or in a bucket, raw (``.bin`` of SpikeGLX,
+``continuous.dat`` of Open Ephys), as ``.zarr.zip`` or as ``.cbin``. What is opened reads only what
+is sliced, so a second of it costs the same everywhere.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import QueryError
-from ..formats import spikeglx
+from ..formats import openephys, spikeglx
 from ..formats.bands import RecordedBand
 from ..formats.byte_ranges import ByteRanges
 from .files import get_files, open_ranges
 
 #: How the samples of a band may be kept; the first that is there is opened.
 _KINDS = (".zarr.zip", ".bin", ".cbin")
+_OPENEPHYS = "/continuous.dat"
 
 
 def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) -> RecordedBand:
@@ -33,7 +35,9 @@ def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) 
         row["file_path"]: row
         for row in (lab.File & (lab.EphysRecording.ProbeFile & key).proj()).fetch(as_dict=True)
     }
-    path = _find(files, band, key)
+    path = find_band_file(files, band)
+    if path is None:
+        raise _no_band(files, band, key)
     if download:
         wanted = [(row["file_path"], row["storage"]) for row in _with(files, path)]
         get_files(
@@ -45,6 +49,8 @@ def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) 
         from ..formats.zarr_band import open_zarr_band
 
         return open_zarr_band(open_ranges(files[path]))
+    if path.endswith(_OPENEPHYS):
+        return openephys.band_of_ranges(open_ranges(files[path]), _openephys_stream(files, path))
     return _open_with_meta(files, path)
 
 
@@ -59,13 +65,29 @@ def _open_with_meta(files: dict[str, Any], path: str) -> RecordedBand:
     return spikeglx.band_of_ranges(ranges, meta)
 
 
-def _find(files: dict[str, Any], band: str, key: dict[str, Any]) -> str:
+def find_band_file(files: dict[str, Any], band: str) -> str | None:
+    """Return the file that holds the samples of a probe's band, None if there is none.
+
+    Parameters
+    ----------
+    files : dict
+        Path to row of File, of all files of a probe.
+    band : str
+        ``ap`` or ``lf``.
+    """
     for kind in _KINDS:
         for path in files:
             if path.endswith(f".{band}{kind}"):
                 return path
+    for path in files:
+        if path.endswith(_OPENEPHYS) and _openephys_stream(files, path).band == band:
+            return path
+    return None
+
+
+def _no_band(files: dict[str, Any], band: str, key: dict[str, Any]) -> QueryError:
     there = sorted({_stem(path).rpartition(".")[2] for path in files})
-    raise QueryError(
+    return QueryError(
         f"Probe {key['probe_num']} of {key['dataset_name']} has no {band!r} band; its files are "
         f"of: {', '.join(there) or 'none'}.",
         hint="Write band='ap' or band='lf', as they were recorded.",
@@ -74,6 +96,9 @@ def _find(files: dict[str, Any], band: str, key: dict[str, Any]) -> str:
 
 def _with(files: dict[str, Any], path: str) -> list[Any]:
     """Return the rows of a band's file and of those that describe it."""
+    if any(name.endswith("/structure.oebin") for name in files):
+        beside = (".zarr.zip", _OPENEPHYS)
+        return [row for name, row in files.items() if name == path or not name.endswith(beside)]
     return [row for name, row in files.items() if _stem(name) == _stem(path)]
 
 
@@ -83,11 +108,33 @@ def _stem(path: str) -> str:
     return path
 
 
+def _openephys_stream(files: dict[str, Any], path: str) -> openephys.OpenEphysStream:
+    """Return what is said of a ``continuous.dat`` in the files beside it, read where they are."""
+    place = PurePosixPath(path)
+    settings = [name for name in files if name.startswith(f"{place.parents[4]}/settings")]
+    numbers = str(place.with_name("sample_numbers.npy"))
+    if numbers not in files:  # before GUI 0.6
+        numbers = str(place.with_name("timestamps.npy"))
+    head = _ranges(files, numbers)
+    return openephys.stream_of_texts(
+        _text(files, f"{place.parents[2]}/structure.oebin"),
+        _text(files, settings[0] if settings else f"{place.parents[4]}/settings.xml"),
+        Path(path),
+        size_bytes=open_ranges(files[path]).size_bytes,
+        first_sample=openephys.first_number(head.read(0, min(head.size_bytes, 1024))),
+    )
+
+
 def _text(files: dict[str, Any], path: str) -> str:
+    ranges = _ranges(files, path)
+    return ranges.read(0, ranges.size_bytes).decode("utf-8", "surrogateescape")
+
+
+def _ranges(files: dict[str, Any], path: str) -> ByteRanges:
     if path not in files:
         raise QueryError(
             f"{PurePosixPath(path).name} is not among the files of this probe.",
             hint="It belongs to the recording: put it, or look whether it was on the rig.",
         )
-    ranges: ByteRanges = open_ranges(files[path])
-    return ranges.read(0, ranges.size_bytes).decode("utf-8", "surrogateescape")
+    found: ByteRanges = open_ranges(files[path])
+    return found

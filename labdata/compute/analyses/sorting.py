@@ -142,12 +142,14 @@ def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
         If the probe has no AP file.
     """
     from ...schema.files import open_in_place
+    from ...schema.recorded_bands import find_band_file
     from .band_recording import BandRecording
 
     probe = {k: key[k] for k in ("subject_name", "session_name", "dataset_name", "probe_num")}
     files = (lab.File & (lab.EphysRecording.ProbeFile & probe).proj()).fetch(as_dict=True)
-    bands = [f for f in files if f["file_path"].endswith((".ap.zarr.zip", ".ap.bin"))]
-    if not bands:
+    by_path = {file["file_path"]: file for file in files}
+    band = find_band_file(by_path, "ap")
+    if band is None:
         raise TaskError(
             f"Probe {probe['probe_num']} of {probe['dataset_name']} has no AP file.",
             hint="`labdata sessions -a SUBJECT --include-size` lists the files.",
@@ -161,7 +163,7 @@ def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
         sampling_rate_hz=setting["sampling_rate"],
         n_samples=int(setting["n_samples"]),
     )
-    path = str(open_in_place(bands[0]))
+    path = str(open_in_place(by_path[band]))
     return BandRecording(path, table.coords_um, table.shank), table
 
 

@@ -12,12 +12,14 @@ from labdata.formats.openephys.binary import (
     check_size,
 )
 from labdata.formats.openephys.events import read_ttl
+from labdata.formats.openephys.nodes import stream_of_texts
 from labdata.formats.openephys.recordings import (
     OpenEphysRecording,
     find_recordings,
     is_openephys,
     stream_of_path,
 )
+from labdata.formats.openephys.sample_numbers import first_number
 from labdata.formats.openephys.settings import OpenEphysSettings, read_settings
 from labdata.formats.openephys.stream import OpenEphysStream, parse_stream
 from labdata.formats.openephys.structure import Structure, parse_structure
@@ -32,6 +34,7 @@ __all__ = [
     "band_of_stream",
     "check_size",
     "find_recordings",
+    "first_number",
     "is_openephys",
     "open_band",
     "parse_stream",
@@ -39,6 +42,7 @@ __all__ = [
     "read_settings",
     "read_ttl",
     "stream_of_path",
+    "stream_of_texts",
 ]
 
 

@@ -6,11 +6,9 @@ a recording (record pressed). Streams that several nodes recorded at once are on
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -19,42 +17,16 @@ from labdata.errors import FormatError
 from labdata.formats.event_lines import DigitalLine
 from labdata.formats.openephys.binary import check_size
 from labdata.formats.openephys.events import read_ttl
-from labdata.formats.openephys.names import StreamName, name_streams
-from labdata.formats.openephys.sample_numbers import SampleNumbers, read_sample_numbers
-from labdata.formats.openephys.settings import OpenEphysSettings, read_probe, read_settings
-from labdata.formats.openephys.stream import DATA_NAME, OpenEphysStream, describe_stream
-from labdata.formats.openephys.structure import Structure, TTLEntry, parse_structure
+from labdata.formats.openephys.nodes import OpenEphysNode, node_streams, open_node, place_of
+from labdata.formats.openephys.sample_numbers import SampleNumbers
+from labdata.formats.openephys.settings import read_probe
+from labdata.formats.openephys.stream import DATA_NAME, OpenEphysStream
+from labdata.formats.openephys.structure import TTLEntry
 from labdata.formats.probe_geometry import ProbeGeometry
 
 STRUCTURE_NAME = "structure.oebin"
-_FOLDER = re.compile(r"(experiment|recording)(\d+)")
-_MESSAGES_MS = re.compile(r"Software Time \(milliseconds.*?\): *(\d+)")
 #: Edges this long after the last sample mean that samples were cut, not that they came late.
 _LATE_S = 2.0
-
-
-@dataclass(frozen=True)
-class OpenEphysNode:
-    """The part of a recording that one Record Node wrote.
-
-    Parameters
-    ----------
-    structure : Structure
-        Its ``structure.oebin``.
-    settings : OpenEphysSettings
-        Of its experiment.
-    names : dict of str to StreamName
-        Of each folder of a stream.
-    """
-
-    structure: Structure
-    settings: OpenEphysSettings
-    names: dict[str, StreamName]
-
-    @property
-    def folder(self) -> Path:
-        """The recording's folder."""
-        return self.structure.path.parent
 
 
 @dataclass(frozen=True)
@@ -108,11 +80,11 @@ class OpenEphysRecording:
         for stream in self.streams:
             check_size(stream)
             numbers = self.numbers[stream.name]
-            if numbers.gaps:
-                at, n_lost = numbers.gaps[0]
+            if gaps := numbers.gaps():
+                at, n_lost = gaps[0]
                 raise FormatError(
                     f"{numbers.path}: {n_lost} samples were lost before sample {at}, "
-                    f"{len(numbers.gaps)} gaps in all.",
+                    f"{len(gaps)} gaps in all.",
                     hint="Times after a gap would be wrong. Store the files with -r none.",
                 )
             self._check_end(stream)
@@ -229,7 +201,7 @@ def find_recordings(folder: str | Path) -> list[OpenEphysRecording]:
     paths = sorted(Path(folder).rglob(STRUCTURE_NAME))
     _refuse_orphans(Path(folder), {path.parent for path in paths})
     for path in paths:
-        groups[_place(path)].append(path)
+        groups[place_of(path)].append(path)
     return [_read(*place, groups[place]) for place in sorted(groups)]
 
 
@@ -264,7 +236,7 @@ def stream_of_path(path: str | Path) -> OpenEphysStream:
             f"{path} is not in a recording of Open Ephys: there is no {structure}.",
             hint="Copy the whole recording; its samples cannot be read without structure.oebin.",
         )
-    for stream in _node_streams(_open_node(structure))[0]:
+    for stream in node_streams(open_node(structure))[0]:
         if stream.bin_path == path:
             return stream
     raise FormatError(
@@ -273,23 +245,12 @@ def stream_of_path(path: str | Path) -> OpenEphysStream:
     )
 
 
-def _place(path: Path) -> tuple[int, int]:
-    """Return the experiment and recording of a ``structure.oebin``."""
-    found = {m[1]: int(m[2]) for p in path.parts[-3:-1] if (m := _FOLDER.fullmatch(p))}
-    if len(found) != 2:
-        raise FormatError(
-            f"{path} is not in a folder experimentN/recordingN.",
-            hint="Give the folders the names back that the GUI gave them.",
-        )
-    return found["experiment"], found["recording"]
-
-
 def _read(experiment: int, recording: int, paths: Sequence[Path]) -> OpenEphysRecording:
-    nodes = tuple(_open_node(path) for path in paths)
+    nodes = tuple(open_node(path) for path in paths)
     streams: dict[str, OpenEphysStream] = {}
     numbers: dict[str, SampleNumbers] = {}
     for node in nodes:
-        for stream, counted in zip(*_node_streams(node), strict=True):
+        for stream, counted in zip(*node_streams(node), strict=True):
             if stream.name in streams:
                 raise FormatError(
                     f"{stream.bin_path} and {streams[stream.name].bin_path} are both "
@@ -299,60 +260,6 @@ def _read(experiment: int, recording: int, paths: Sequence[Path]) -> OpenEphysRe
             streams[stream.name], numbers[stream.name] = stream, counted
     ordered = tuple(streams[name] for name in sorted(streams))
     return OpenEphysRecording(experiment, recording, nodes, ordered, numbers)
-
-
-def _open_node(path: Path) -> OpenEphysNode:
-    """Read what describes the streams of a ``structure.oebin``."""
-    structure = parse_structure(path.read_text("utf-8"), path)
-    experiment, _ = _place(path)
-    node_folder = path.parents[2]
-    own = node_folder / f"settings_{experiment}.xml"
-    use_own = experiment > 1 and own.is_file()
-    settings = read_settings(own if use_own else node_folder / "settings.xml")
-    folders = [(stream.folder_name, stream.processor) for stream in structure.streams]
-    return OpenEphysNode(structure, settings, name_streams(folders, settings.probes))
-
-
-def _node_streams(
-    node: OpenEphysNode,
-) -> tuple[list[OpenEphysStream], list[SampleNumbers]]:
-    recorded = _recorded(node)
-    streams, numbers = [], []
-    for entry in node.structure.streams:
-        counted = read_sample_numbers(node.folder / "continuous" / entry.folder_name)
-        numbers.append(counted)
-        streams.append(
-            describe_stream(
-                entry,
-                node.names[entry.folder_name],
-                node.structure.path,
-                n_samples=counted.n_samples,
-                first_sample=counted.first,
-                recorded=recorded,
-                gui_version=node.structure.gui_version,
-            )
-        )
-    return streams, numbers
-
-
-def _recorded(node: OpenEphysNode) -> datetime | None:
-    """Return when a recording began, in the rig's time.
-
-    The settings are saved in the rig's time when the experiment begins; how much later the
-    recording began is told by the times, in UTC, of it and of the first one.
-    """
-    saved = node.settings.saved
-    own = _unix_s(node.folder)
-    first = _unix_s(node.folder.with_name("recording1"))
-    if saved is None or own is None or first is None:
-        return saved
-    return saved + timedelta(seconds=round(own - first))
-
-
-def _unix_s(folder: Path) -> float | None:
-    path = folder / "sync_messages.txt"
-    found = _MESSAGES_MS.search(path.read_text("utf-8", "replace")) if path.is_file() else None
-    return int(found[1]) / 1000 if found else None
 
 
 def _refuse_orphans(folder: Path, recordings: set[Path]) -> None:

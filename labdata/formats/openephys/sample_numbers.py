@@ -6,6 +6,8 @@ numbers were in ``timestamps.npy``. They have no gap unless samples were lost.
 
 from __future__ import annotations
 
+import io
+import operator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,18 +31,42 @@ class SampleNumbers:
         Of the first sample.
     n_samples : int
         How many there are.
-    gaps : tuple of (int, int)
-        Position of each sample that does not follow the one before, and how many are missing.
     """
 
     path: Path
     first: int
     n_samples: int
-    gaps: tuple[tuple[int, int], ...]
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """Return where samples were lost, reading all numbers in bounded memory.
+
+        Returns
+        -------
+        list of (int, int)
+            Position of each sample that does not follow the one before, and how many are missing.
+
+        Raises
+        ------
+        FormatError
+            When the numbers go backwards.
+        """
+        numbers = load_numbers(self.path)
+        found = []
+        for start in range(0, numbers.size, _BLOCK):
+            steps = np.diff(numbers[start : start + _BLOCK + 1])
+            at = np.flatnonzero(steps != 1)
+            back = at[steps[at] < 1]
+            if back.size:
+                raise FormatError(
+                    f"{self.path}: the numbers go backwards after sample {start + int(back[0])}.",
+                    hint="The device was reset while it recorded, or the file is damaged.",
+                )
+            found += [(start + int(i) + 1, int(steps[i]) - 1) for i in at]
+        return found
 
 
 def read_sample_numbers(folder: Path) -> SampleNumbers:
-    """Read the numbers of a stream's samples, in bounded memory.
+    """Look up the numbers of a stream's samples; they are mapped and not read.
 
     Parameters
     ----------
@@ -54,7 +80,7 @@ def read_sample_numbers(folder: Path) -> SampleNumbers:
     Raises
     ------
     FormatError
-        When the file is absent, cut or empty, or the numbers go backwards.
+        When the file is absent, cut or empty.
     """
     path = numbers_path(folder)
     numbers = load_numbers(path)
@@ -62,9 +88,7 @@ def read_sample_numbers(folder: Path) -> SampleNumbers:
         raise FormatError(
             f"{path} is empty: nothing was recorded.", hint="Leave this recording out."
         )
-    first, last = int(numbers[0]), int(numbers[-1])
-    gaps = () if last - first == numbers.size - 1 and _ascends(numbers) else _gaps(numbers, path)
-    return SampleNumbers(path, first, int(numbers.size), gaps)
+    return SampleNumbers(path, int(numbers[0]), int(numbers.size))
 
 
 def numbers_path(folder: Path) -> Path:
@@ -116,23 +140,27 @@ def load_numbers(path: Path) -> NDArray[np.int64]:
     return found  # type: ignore[no-any-return]
 
 
-def _ascends(numbers: NDArray[np.int64]) -> bool:
-    return all(
-        bool((np.diff(numbers[i : i + _BLOCK + 1]) == 1).all())
-        for i in range(0, numbers.size, _BLOCK)
-    )
+def first_number(head: bytes) -> int:
+    """Return the first number of a ``.npy`` file of which only the beginning was read.
 
+    Parameters
+    ----------
+    head : bytes
+        The first few hundred bytes of the file.
 
-def _gaps(numbers: NDArray[np.int64], path: Path) -> tuple[tuple[int, int], ...]:
-    found = []
-    for start in range(0, numbers.size, _BLOCK):
-        steps = np.diff(numbers[start : start + _BLOCK + 1])
-        at = np.flatnonzero(steps != 1)
-        back = at[steps[at] < 1]
-        if back.size:
-            raise FormatError(
-                f"{path}: the numbers go backwards after sample {start + int(back[0])}.",
-                hint="The device was reset while it recorded, or the file is damaged.",
-            )
-        found += [(start + int(i) + 1, int(steps[i]) - 1) for i in at]
-    return tuple(found)
+    Raises
+    ------
+    FormatError
+        When it is no array of whole numbers, or an empty one.
+    """
+    file = io.BytesIO(head)
+    try:
+        np.lib.format.read_magic(file)
+        _, _, dtype = np.lib.format.read_array_header_1_0(file)
+        (number,) = np.frombuffer(file.read(dtype.itemsize), dtype)
+        return operator.index(number)
+    except (ValueError, TypeError) as error:
+        raise FormatError(
+            f"The sample numbers of a stream cannot be read: {error}.",
+            hint="Files of GUI 0.6 and later have them in sample_numbers.npy.",
+        ) from error
