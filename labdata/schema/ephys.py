@@ -152,7 +152,13 @@ class EphysRecording(Imported):
 
 @table("data")
 class EphysRecordingNoiseStats(Computed):
-    """Voltages of each channel of a probe's AP band, in samples' own units."""
+    """Voltages of each channel of a probe's AP band, in samples' own units.
+
+    ``EphysRecordingNoiseStats.populate(key)`` measures 20 snippets of 0.25 s, one at random in
+    each twentieth of the recording and the same ones every time; only these are read, wherever the
+    file is. Times ``probe_gain`` of ProbeConfiguration they are microvolts. ``channel_mad`` is the
+    median distance from the median, which is 0.6745 standard deviations of normal noise.
+    """
 
     definition = """
     -> EphysRecording.ProbeSetting
@@ -163,3 +169,19 @@ class EphysRecordingNoiseStats(Computed):
     channel_peak_to_peak=null : <array>  # (channel,), largest less smallest
     channel_mad=null : <array>           # median absolute deviation
     """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Measure the AP band of one probe; ``populate`` calls it."""
+        from ..formats.channel_noise import measure_noise
+
+        noise = measure_noise((self.lab.EphysRecording.ProbeSetting & key).open())
+        self.insert1(
+            {
+                **key,
+                "channel_median": noise.median,
+                "channel_max": noise.largest,
+                "channel_min": noise.smallest,
+                "channel_peak_to_peak": noise.peak_to_peak,
+                "channel_mad": noise.mad,
+            }
+        )

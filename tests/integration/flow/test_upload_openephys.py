@@ -148,6 +148,21 @@ def test_spikeinterface_gets_the_voltages(lab_rig, truth):
     assert table.n_samples == 60000
 
 
+def test_the_noise_of_each_channel_is_measured(lab_rig, truth):
+    upload(lab_rig)
+    table = lab_rig.lab.EphysRecordingNoiseStats
+    assert not len(table())  # an upload is not slowed by it
+    table.populate(KEY)
+    assert len(table()) == 2
+    found = (table & KEY & "probe_num = 1").fetch1()
+    data = truth.samples[FOLDERS["imec1", "ap"]][:, :-1].astype(float)  # 2 s: read whole
+    np.testing.assert_array_equal(found["channel_median"], np.median(data, axis=0))
+    np.testing.assert_array_equal(found["channel_max"], data.max(axis=0))
+    np.testing.assert_array_equal(found["channel_min"], data.min(axis=0))
+    np.testing.assert_array_equal(found["channel_peak_to_peak"], np.ptp(data, axis=0))
+    np.testing.assert_allclose(found["channel_mad"] * 1.4826, 40, rtol=0.05)
+
+
 def test_originals_are_cleaned_when_the_store_has_the_bands(lab_rig, truth):
     upload(lab_rig)
     clean(plan_clean())
