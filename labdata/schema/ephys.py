@@ -11,6 +11,7 @@ from ..database.projects import Computed, Imported, Manual, Part, table
 from .general import Dataset, File  # noqa: F401  (named by foreign keys)
 
 if TYPE_CHECKING:
+    from ..formats.analog_edges import AnalogEdges
     from ..formats.bands import RecordedBand
 
 
@@ -148,6 +149,60 @@ class EphysRecording(Imported):
         from .ephys_events import add_events
 
         return add_events(self)
+
+    def add_analog_events(
+        self,
+        channel: str,
+        *,
+        stream_name: str | None = None,
+        high_v: float | None = None,
+        low_v: float | None = None,
+        min_width_s: float = 0.0,
+    ) -> list[AnalogEdges]:
+        """Find the edges of an analog input, such as a photodiode, and insert them as events.
+
+        They become a row of DatasetEvents.Digital named like the input, on its stream's clock. The
+        stored file is read where it is, in pieces.
+
+        Parameters
+        ----------
+        channel : str
+            The input: ``XA0`` of SpikeGLX, ``AI0`` or ``ADC1`` of Open Ephys.
+        stream_name : str, optional
+            Its device, such as ``nidq`` or ``obx0``, if several have an input of that name.
+        high_v, low_v : float, optional
+            Voltages at which it rises and falls; by default at two thirds and one third between
+            its two levels, for which the file is read twice.
+        min_width_s : float, optional
+            Stretches of a level that are shorter are no pulses, in seconds.
+
+        Returns
+        -------
+        list of AnalogEdges
+            One a recording: edges, thresholds, and the glitches that were taken out.
+
+        Raises
+        ------
+        QueryError
+            If there is no such input, or several, or its events are there already.
+        FormatError
+            If the trace has no two levels, or the thresholds make no sense.
+
+        Examples
+        --------
+        >>> (EphysRecording & session).add_analog_events("XA0")  # doctest: +SKIP
+        [<52 edges at 1.133 and 2.066 V, 0 glitches taken out>]
+        """
+        from .analog_events import add_analog_events
+
+        return add_analog_events(
+            self,
+            channel,
+            stream_name=stream_name,
+            high_v=high_v,
+            low_v=low_v,
+            min_width_s=min_width_s,
+        )
 
 
 @table("data")

@@ -50,18 +50,18 @@ def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) 
 
         return open_zarr_band(open_ranges(files[path]))
     if path.endswith(_OPENEPHYS):
-        return openephys.band_of_ranges(open_ranges(files[path]), _openephys_stream(files, path))
+        return openephys.band_of_ranges(open_ranges(files[path]), openephys_stream(files, path))
     return _open_with_meta(files, path)
 
 
 def _open_with_meta(files: dict[str, Any], path: str) -> RecordedBand:
     meta_path = path.removesuffix(PurePosixPath(path).suffix) + ".meta"
-    meta = spikeglx.parse_meta(_text(files, meta_path), Path(PurePosixPath(meta_path).name))
+    meta = spikeglx.parse_meta(read_text(files, meta_path), Path(PurePosixPath(meta_path).name))
     ranges = open_ranges(files[path])
     if path.endswith(".cbin"):
         from ..formats.cbin import band_of_cbin
 
-        return band_of_cbin(ranges, _text(files, path.removesuffix(".cbin") + ".ch"), meta)
+        return band_of_cbin(ranges, read_text(files, path.removesuffix(".cbin") + ".ch"), meta)
     return spikeglx.band_of_ranges(ranges, meta)
 
 
@@ -80,7 +80,7 @@ def find_band_file(files: dict[str, Any], band: str) -> str | None:
             if path.endswith(f".{band}{kind}"):
                 return path
     for path in files:
-        if path.endswith(_OPENEPHYS) and _openephys_stream(files, path).band == band:
+        if path.endswith(_OPENEPHYS) and openephys_stream(files, path).band == band:
             return path
     return None
 
@@ -108,8 +108,21 @@ def _stem(path: str) -> str:
     return path
 
 
-def _openephys_stream(files: dict[str, Any], path: str) -> openephys.OpenEphysStream:
-    """Return what is said of a ``continuous.dat`` in the files beside it, read where they are."""
+def openephys_stream(files: dict[str, Any], path: str) -> openephys.OpenEphysStream:
+    """Return what is said of a ``continuous.dat`` in the files beside it, read where they are.
+
+    Parameters
+    ----------
+    files : dict
+        Path to row of File, of all files of a dataset or probe.
+    path : str
+        One of them.
+
+    Raises
+    ------
+    QueryError
+        If a file that describes it is not among them.
+    """
     place = PurePosixPath(path)
     settings = [name for name in files if name.startswith(f"{place.parents[4]}/settings")]
     numbers = str(place.with_name("sample_numbers.npy"))
@@ -117,15 +130,29 @@ def _openephys_stream(files: dict[str, Any], path: str) -> openephys.OpenEphysSt
         numbers = str(place.with_name("timestamps.npy"))
     head = _ranges(files, numbers)
     return openephys.stream_of_texts(
-        _text(files, f"{place.parents[2]}/structure.oebin"),
-        _text(files, settings[0] if settings else f"{place.parents[4]}/settings.xml"),
+        read_text(files, f"{place.parents[2]}/structure.oebin"),
+        read_text(files, settings[0] if settings else f"{place.parents[4]}/settings.xml"),
         Path(path),
         size_bytes=open_ranges(files[path]).size_bytes,
         first_sample=openephys.first_number(head.read(0, min(head.size_bytes, 1024))),
     )
 
 
-def _text(files: dict[str, Any], path: str) -> str:
+def read_text(files: dict[str, Any], path: str) -> str:
+    """Return the content of a file that describes others, read where it is.
+
+    Parameters
+    ----------
+    files : dict
+        Path to row of File.
+    path : str
+        One of them.
+
+    Raises
+    ------
+    QueryError
+        If it is not among them.
+    """
     ranges = _ranges(files, path)
     return ranges.read(0, ranges.size_bytes).decode("utf-8", "surrogateescape")
 
