@@ -250,7 +250,7 @@ def _orphans(
 ) -> Orphans:
     try:
         found = garbage_among(lab, name, store, objects, preferences)
-    except DatabaseError as error:
+    except (DatabaseError, StoreError) as error:
         return Orphans(unknown=error.message)
     left = [one for one in found if not one.in_use]
     return Orphans(len(left), sum(one.size_bytes for one in left))
