@@ -3,8 +3,9 @@
 Deleting rows and renaming leave objects behind on purpose. A first command lists them and notes in
 a hidden table of the shared schema when each was seen first; a second one, days later, removes
 those that were garbage all the time. What is in doubt is kept: an object counts as referred to if
-any lab on the server has a file of its path (whatever the case of its letters) in that store or in
-one that the preference file does not know, and as in use if an unfinished upload has its folder.
+any lab on the server has a file of its path (whatever the case of its letters) in that store, in
+one that the preference file does not know, or in a bucket that a mount may show in that store's
+folder, and as in use if an unfinished upload has its folder.
 """
 
 from __future__ import annotations
@@ -337,6 +338,8 @@ def _way(storage: str, store: Store, preferences: Preferences) -> tuple[str, str
         other = open_store(storage, preferences)
     except PreferenceError:
         return "", ""
+    if isinstance(store, LocalStore) != isinstance(other, LocalStore):
+        return "", ""  # the folder may be a mount that shows the bucket
     here, there = _place(store), _place(other)
     if there.startswith(here):
         return "", there[len(here) :]

@@ -56,3 +56,14 @@ def test_what_is_old_goes(lab_rig, seaweed, place):
     lab_rig.lab.connection.query(f"UPDATE {table} SET first_seen = first_seen - INTERVAL 15 DAY")
     assert [one.object_path for one in remove_garbage(lab_rig.lab)] == ["JC1/left.bin"]
     assert found(lab_rig) == set()
+
+
+def test_a_folder_may_be_a_mount_that_shows_the_bucket(lab_rig, place):
+    """What is removed there is removed in the bucket: nothing in the folder tells."""
+    mount = lab_rig.home / "mount"
+    lab_rig.prefer(storage={"data": place(), "shown": {"protocol": "local", "path": str(mount)}})
+    lab_rig.upload(lab_rig.put(lab_rig.folder(PLACE, FILES)))
+    for name in (*FILES, "left.bin"):
+        (mount / PLACE).mkdir(parents=True, exist_ok=True)
+        (mount / PLACE / name).write_bytes(FILES.get(name, b"left"))
+    assert found(lab_rig) == {f"shown/{PLACE}/left.bin"}
