@@ -195,6 +195,26 @@ def test_interrupted_it_goes_on_with_what_is_missing(stored, monkeypatch):
     assert {k: v for k, v in whole(stored).items() if "partial" not in k} == CONTENT
 
 
+def test_an_interruption_waits_for_no_file_to_come_whole(stored):
+    size_bytes = 400 * 1024**2
+    rows = rows_of(stored)[:2]
+    for row in rows:
+        os.truncate(stored.store / row["file_path"], size_bytes)
+        row["file_size"] = size_bytes
+    told, unpressed = [], threading.Lock()
+
+    def press_keys(n_bytes):
+        told.append(n_bytes)
+        time.sleep(0.02)
+        if sum(told) > 10 * 1024**2 and unpressed.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_planned(plan_fetch(rows), progress=press_keys)
+    assert sum(told) < size_bytes / 2
+    assert whole(stored) == {}
+
+
 def test_how_long_it_takes_is_known_from_the_time_before(stored, monkeypatch):
     assert plan_fetch(rows_of(stored)).expected_s is None
     monkeypatch.setattr(fetching, "_TELLING_BYTES", 1000)
