@@ -179,6 +179,37 @@ def test_a_computer_that_vanished_loses_the_job_and_registers_nothing(
     assert lab_rig.counts()["File"] == 1
 
 
+def test_a_computer_that_vanished_while_it_registered_stops_nobody(lab_rig, job_id, monkeypatch):
+    """It holds the lock of all who register, and the job's row, in a transaction."""
+    monkeypatch.setattr(locks, "_SILENCE_S", 1)
+    other = lab_rig.put(lab_rig.folder("JC2/20240305_100000/task", {"b.csv": b"3\n"}))
+    said, here = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+
+        def stop(_):
+            os.write(here, b"s")
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+        uploading._Upload._insert_dataset = stop
+        try:
+            upload_job(job_id)
+        except DatabaseError:
+            os._exit(7)
+        finally:
+            os._exit(2)
+    assert os.read(said, 1) == b"s"
+    began = time.monotonic()
+    assert upload_job(other).n_files == 1
+    assert until(lambda: upload_job(job_id)).n_files == 1
+    assert time.monotonic() - began < WAIT_S
+    os.kill(pid, signal.SIGCONT)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert lab_rig.counts()["File"] == 2
+    silence = "SELECT @@SESSION.wait_timeout"
+    assert lab_rig.lab.connection.query(silence).fetchone()[0] > 3600, "it was set back"
+
+
 def in_another_thread(work):
     """Connections are a thread's own."""
     done = []
