@@ -30,6 +30,9 @@ __all__ = ["PutPlan", "plan_put", "put", "utc"]
 
 logger = logging.getLogger(__name__)
 
+#: Files that are looked at, on a share that may be slow, between two words to the database.
+_LOOKS_BETWEEN_WORDS = 500
+
 
 def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress) -> int:
     """Copy and hash the files of a plan and register their upload.
@@ -87,7 +90,7 @@ def _register(
     with lab.connection.transaction:
         require_held()
         check_new(lab, [row["src_path"] for row in rows])
-        _check_there(plan, rows)
+        _check_there(plan, rows, require_held)
         lab.UploadJob.insert1(plan.job)
         job_id = int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0])
         lab.UploadJob.AssignedFiles.insert([{"job_id": job_id, **row} for row in rows])
@@ -147,9 +150,13 @@ def _remove_unregistered(lab: Any, plan: PutPlan, made: dict[Path, int]) -> None
                 folder.rmdir()
 
 
-def _check_there(plan: PutPlan, rows: list[dict[str, Any]]) -> None:
+def _check_there(
+    plan: PutPlan, rows: list[dict[str, Any]], require_held: Callable[[], None]
+) -> None:
     """Look at the copies once more: a put of the same folder may just have taken one back."""
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number % _LOOKS_BETWEEN_WORDS == 0:
+            require_held()
         copy = plan.inbox / row["src_path"]
         if not copy.is_file() or copy.stat().st_size != row["src_size"]:
             raise UploadError(
@@ -180,6 +187,7 @@ def _registering(lab: Any) -> AbstractContextManager[Callable[[], None]]:
         refused=UploadError(
             "Another put has been registering for a minute.", hint="Put the folder again."
         ),
+        may_be_silent=False,
     )
 
 
