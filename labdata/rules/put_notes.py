@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ..stores.os_errors import explain_os_errors
 from .names import PathNames
 from .quiet import FRESH_S, FirstLook
 
@@ -81,6 +83,39 @@ def kept_notes(lab: Any, key: Mapping[str, str], said: Mapping[str, Any]) -> tup
                 if value is not None and name in row and row[name] != value
             ]
     return tuple(notes)
+
+
+def inbox_notes(lab: Any, job: Mapping[str, Any], inbox: Path, root: Path) -> tuple[str, ...]:
+    """Return whether the inbox looks as if its disk were not mounted on this computer.
+
+    What is put then fills the disk below, and the server never gets it.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    job : mapping
+        The UploadJob row to be.
+    inbox, root : Path
+        Where the files go, and the local path that they are in.
+
+    Returns
+    -------
+    tuple of str
+        A sentence if the inbox is empty and jobs wait for files that were put in it.
+    """
+    with explain_os_errors("look into", inbox):
+        if inbox == root or not inbox.is_dir() or any(inbox.iterdir()):
+            return ()
+    same = {name: job[name] for name in ("project_name", "job_host")}
+    done = 'COALESCE(job_status, "") IN ("COMPLETED", "CANCELLED")'
+    waiting = (lab.UploadJob & same & f"NOT {done}").fetch("job_id")
+    if not len(waiting):
+        return ()
+    return (
+        f"The inbox {inbox} is empty, and upload job {waiting[0]} waits for files in it. Is the "
+        "server's folder mounted here? If not, what is put now does not reach the server.",
+    )
 
 
 def find_notes(lab: Any, job_id: int) -> list[str]:

@@ -126,3 +126,23 @@ def test_two_folders_of_a_new_session_that_began_at_two_times_are_told(lab_rig, 
     assert words in " ".join(said.split())
     typed("upload", one + 1, "--cancel")
     assert "began" not in typed("put", folders[2], "--session-datetime", "2026-01-01T10:00:00").err
+
+
+def test_an_inbox_that_is_empty_though_jobs_wait_for_it_is_told(lab_rig, typed):
+    """Its share is not mounted: put would fill the disk below, and the server never gets it."""
+    mounted, empty = lab_rig.server, lab_rig.home / "mnt"
+    empty.mkdir()
+    folders = [lab_rig.folder(f"JC1/{SESSION}/{n}", {"a.bin": n.encode()}) for n in "abcd"]
+    number = lab_rig.put(folders[0])
+
+    def said(folder, inbox):
+        lab_rig.prefer(upload_path=str(inbox))
+        return " ".join(typed("put", folder, "--dry-run").err.split())
+
+    note = f"The inbox {empty} is empty, and upload job {number} waits"
+    assert note in said(folders[1], empty)
+    assert "The inbox" not in said(folders[1], mounted)
+    assert "The inbox" not in said(folders[1], lab_rig.rig), "the rig is the server"
+    lab_rig.prefer(upload_path=str(mounted))
+    lab_rig.upload(number)
+    assert "The inbox" not in said(folders[1], empty), "all is done, and it was cleaned"
