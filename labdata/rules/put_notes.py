@@ -37,7 +37,8 @@ def plan_notes(names: PathNames, job: Mapping[str, Any], look: FirstLook) -> tup
         Names that differ from the path's, a dataset without a type, a file written just now.
     """
     notes = []
-    for name in ("session_name", "dataset_name"):
+    # of another subject that the lab has, the guard asks; one that it has not may be meant, too
+    for name in ("subject_name", "session_name", "dataset_name"):
         said = getattr(names, name)
         if said not in (None, job[name]):
             notes.append(f"The path says {name} {said!r}; it is put as {job[name]!r}, as said.")

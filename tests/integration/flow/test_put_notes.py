@@ -38,6 +38,13 @@ def test_a_name_that_is_not_the_paths_is_told(lab_rig, said, words):
     assert words in note
 
 
+def test_an_animal_that_the_lab_has_not_yet_is_told(lab_rig):
+    """The path says it, and what is said may be left from the command before."""
+    folder = lab_rig.folder(f"JC9/{SESSION}/task", {"a.csv": b"123"})
+    notes = plan_put(folder, subject="JC1", lab=lab_rig.lab).notes
+    assert "The path says subject_name 'JC9'; it is put as 'JC1', as said." in notes
+
+
 def test_a_dataset_without_a_type_is_told(lab_rig):
     folder = make(lab_rig, "video")
     (note,) = plan_put(folder, lab=lab_rig.lab).notes
