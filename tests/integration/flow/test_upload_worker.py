@@ -240,6 +240,22 @@ def test_a_fault_of_a_rule_stops_neither_the_others_nor_the_telling(lab_rig, mon
     assert not again.was_begun and not typo.was_begun and len(told) == 1
 
 
+def test_a_failure_is_kept_whatever_bytes_a_name_in_it_has(lab_rig, monkeypatch):
+    """Else the job stayed WORKING, and the third time it was said to have run out of memory."""
+    (job_id,) = put_some(lab_rig, 1)
+
+    class Broken(find_rule("none").__class__):
+        def apply(self, context):
+            raise ValueError("cannot read " + os.fsdecode(b"donn\xe9es"))
+
+    monkeypatch.setattr("labdata.rules.uploading.find_rule", lambda name: Broken())
+    (outcome,) = upload_jobs(lab_rig.lab, [job_id], show=show)
+    assert "ValueError: cannot read donn" in outcome.problem.message
+    job = lab_rig.job(job_id)
+    assert job["job_status"] == "FAILED"
+    assert job["job_log"] == "ValueError: cannot read donn\\udce9es"
+
+
 def test_a_project_that_is_archived_meanwhile_is_no_failure_of_each_job(lab_rig, monkeypatch):
     from labdata.rules import upload_worker
 
