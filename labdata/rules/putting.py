@@ -19,7 +19,7 @@ from typing import Any
 
 from ..database.archived import refuse_archived
 from ..database.locks import server_lock
-from ..errors import IntegrityError, UploadError
+from ..errors import IntegrityError, LabdataError, UploadError
 from ..progress import Progress, ignore_progress
 from ..stores import Checksums, copy_hashed, hash_file
 from .checks import relative_path, require_same
@@ -127,8 +127,11 @@ def _bring(plan: PutPlan, path: Path, made: dict[Path, int], progress: Progress)
 
 
 def _take_back(lab: Any, plan: PutPlan, made: dict[Path, int]) -> None:
-    """Remove the copies that a refused put made, as they would be in the way of the next."""
-    with _registering(lab):
+    """Remove the copies that a refused put made, as they would be in the way of the next.
+
+    If the database does not let it they stay: why the put was refused is what is to be told.
+    """
+    with suppress(LabdataError), _registering(lab):
         _remove_unregistered(lab, plan, made)
 
 
@@ -185,7 +188,9 @@ def _registering(lab: Any) -> AbstractContextManager[Callable[[], None]]:
         f"put.{lab.UploadJob.database}",
         timeout_s=60,
         refused=UploadError(
-            "Another put has been registering for a minute.", hint="Put the folder again."
+            "Another put, or `labdata garbage --remove`, has kept this one from registering for a "
+            "minute.",
+            hint="Put the folder again when it has ended; what was copied is kept.",
         ),
         may_be_silent=False,
     )
