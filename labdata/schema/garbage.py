@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ..database.archived import refuse_archived
@@ -341,9 +342,33 @@ def _way(storage: str, store: Store, preferences: Preferences) -> tuple[str, str
     if isinstance(store, LocalStore) != isinstance(other, LocalStore):
         return "", ""  # the folder may be a mount that shows the bucket
     here, there = _place(store), _place(other)
-    if there.startswith(here):
-        return "", there[len(here) :]
-    return (here[len(there) :], "") if here.startswith(there) else None
+    within = _within_folder if isinstance(store, LocalStore) else _within_name
+    inner, outer = within(there, here), within(here, there)
+    if inner is not None:
+        return "", inner
+    return None if outer is None else (outer, "")
+
+
+def _within_name(inner: str, outer: str) -> str | None:
+    """Return how names of one place begin in another that it lies in; None if it does not."""
+    return inner.removeprefix(outer) if inner.startswith(outer) else None
+
+
+def _within_folder(inner: str, outer: str) -> str | None:
+    """Return the same of folders, known by what they are: one may be mounted twice."""
+    folder, rest = Path(inner), ""
+    while not (folder == Path(outer) or _is_same_folder(folder, outer)):
+        if folder == folder.parent:
+            return None
+        folder, rest = folder.parent, f"{folder.name}/{rest}"
+    return rest
+
+
+def _is_same_folder(one: Path, other: str) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def _place(store: Store) -> str:

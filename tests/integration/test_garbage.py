@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,27 @@ def test_a_store_inside_another_and_one_of_two_names(stores, embedded_lab) -> No
     row = {"file_datetime": "2025-06-01", "file_size": 1}
     stores.lab.File.insert1({"file_path": "left.bin", "storage": "inner", **row})
     assert stores.found() == {"analysis/JC2/left.bin"}
+
+
+def test_a_folder_that_is_mounted_twice_is_one_store(stores, embedded_lab, tmp_path) -> None:
+    """What a store refers to through one mount is no garbage of another's, through the other."""
+    second = tmp_path / "second" / "mount"
+    second.mkdir(parents=True)
+    data = load_preferences().storage["data"]
+    bind = ["mount", "--bind", str(data.path), str(second)]
+    if subprocess.run(bind, capture_output=True, check=False).returncode:
+        pytest.skip("a folder can be mounted twice by root on Linux only")
+    try:
+        content = json.loads((embedded_lab / "user_preferences.json").read_text())
+        content["storage"]["again"] = {**content["storage"]["data"], "path": str(second)}
+        content["storage"]["part"] = {**content["storage"]["again"], "folder": "JC1"}
+        write_preferences(content, embedded_lab / "user_preferences.json")
+        row = {"file_datetime": "2025-06-01", "file_size": 1}
+        assert "data/JC1/left.bin" in stores.found()
+        stores.lab.File.insert1({"file_path": "left.bin", "storage": "part", **row})
+        assert stores.found() == {"analysis/JC2/left.bin"}
+    finally:
+        subprocess.run(["umount", "-l", str(second)], check=True)
 
 
 def test_who_sees_only_some_files_is_refused(stores) -> None:
