@@ -61,9 +61,17 @@ def _open_with_meta(files: dict[str, Any], path: str) -> RecordedBand:
 
 def _find(files: dict[str, Any], band: str, key: dict[str, Any]) -> str:
     for kind in _KINDS:
-        for path in files:
-            if path.endswith(f".{band}{kind}"):
-                return path
+        found = sorted(path for path in files if path.endswith(f".{band}{kind}"))
+        if len(found) > 1:
+            names = ", ".join(PurePosixPath(path).name for path in found)
+            raise QueryError(
+                f"Probe {key['probe_num']} of {key['dataset_name']} has {len(found)} files of the "
+                f"band {band!r}: {names}.",
+                hint="Fetch the one that is meant with `labdata get -f NAME`, and open it by "
+                "labdata.formats.",
+            )
+        if found:
+            return found[0]
     there = sorted({_stem(path).rpartition(".")[2] for path in files})
     raise QueryError(
         f"Probe {key['probe_num']} of {key['dataset_name']} has no {band!r} band; its files are "
