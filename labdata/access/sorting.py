@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import __version__
-from ..errors import QueryError
+from ..errors import ObjectError, QueryError
 from ..keys import lab_of, one_row
-from ._parts import as_json, joined, on_clock, repeated
-from .units import unit_coords
+from ._parts import as_json
+from .units import choose_units, unit_coords
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
+    from ..clocks import SampleMap
+    from ..schema.spike_trains import PlacedTrains
     from ..schema.synchrony import StreamClock
+    from .columns import StoredTrains
 
-#: ``with_`` -> variable of a spikes dataset, column of SpikeSorting.Unit, and unit.
-_SPIKE_VARS = {
-    "amplitude": ("spike_amplitude", "spike_amplitudes", "uV"),
-    "depth": ("spike_depth", "spike_positions", "um"),
-}
+#: ``with_`` -> variable of a spikes dataset.
+_SPIKE_VARS = {"amplitude": "spike_amplitude", "depth": "spike_depth"}
 
 
 def spikes(
     key: Any,
     *,
     criteria: int | None = None,
+    units: str | Sequence[int] | None = None,
+    window_s: tuple[float, float] | None = None,
     with_: Sequence[str] = (),
     lab: Any = None,
 ) -> xr.Dataset:
@@ -39,12 +42,18 @@ def spikes(
     key : dict or query
         What selects one sorting of one probe: a subject, session and, where there are several,
         a dataset_name, probe_num and parameter_set_num. The key of a unit selects its sorting,
-        all units of it; :func:`labdata.select_units` chooses among them.
+        all units of it; `units` chooses among them.
     criteria : int, optional
         ``unit_criteria_id`` whose verdict becomes the coordinates ``passes_sua`` and
         ``passes_mua``; by default the only one there is for this sorting, if it is the only one.
+    units : str or sequence of int, optional
+        Which units to read: an expression of the coordinates such as
+        ``"passes_sua == 1 & depth > 500"``, or labels. The spikes of others are not fetched.
+    window_s : (float, float), optional
+        Keep what happened in ``[start, stop)``, seconds on the clock. All chosen units stay,
+        silent ones included.
     with_ : sequence of {"amplitude", "depth"}, optional
-        Also the amplitude (uV) and depth (um) of each spike.
+        Read these columns at once. Without it they are read when they are looked at.
     lab : Lab, optional
         Tables of another project.
 
@@ -53,13 +62,16 @@ def spikes(
     xarray.Dataset
         Kind ``spikes``: dims ``unit`` and ``spike``; times are float64 seconds. Without a
         StreamSync they are on the probe's own clock, and ``synced``, ``sync_note`` and a warning
-        say so.
+        say so. ``sample_index`` and, where they are stored of every unit, ``spike_amplitude``
+        (uV), ``spike_depth`` and ``spike_x`` (um) are lazy: 12 bytes a spike are held.
 
     Raises
     ------
     QueryError
-        If the key selects no sorting or several (the message lists them), or what ``with_`` asks
-        for is not stored for every spike.
+        If the key selects no sorting or several (the message lists them), `units` names one that
+        is not there, or what ``with_`` asks for is not stored for every spike.
+    ObjectError
+        If the window is empty, or the expression cannot be read.
     ClockError
         If the pulses cannot be matched within the tolerance.
 
@@ -70,52 +82,141 @@ def spikes(
     >>> spikes.attrs["clock"], spikes.attrs["synced"]  # doctest: +SKIP
     ('nidq', 1)
     """
+    from .columns import SPIKE_COLUMNS
+
     lab = lab_of(key, lab)
-    chosen = _chosen_vars(with_)
+    wanted = _chosen_vars(with_)
     sorting = one_row(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
-    return _sorted_spikes(lab, sorting, chosen, criteria)
+    found, columns = _sorted_spikes(lab, sorting, criteria, units, _checked_window(window_s))
+    for name in wanted:
+        if name not in found:
+            attribute = SPIKE_COLUMNS[name][0]
+            raise QueryError(
+                f"Unit {columns.unit_without(attribute)} has no {attribute}.",
+                hint="Leave with_ out, or sort again.",
+            )
+        found[name].load()
+    return found
 
 
 def _sorted_spikes(
-    lab: Any, sorting: dict[str, Any], chosen: list[tuple[str, str, str]], criteria: int | None
-) -> xr.Dataset:
-    """Build the spikes of one sorting, with the chosen variables of each spike."""
-    from ..objects import build_spikes
-    from ..schema.spike_times import probe_stream
-    from ..schema.synchrony import stream_clocks
+    lab: Any,
+    sorting: dict[str, Any],
+    criteria: int | None,
+    units: str | Sequence[int] | None,
+    window_s: tuple[float, float] | None,
+) -> tuple[xr.Dataset, StoredTrains]:
+    """Build the spikes of one sorting: of the chosen units, inside the window."""
+    from ..objects import wrap_spikes
+    from ..schema.spike_times import probe_maps, probe_stream
+    from .columns import StoredTrains
 
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
-    setting = (lab.EphysRecording.ProbeSetting & sorting_key).fetch1()
-    rate_hz = float(setting["sampling_rate"])
+    query = lab.SpikeSorting.Unit & sorting_key
     stream = probe_stream(sorting)
-    clock = stream_clocks(lab, [stream])[stream]
-    columns = ["spike_times", *(column for _, column, _ in chosen)]
-    rows = (lab.SpikeSorting.Unit & sorting_key).fetch("unit_id", *columns, as_dict=True)
-    units = np.array([row["unit_id"] for row in rows], dtype="int32")
-    trains = [row["spike_times"] for row in rows]
-    samples = joined(trains, "int64")
-    seconds, outside = on_clock(samples / rate_hz, clock)
-    extra: dict[str, Any] = {"sample_index": samples}
-    for name, column, unit in chosen:
-        extra[name] = (joined([_of_spikes(r, column) for r in rows], "float32"), {"units": unit})
-    start, stop = clock.apply(np.array([0.0, (setting["n_samples"] or 0) / rate_hz]))
-    return build_spikes(
-        seconds,
-        repeated(units, trains),
+    ((clock, sample_map),) = probe_maps(lab, lab.SpikeSorting & sorting_key).values()
+    ids = np.array(query.fetch("unit_id"), dtype="int32")
+    coords = unit_coords(lab, sorting_key, ids, criteria)
+    if units is not None:
+        chosen = choose_units(units, ids, coords)
+        ids = ids[chosen]
+        coords = {name: (values[chosen], notes) for name, (values, notes) in coords.items()}
+        query = query & [{"unit_id": int(label)} for label in ids]
+    trains = _stored_trains(query, ids)
+    times, labels, placed = _place(trains, ids, sample_map, window_s)
+    kept = [len(part) for part in placed.seconds]
+    columns = StoredTrains(
+        lab,
+        sorting_key,
+        ids,
+        n_stored=placed.n_stored,
+        first=placed.first,
+        offsets=np.concatenate([[0], np.cumsum(kept)]).astype("int64"),
+    )
+    found = wrap_spikes(
+        times,
+        labels,
         stream=stream[3],
         sync=clock.sync_attrs(),
-        unit=units,
-        unit_coords=unit_coords(lab, sorting_key, units, criteria),
-        spike_vars=extra,
-        t_start_s=float(start),
-        t_stop_s=float(stop) if setting["n_samples"] else None,
-        sampling_rate_hz=rate_hz,
+        unit=ids,
+        unit_coords=coords,
+        spike_vars=columns.lazy_variables(),
         provenance=_provenance(lab, sorting),
-        attrs={"project": lab.project} | _attrs(sorting, clock, outside),
+        attrs={
+            **_span(lab, sorting_key, sample_map, times, window_s),
+            "sampling_rate_hz": sample_map.sampling_rate_hz,
+            "project": lab.project,
+            **_attrs(sorting, clock, placed),
+        },
     )
+    return found, columns
 
 
-def _chosen_vars(with_: Sequence[str]) -> list[tuple[str, str, str]]:
+def _stored_trains(query: Any, ids: NDArray[np.int32]) -> list[bytes]:
+    """Return the stored trains of units, in their order, undecoded."""
+    from ..database.datajoint_compat import fetch_rows
+
+    rows = fetch_rows(query, ["unit_id", "spike_times"], undecoded=["spike_times"])
+    if [row["unit_id"] for row in rows] != ids.tolist():
+        raise QueryError(
+            f"The units of this sorting changed while they were read: {len(ids)} became "
+            f"{len(rows)}.",
+            hint="Is it being sorted anew? Call labdata.spikes again when that has ended.",
+        )
+    return [row["spike_times"] for row in rows]
+
+
+def _place(
+    trains: list[bytes],
+    ids: NDArray[np.int32],
+    sample_map: SampleMap,
+    window_s: tuple[float, float] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.int32], PlacedTrains]:
+    """Return times and units of all spikes, sorted by both, and how the trains were placed."""
+    from ..database.codecs import count_values
+    from ..schema.spike_trains import place_trains
+
+    maps = [sample_map] * len(trains)
+    if window_s is not None:
+        placed = place_trains(trains, maps, window_s=window_s)
+        times = np.concatenate([np.empty(0), *placed.seconds])
+        return times, np.repeat(ids, [len(part) for part in placed.seconds]), placed
+    counts = [count_values(train) for train in trains]
+    times = np.empty(sum(counts))
+    placed = place_trains(trains, maps, out=np.split(times, np.cumsum(counts)[:-1]))
+    return times, np.repeat(ids, counts), placed
+
+
+def _span(
+    lab: Any,
+    sorting_key: Mapping[str, Any],
+    sample_map: SampleMap,
+    times: NDArray[np.float64],
+    window_s: tuple[float, float] | None,
+) -> dict[str, float]:
+    """Return the time that the spikes are of: the recording, or the window inside it."""
+    n_samples = (lab.EphysRecording.ProbeSetting & sorting_key).fetch1("n_samples")
+    start, stop = sample_map.apply(np.array([0, n_samples or 0])).tolist()
+    if not n_samples:
+        stop = float(times.max(initial=start))
+    if window_s is not None:
+        start = max(start, window_s[0])
+        stop = max(start, min(stop, window_s[1]))
+    return {"t_start": start, "t_stop": stop}
+
+
+def _checked_window(window_s: tuple[float, float] | None) -> tuple[float, float] | None:
+    if window_s is None:
+        return None
+    start, stop = map(float, window_s)
+    if not start < stop:
+        raise ObjectError(
+            f"The window from {start} to {stop} s is empty.", hint="Give the earlier time first."
+        )
+    return start, stop
+
+
+def _chosen_vars(with_: Sequence[str]) -> list[str]:
     names = [with_] if isinstance(with_, str) else list(with_)
     unknown = [name for name in names if name not in _SPIKE_VARS]
     if unknown:
@@ -126,25 +227,10 @@ def _chosen_vars(with_: Sequence[str]) -> list[tuple[str, str, str]]:
     return [_SPIKE_VARS[name] for name in names]
 
 
-def _of_spikes(row: dict[str, Any], column: str) -> np.ndarray:
-    """Return a column of a unit, one value a spike; positions are reduced to depth."""
-    values = row[column]
-    n = len(row["spike_times"])
-    if values is None or len(values) != n:
-        raise QueryError(
-            f"Unit {row['unit_id']} has {'no' if values is None else len(values)} {column} for "
-            f"{n} spikes.",
-            hint="Leave with_ out, or sort again.",
-        )
-    return np.asarray(values[:, 1] if column == "spike_positions" else values)
-
-
-def _attrs(
-    sorting: dict[str, Any], clock: StreamClock, outside: np.ndarray | None
-) -> dict[str, Any]:
+def _attrs(sorting: dict[str, Any], clock: StreamClock, placed: PlacedTrains) -> dict[str, Any]:
     attrs: dict[str, Any] = {"clock_dataset": clock.dataset}
-    if outside is not None:
-        attrs["stream_n_extrapolated"] = int(np.count_nonzero(outside))
+    if clock.clock_map is not None:
+        attrs["stream_n_extrapolated"] = int(placed.n_extrapolated.sum())
     return attrs | {"parameter_set_num": int(sorting["parameter_set_num"])}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,47 @@ def unit_coords(
         x = [_first(rows.get(u, {}).get("position")) for u in units.tolist()]
         coords["x"] = (np.array(x, dtype="float64"), {"units": "um"})
     return coords | _verdicts(lab, sorting_key, units, criteria)
+
+
+def choose_units(
+    wanted: str | Sequence[int], units: np.ndarray, coords: Mapping[str, Any]
+) -> np.ndarray:
+    """Return the positions of the units that are wanted.
+
+    Parameters
+    ----------
+    wanted : str or sequence of int
+        An expression of the coordinates, or labels.
+    units : ndarray of int32, shape (n_units,)
+        Labels.
+    coords : mapping of str to (ndarray, dict)
+        Coordinates of the units.
+
+    Returns
+    -------
+    ndarray of int64
+
+    Raises
+    ------
+    QueryError
+        If a label is not among the units.
+    ObjectError
+        If the expression cannot be read, or names no coordinate.
+    """
+    from ..objects.expression import evaluate
+
+    if isinstance(wanted, str):
+        names = {"unit": units} | {name: values for name, (values, _) in coords.items()}
+        return np.flatnonzero(np.broadcast_to(evaluate(wanted, names), units.shape))
+    labels = np.asarray(wanted, dtype="int64").reshape(-1)
+    unknown = np.setdiff1d(labels, units)
+    if len(unknown):
+        raise QueryError(
+            f"Unit {unknown[0]} is not in this sorting.",
+            hint=f"It has {len(units)} units: {', '.join(map(str, units[:8]))}"
+            f"{', ...' if len(units) > 8 else ''}.",
+        )
+    return np.flatnonzero(np.isin(units, labels))
 
 
 def _first(position: Any) -> float:

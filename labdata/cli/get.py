@@ -186,7 +186,7 @@ def _ask_back(plan: FetchPlan, options: argparse.Namespace) -> ColdFiles:
                 advance(left - len(now.rows))
                 left = len(now.rows)
 
-            cold = wait_for_cold(plan, cold, report=report)
+            cold = wait_for_cold(plan, cold, days=options.restore, report=report)
     if cold.until is not None:
         write_quietly(f"From cold storage: readable until {cold.until:%Y-%m-%d %H:%M} UTC.")
     return cold

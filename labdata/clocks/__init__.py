@@ -12,11 +12,13 @@ from labdata.clocks.clock_map import ClockMap, estimate_quantum, fit_clock, sync
 from labdata.clocks.edges import Onsets, remove_glitches, select_onsets
 from labdata.clocks.matching import PulseMatch, match_pulses
 from labdata.clocks.report import SyncReport
+from labdata.clocks.sample_map import SampleMap, tabulate
 
 __all__ = [
     "ClockMap",
     "Onsets",
     "PulseMatch",
+    "SampleMap",
     "SyncReport",
     "estimate_quantum",
     "fit_clock",
@@ -24,4 +26,5 @@ __all__ = [
     "remove_glitches",
     "select_onsets",
     "synchronise",
+    "tabulate",
 ]

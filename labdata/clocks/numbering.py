@@ -20,6 +20,10 @@ IntArray = NDArray[np.int64]
 REGULAR_SHARE = 0.7
 #: Regular intervals in a row after which a train that lost its phase is taken up again.
 RESTART_AFTER = 5
+#: Share of each interval in the period that is followed; after so many an interval is forgotten.
+FOLLOWED, FORGOTTEN = 0.05, 500
+#: Regular intervals in a row from which on they are numbered in one go.
+WORTH_A_LEAP = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +97,25 @@ def _longest_run(regular: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int, int]]:
-    """Return (position, number) from the first pulse on, without those that do not fit."""
+    """Return (position, number) from the first pulse on, without those that do not fit.
+
+    Where intervals follow that are within half the tolerance, the period that is followed stays
+    within it too, so that each is one period: such stretches are numbered in one go.
+    """
     numbered = [(0, 0)]
-    last, number, run = times[0], 0, 0
-    for k in range(1, len(times)):
+    first_period, reach = period, _reach(times, period, tolerance / 2)
+    last, number, run, k = times[0], 0, 0, 0
+    while (k := k + 1) < len(times):
         steps = round((times[k] - last) / period)
         allowed = min(tolerance + 2e-4 * period * max(steps - 1, 0), 0.3 * period)
         if steps >= 1 and abs(times[k] - last - steps * period) <= allowed:
             number += steps
             numbered.append((k, number))
-            period += 0.05 * ((times[k] - last) / steps - period)
+            period += FOLLOWED * ((times[k] - last) / steps - period)
+            if reach[k] - k > WORTH_A_LEAP and abs(period - first_period) < tolerance / 2:
+                numbered += [(m, number + m - k) for m in range(k + 1, reach[k] + 1)]
+                period = _follow(times[k : reach[k] + 1], period)
+                number, k = number + reach[k] - k, reach[k]
             last, run = times[k], 0
             continue
         run = run + 1 if abs(times[k] - times[k - 1] - period) <= tolerance else 0
@@ -117,3 +130,18 @@ def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int
             numbered += [(start + m, number + m) for m in range(run + 1)]
             number, last, run = number + run, times[k], 0
     return numbered
+
+
+def _reach(times: list[float], period: float, tolerance: float) -> list[int]:
+    """Return for each pulse the last one to which all intervals are within the tolerance."""
+    off = np.abs(np.diff(times) - period) >= tolerance
+    ends = np.append(np.flatnonzero(off), len(times) - 1)
+    reach: list[int] = ends[np.searchsorted(ends, np.arange(len(times)))].tolist()
+    return reach
+
+
+def _follow(times: list[float], period: float) -> float:
+    """Return the period that is followed after intervals of one period each."""
+    recent = np.diff(times[-FORGOTTEN - 1 :])
+    kept = (1 - FOLLOWED) ** np.arange(len(recent) - 1, -1, -1)
+    return float((1 - FOLLOWED) ** len(recent) * period + FOLLOWED * (kept @ recent))

@@ -88,7 +88,7 @@ class Claim:
             f"{self.prefix}_waiting": int(status == "WAITING"),
             f"{self.prefix}_status": status,
             f"{self.prefix}_endtime": utc_now(),
-            f"{self.prefix}_log": "\n".join([*self.notes, log])[-_LOG_LENGTH:],
+            f"{self.prefix}_log": self._whole_log(log),
             **columns,
         }
         where = f"job_id=%s AND {self.prefix}_claim=%s AND {self.prefix}_status='WORKING'"
@@ -102,9 +102,14 @@ class Claim:
         text : str
             One line; the next one takes its place.
         """
-        values = {f"{self.prefix}_log": "\n".join([*self.notes, text])[-_LOG_LENGTH:]}
+        values = {f"{self.prefix}_log": self._whole_log(text)}
         where = f"job_id=%s AND {self.prefix}_claim=%s AND {self.prefix}_status='WORKING'"
         _update(self.table, values, where, (self.job_id, self.token))
+
+    def _whole_log(self, last: str) -> str:
+        """Return the end of what is told; a file's name may hold what no database takes."""
+        text = "\n".join([*self.notes, last])[-_LOG_LENGTH:]
+        return text.encode("utf-8", "backslashreplace").decode()[-_LOG_LENGTH:]
 
     @property
     def n_deaths(self) -> int:

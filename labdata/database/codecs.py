@@ -5,9 +5,10 @@ differences. Both are a short header and one Blosc block (zstd 5, bit-shuffled).
 trains are read five times faster than DataJoint's own blobs and take half the space. DataJoint
 registers codecs by name, once a process, so this module must never be reloaded.
 
-Layout: ``LDA1``, one byte (0 plain, 1 differences), one byte length of the dtype text, the dtype
-text (numpy's, with byte order), one byte number of dimensions, each dimension as little-endian
-int64, then the Blosc block, empty for an empty array.
+Layout: ``LDA1``, one byte (0 plain, 1 differences, 2 differences as uint32), one byte length of
+the dtype text, the dtype text (numpy's, with byte order), one byte number of dimensions, each
+dimension as little-endian int64, then the Blosc block, empty for an empty array. Spikes are closer
+than 2**32 samples, so that their trains are of the third kind: 1.7 bytes a spike.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..errors import FormatError
 from .datajoint_compat import dj
 
 _MAGIC = b"LDA1"
-_PLAIN, _DIFFERENCES = 0, 1
+_PLAIN, _DIFFERENCES, _SHORT_DIFFERENCES = 0, 1, 2
 _KINDS = "biufc"
 _DTYPE = re.compile(rf"[<|][{_KINDS}]\d{{1,2}}")
 #: The most that one row can send to the server.
@@ -63,20 +64,68 @@ def encode_array(array: Any, *, differences: bool = False) -> bytes:
             f"An array of {array.nbytes} bytes is too large for an array column.",
             hint="Keep it in a file, or cut it into pieces below 1 GiB.",
         )
+    stored = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    mode = _PLAIN
+    if differences:
+        mode, stored = _differences(stored)
     dtype = array.dtype.newbyteorder("<").str.encode()
     shape = struct.pack(f"<{array.ndim}q", *array.shape)
-    mode = _DIFFERENCES if differences else _PLAIN
     header = _MAGIC + bytes([mode, len(dtype)]) + dtype + bytes([array.ndim]) + shape
     if array.size == 0:
         return header
-    stored = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    if differences:
-        stored = np.diff(stored, prepend=stored.dtype.type(0))
     return header + bytes(blosc.compress(stored.reshape(-1), b"zstd", 5, blosc.BITSHUFFLE))
 
 
-def decode_array(data: bytes) -> np.ndarray:
+def _differences(array: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return how differences are stored, and the differences."""
+    steps = np.diff(array, prepend=array.dtype.type(0))
+    if array.dtype == np.int64 and steps.size and steps.min() >= 0 and steps.max() < 1 << 32:
+        return _SHORT_DIFFERENCES, steps.astype("<u4")
+    return _DIFFERENCES, steps
+
+
+def decode_array(data: bytes, *, out: np.ndarray | None = None) -> np.ndarray:
     """Return the array that :func:`encode_array` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        The column's content.
+    out : ndarray, optional
+        Filled and returned; of the shape and type that is stored.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are no such array, or it does not fit `out`.
+    """
+    try:
+        return _decode(data, out)
+    except (IndexError, struct.error, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise FormatError(
+            f"An array column holds {len(data)} bytes that are no array: {error}",
+            hint="The row is damaged; restore it from a backup, or delete and compute it again.",
+        ) from None
+
+
+def _decode(data: bytes, out: np.ndarray | None) -> np.ndarray:
+    header = _read_header(data)
+    array = np.empty(header.shape, header.dtype) if out is None else out
+    if (array.shape, array.dtype) != (header.shape, header.dtype):
+        raise ValueError(f"{header.dtype} of shape {header.shape} is not what is expected")
+    if array.size == 0:
+        return array
+    block = memoryview(data)[header.start :]
+    if header.mode == _SHORT_DIFFERENCES:
+        steps = np.empty(array.shape, "<u4")
+        _decompress(block, steps)
+        return np.cumsum(steps, out=array, dtype=array.dtype)
+    _decompress(block, array)
+    return array if header.mode == _PLAIN else np.cumsum(array, out=array)
+
+
+def count_values(data: bytes) -> int:
+    """Return how many values a stored array has, without decoding it.
 
     Parameters
     ----------
@@ -89,31 +138,33 @@ def decode_array(data: bytes) -> np.ndarray:
         If the bytes are no such array.
     """
     try:
-        mode, array, start = _read_header(data)
-        if array.size:
-            _decompress(data[start:], array)
-    except (IndexError, struct.error, TypeError, ValueError, RuntimeError, MemoryError) as error:
-        raise FormatError(
-            f"An array column holds {len(data)} bytes that are no array: {error}",
-            hint="The row is damaged; restore it from a backup, or delete and compute it again.",
-        ) from None
-    if mode == _DIFFERENCES:
-        np.cumsum(array, out=array)
-    return array
+        return math.prod(_read_header(data).shape)
+    except (IndexError, struct.error, TypeError, ValueError) as error:
+        raise FormatError(f"An array column holds no array: {error}") from None
 
 
-def _read_header(data: bytes) -> tuple[int, np.ndarray, int]:
-    """Return the mode, the array to fill and where its block starts."""
+class _Header(NamedTuple):
+    """What a stored array says of itself, and where its block starts."""
+
+    mode: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int
+
+
+def _read_header(data: bytes) -> _Header:
     if data[:4] != _MAGIC:
         raise ValueError(f"they begin with {data[:4]!r}")
     mode, size = data[4], data[5]
     name = data[6 : 6 + size].decode()
-    if not _DTYPE.fullmatch(name) or mode not in (_PLAIN, _DIFFERENCES):
+    if not _DTYPE.fullmatch(name) or mode > _SHORT_DIFFERENCES:
         raise ValueError(f"mode {mode} and type {name!r} are unknown")
     dtype = np.dtype(name)
     ndim = data[6 + size]
-    if mode == _DIFFERENCES and (ndim != 1 or dtype.kind not in "iu"):
+    if mode != _PLAIN and (ndim != 1 or dtype.kind not in "iu"):
         raise ValueError(f"differences of {ndim} dimensions of {dtype} are never stored")
+    if mode == _SHORT_DIFFERENCES and dtype != np.int64:
+        raise ValueError(f"short differences of {dtype} are never stored")
     start = 7 + size + 8 * ndim
     shape = struct.unpack(f"<{ndim}q", data[7 + size : start])
     n_bytes = math.prod(shape) * dtype.itemsize
@@ -121,10 +172,10 @@ def _read_header(data: bytes) -> tuple[int, np.ndarray, int]:
         raise ValueError(f"the shape {shape} cannot be")
     if bool(n_bytes) != (len(data) > start):
         raise ValueError(f"the shape {shape} has {len(data) - start} bytes of data")
-    return mode, np.empty(shape, dtype), start
+    return _Header(mode, dtype, shape, start)
 
 
-def _decompress(block: bytes, array: np.ndarray) -> None:
+def _decompress(block: memoryview, array: np.ndarray) -> None:
     """Fill an array from a block, after the block's own lengths have been checked."""
     from numcodecs import blosc
 

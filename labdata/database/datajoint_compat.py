@@ -15,7 +15,7 @@ import numbers
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,6 +30,7 @@ import datajoint.instance
 import datajoint.table
 import numpy as np
 import pandas as pd
+from datajoint.codecs import decode_attribute
 
 from ..errors import QueryError
 from .place import describe_query
@@ -159,6 +160,7 @@ def fetch_rows(
     limit: int | None = None,
     offset: int | None = None,
     squeeze: bool = False,
+    undecoded: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Return rows as dicts, decoded, in the order of their keys unless another is asked for.
 
@@ -170,6 +172,8 @@ def fetch_rows(
         What to fetch of it (the primary key always comes along); all by default.
     order_by, limit, offset, squeeze
         As in ``fetch``.
+    undecoded : collection of str, optional
+        Attributes whose stored bytes are wanted.
     """
     wanted = list(attributes)
     ordering = [order_by] if isinstance(order_by, str) else list(order_by or [])
@@ -180,7 +184,18 @@ def fetch_rows(
         ordering = ordering or ["KEY"]
     if ordering or limit is not None or offset is not None:
         expression = expression & dj.Top(limit, ordering or None, offset or 0)
-    return list(expression.to_dicts(squeeze=squeeze))
+    if not undecoded:
+        return list(expression.to_dicts(squeeze=squeeze))
+    heading, source = expression.heading, expression.connection
+    return [
+        {
+            name: row[name]
+            if name in undecoded
+            else decode_attribute(heading[name], row[name], squeeze, connection=source)
+            for name in heading.names
+        }
+        for row in expression.cursor(as_dict=True)
+    ]
 
 
 def _expand_key(expression: Any, attrs: Iterable[str]) -> list[str]:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +177,12 @@ class WorkerLock:
 
 @contextmanager
 def server_lock(
-    connection: Any, name: str, *, timeout_s: int, refused: LabdataError
+    connection: Any,
+    name: str,
+    *,
+    timeout_s: int,
+    refused: LabdataError,
+    may_be_silent: bool = True,
 ) -> Iterator[Callable[[], None]]:
     """Hold a named lock of the database server while the block runs.
 
@@ -194,13 +199,18 @@ def server_lock(
         How long to wait for another holder.
     refused : LabdataError
         What is raised then.
+    may_be_silent : bool, optional
+        Whether the block may do something else for long. If not, the server ends a connection
+        that says nothing for some minutes, and with it the lock and the transaction: its computer
+        has vanished, which the network notices after hours only.
 
     Yields
     ------
     callable
         Raises DatabaseError if the lock is not held any more.
     """
-    with _named_lock(connection, name, timeout_s) as taken:
+    silence = nullcontext() if may_be_silent else _ended_if_silent(connection)
+    with _named_lock(connection, name, timeout_s) as taken, silence:
         if not taken:
             raise refused
 
@@ -216,6 +226,18 @@ def server_lock(
                 )
 
         yield require_held
+
+
+@contextmanager
+def _ended_if_silent(connection: Any) -> Iterator[None]:
+    """Let the server end this thread's connection if it is silent within the block."""
+    before = connection.query("SELECT @@SESSION.wait_timeout").fetchone()[0]
+    connection.query("SET SESSION wait_timeout = %s", (_SILENCE_S,))
+    try:
+        yield
+    finally:
+        with suppress(dj.errors.LostConnectionError, DatabaseError):
+            connection.query("SET SESSION wait_timeout = %s", (before,))
 
 
 def is_young(connection: Any) -> bool:

@@ -220,7 +220,8 @@ class RecordedBand:
         Raises
         ------
         FormatError
-            When the range or a column is outside the band, or a column is a digital word.
+            When the range or a column is outside the band, or a column is a digital word or no
+            whole number.
         """
         self._check_range(start, stop)
         columns = self.signal_channels if channels is None else _columns(channels)
@@ -272,4 +273,10 @@ class RecordedBand:
 
 
 def _columns(channels: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    return np.atleast_1d(np.asarray(channels)).astype(np.int64)
+    columns = np.atleast_1d(np.asarray(channels))
+    if columns.size and columns.dtype.kind not in "iu":
+        raise FormatError(
+            f"Voltages are read by numbers of columns, not by {columns.dtype} values.",
+            hint="Of a mask, write numpy.flatnonzero(mask).",
+        )
+    return columns.astype(np.int64)

@@ -18,7 +18,7 @@ from labdata.objects.io import load, save
 from labdata.objects.joining import concat_events, concat_spikes
 from labdata.objects.plots import plot_raster
 from labdata.objects.selecting import iter_units, restrict_time, select_units, spikes_of, tidy
-from labdata.objects.spikes import build_spikes
+from labdata.objects.spikes import build_spikes, wrap_spikes
 from labdata.objects.trials import build_trials
 from labdata.objects.validate import count_orphans, find_faults, validate
 
@@ -45,4 +45,5 @@ __all__ = [
     "tidy",
     "validate",
     "warn_user",
+    "wrap_spikes",
 ]

@@ -70,12 +70,10 @@ def is_grouped(label: NDArray[np.int32], time_s: FloatArray) -> bool:
     label, time_s : ndarray, shape (n_spikes,)
         Unit and time of each spike.
     """
-    if len(label) < 2:
-        return True
-    step = label[1:] - label[:-1] if label.min() >= 0 else np.diff(label.astype(np.int64))
-    if (step < 0).any():
+    if (label[1:] < label[:-1]).any():
         return False
-    return bool(((time_s[1:] >= time_s[:-1]) | (step > 0)).all())
+    back = np.flatnonzero(time_s[1:] < time_s[:-1])  # only where another unit begins
+    return bool((label[back + 1] != label[back]).all())
 
 
 def order_by_unit(label: NDArray[np.int32], time_s: FloatArray) -> IntArray | None:

@@ -91,35 +91,69 @@ def build_spikes(
     times, labels, default_unit = _flatten(spike_time_s, spike_unit)
     units = np.asarray(default_unit if unit is None else unit, dtype=np.int32)
     _check_spikes(times, labels, units)
-    data = _columns(times, labels, spike_vars or {})
-    coords: dict[str, Any] = {"unit": ("unit", units, {"long_name": "unit label"})}
-    for name, value in (unit_coords or {}).items():
-        coords[name] = ("unit", *_with_attrs(name, value, len(units)))
-    more = {
-        **_span(times, t_start_s, t_stop_s),
-        "sampling_rate_hz": sampling_rate_hz,
-        **(attrs or {}),
-    }
-    return xr.Dataset(data, coords, base_attrs("spikes", stream, sync, provenance, more))
-
-
-def _columns(
-    times: NDArray[np.float64], labels: NDArray[np.int32], spike_vars: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the variables a spike, all in the order of unit and time."""
+    named = {n: _with_attrs(n, v, len(times)) for n, v in (spike_vars or {}).items()}
     order = order_by_unit(labels, times)
+    if order is not None:
+        times, labels = times[order], labels[order]
+        named = {n: (values[order], notes) for n, (values, notes) in named.items()}
+    span = _span(times, t_start_s, t_stop_s)
+    return wrap_spikes(
+        times,
+        labels,
+        stream=stream,
+        sync=sync,
+        unit=units,
+        unit_coords=unit_coords or {},
+        spike_vars={n: xr.Variable("spike", *found) for n, found in named.items()},
+        provenance=provenance,
+        attrs=span | {"sampling_rate_hz": sampling_rate_hz} | dict(attrs or {}),
+    )
 
-    def ordered(values: NDArray[Any]) -> NDArray[Any]:
-        return values if order is None else values[order]
 
-    data: dict[str, Any] = {
-        "spike_time": ("spike", ordered(times), {"units": "s"}),
-        "spike_unit": ("spike", ordered(labels), {"long_name": "unit of the spike"}),
+def wrap_spikes(
+    times_s: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    *,
+    stream: str,
+    sync: Sync | None,
+    unit: NDArray[np.int32],
+    unit_coords: Mapping[str, Any],
+    spike_vars: Mapping[str, xr.Variable],
+    provenance: Mapping[str, Any] | str | None,
+    attrs: Mapping[str, str | float | int | None],
+) -> xr.Dataset:
+    """Make a spikes dataset of arrays that are in order already; nothing is copied or looked at.
+
+    Parameters
+    ----------
+    times_s, labels : ndarray, shape (n_spikes,)
+        Seconds and unit of each spike, sorted by unit and time.
+    stream, sync, unit, unit_coords, provenance
+        See :func:`build_spikes`.
+    spike_vars : mapping of str to xarray.Variable, shape (n_spikes,)
+        Variables a spike; they may be read when they are used.
+    attrs : mapping
+        With ``t_start`` and ``t_stop``.
+
+    Returns
+    -------
+    xarray.Dataset
+        Kind ``spikes``.
+
+    Warns
+    -----
+    UnsyncedWarning
+        If `sync` is None.
+    """
+    coords: dict[str, Any] = {"unit": ("unit", unit, {"long_name": "unit label"})}
+    for name, value in unit_coords.items():
+        coords[name] = ("unit", *_with_attrs(name, value, len(unit)))
+    data = {
+        "spike_time": ("spike", times_s, {"units": "s"}),
+        "spike_unit": ("spike", labels, {"long_name": "unit of the spike"}),
+        **spike_vars,
     }
-    for name, value in spike_vars.items():
-        values, notes = _with_attrs(name, value, len(times))
-        data[name] = ("spike", ordered(values), notes)
-    return data
+    return xr.Dataset(data, coords, base_attrs("spikes", stream, sync, provenance, attrs))
 
 
 def _span(

@@ -208,6 +208,9 @@ class UploadRule(ABC):
     def insert(self, lab: Any, context: UploadContext, output: RuleOutput) -> None:
         """Insert the rows of this kind of data; runs inside the upload's transaction.
 
+        Others wait meanwhile, and a worker that says nothing to the database for minutes is taken
+        for vanished: what takes long is done in ``apply``.
+
         Parameters
         ----------
         lab : Lab

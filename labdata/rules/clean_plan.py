@@ -107,10 +107,11 @@ def plan_clean(
 
     lab = lab or default_lab()
     preferences = preferences or load_preferences()
+    folders = cleaned_folders(preferences) if folders is None else folders
     found = [
         one
-        for folder in (cleaned_folders(preferences) if folders is None else folders)
-        for one in _local_files(folder)
+        for folder in folders
+        for one in _local_files(folder, without=folders)
         if not names or any(name in one.file_path for name in names)
     ]
     known = _known(lab, {one.file_path for one in found})
@@ -138,12 +139,12 @@ def cleaned_folders(preferences: Preferences) -> list[Path]:
     folders = preferences.local_folders()
     if preferences.upload_path:
         folders.append(absolute_folder("upload_path", preferences.upload_path))
-    found = dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir())
-    # one inside another is walked with it; its paths are relative to the inner one
-    return [f for f in found if not any(f != o and f.is_relative_to(o) for o in found)]
+    return list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
 
 
-def _local_files(folder: Path) -> list[LocalFile]:
+def _local_files(folder: Path, without: Sequence[Path]) -> list[LocalFile]:
+    """Return the files of a folder; those of another one inside it have their paths from there."""
+    inner = [one for one in without if one != folder and one.is_relative_to(folder)]
     try:
         paths = list_files(folder)
     except UploadError as problem:
@@ -152,6 +153,8 @@ def _local_files(folder: Path) -> list[LocalFile]:
         paths = _readable(folder, problem)
     now_s, found = time.time(), []
     for path in paths:
+        if any(path.is_relative_to(one) for one in inner):
+            continue
         size_bytes, changed_ns = file_state(path)
         age_days = (now_s - changed_ns / 1e9) / 86400
         file_path = original_name(relative_path(path, folder))

@@ -110,9 +110,8 @@ class JobProgress:
             while not self._ended.wait(EVERY_S):
                 try:
                     self._claim.note(self.line())
-                except pymysql.OperationalError as problem:  # the row was in use: the next time
-                    logger.debug("Job %d: %s", self._claim.job_id, problem)
-        except (LabdataError, dj.errors.DataJointError, OSError) as problem:
-            logger.warning("The progress of job %d is not told: %s", self._claim.job_id, problem)
+                except (LabdataError, dj.errors.DataJointError, pymysql.MySQLError, OSError) as no:
+                    # the row was in use, or the database is away: the next time
+                    logger.debug("The progress of job %d is not told: %s", self._claim.job_id, no)
         finally:
             self._claim.table.connection.close_thread()

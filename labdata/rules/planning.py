@@ -23,7 +23,7 @@ from .checks import (
 )
 from .known import check_new, check_spelling, check_subject, known_value, session_start
 from .names import PathNames, check_name, guess_dataset_type, parse_date, read_path
-from .put_notes import plan_notes
+from .put_notes import inbox_notes, kept_notes, plan_notes
 from .quiet import look_first, require_still
 from .subject_guard import check_same_animal
 
@@ -166,7 +166,10 @@ def plan_put(
     }
     inbox = absolute_folder("upload_path", preferences.upload_path or str(root))
     require_still(look)
+    said = {"session_datetime": session_datetime, "experimenter": experimenter}
     notes = plan_notes(names, job, look)
+    notes += kept_notes(lab, key, said | {"dataset_type": dataset_type})
+    notes += inbox_notes(lab, job, inbox, root)
     size = sum(size_bytes for size_bytes, _ in look.states.values())
     return PutPlan(folder, root, inbox, files, size, chosen, job, look.states, why, notes)
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ..stores.os_errors import explain_os_errors
 from .names import PathNames
 from .quiet import FRESH_S, FirstLook
 
@@ -35,7 +37,8 @@ def plan_notes(names: PathNames, job: Mapping[str, Any], look: FirstLook) -> tup
         Names that differ from the path's, a dataset without a type, a file written just now.
     """
     notes = []
-    for name in ("session_name", "dataset_name"):
+    # of another subject that the lab has, the guard asks; one that it has not may be meant, too
+    for name in ("subject_name", "session_name", "dataset_name"):
         said = getattr(names, name)
         if said not in (None, job[name]):
             notes.append(f"The path says {name} {said!r}; it is put as {job[name]!r}, as said.")
@@ -54,6 +57,68 @@ def plan_notes(names: PathNames, job: Mapping[str, Any], look: FirstLook) -> tup
     return tuple(notes)
 
 
+def kept_notes(lab: Any, key: Mapping[str, str], said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what was said of a session or dataset that is there already, and stays as it is.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : mapping
+        subject_name, session_name, dataset_name.
+    said : mapping
+        What the user said, by column of Session or Dataset; None if nothing.
+
+    Returns
+    -------
+    tuple of str
+        A sentence for each value that the database has otherwise.
+    """
+    notes = []
+    for table, what in ((lab.Session, "session_name"), (lab.Dataset, "dataset_name")):
+        for row in (table & {k: key[k] for k in table.primary_key}).fetch(as_dict=True):
+            notes += [
+                f"{what} {key[what]!r} is there already, with {name} {row[name]}, which stays: "
+                f"{value} is not used."
+                for name, value in said.items()
+                if value is not None and name in row and row[name] != value
+            ]
+    return tuple(notes)
+
+
+def inbox_notes(lab: Any, job: Mapping[str, Any], inbox: Path, root: Path) -> tuple[str, ...]:
+    """Return whether the inbox looks as if its disk were not mounted on this computer.
+
+    What is put then fills the disk below, and the server never gets it.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    job : mapping
+        The UploadJob row to be.
+    inbox, root : Path
+        Where the files go, and the local path that they are in.
+
+    Returns
+    -------
+    tuple of str
+        A sentence if the inbox is empty and jobs wait for files that were put in it.
+    """
+    with explain_os_errors("look into", inbox):
+        if inbox == root or not inbox.is_dir() or any(inbox.iterdir()):
+            return ()
+    same = {name: job[name] for name in ("project_name", "job_host")}
+    done = 'COALESCE(job_status, "") IN ("COMPLETED", "CANCELLED")'
+    waiting = (lab.UploadJob & same & f"NOT {done}").fetch("job_id")
+    if not len(waiting):
+        return ()
+    return (
+        f"The inbox {inbox} is empty, and upload job {waiting[0]} waits for files in it. Is the "
+        "server's folder mounted here? If not, what is put now does not reach the server.",
+    )
+
+
 def find_notes(lab: Any, job_id: int) -> list[str]:
     """Return what is notable about an upload job, a sentence each.
 
@@ -67,10 +132,11 @@ def find_notes(lab: Any, job_id: int) -> list[str]:
     Returns
     -------
     list of str
-        Where its largest file was put before under another name, and which other jobs put files
-        of its dataset.
+        Where its largest file was put before under another name, which other jobs put files of
+        its dataset, and which say that its session began at another time.
     """
-    return [note for note in (_same_content(lab, job_id), _same_dataset(lab, job_id)) if note]
+    found = (_same_content(lab, job_id), _same_dataset(lab, job_id), _other_start(lab, job_id))
+    return [note for note in found if note]
 
 
 def _same_content(lab: Any, job_id: int) -> str:
@@ -110,3 +176,21 @@ def _same_dataset(lab: Any, job_id: int) -> str:
         return ""
     by = f"upload job{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
     return f"Dataset {'/'.join(key.values())} has files of {by}, too; these are added to it."
+
+
+def _other_start(lab: Any, job_id: int) -> str:
+    """Of two folders of a new session that wait, the one that is uploaded first makes it."""
+    job = (lab.UploadJob & {"job_id": job_id}).fetch1()
+    if job["session_datetime"] is None:
+        return ""
+    session = {name: job[name] for name in ("subject_name", "session_name", "project_name")}
+    others = lab.UploadJob & session & 'COALESCE(job_status, "") <> "CANCELLED"'
+    for number, start in zip(*others.fetch("job_id", "session_datetime"), strict=True):
+        if start not in (None, job["session_datetime"]):
+            return (
+                f"This says that session {job['session_name']} began at "
+                f"{job['session_datetime']}, upload job {number} says {start}: the one that is "
+                f"uploaded first counts. If one is wrong, `labdata upload NUMBER --cancel` takes "
+                "it back."
+            )
+    return ""

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..database.archived import refuse_archived
 from ..database.locks import server_lock
-from ..errors import IntegrityError, UploadError
+from ..errors import IntegrityError, LabdataError, UploadError
 from ..progress import Progress, ignore_progress
 from ..stores import Checksums, copy_hashed, hash_file
 from .checks import relative_path, require_same
@@ -29,6 +29,9 @@ from .planning import PutPlan, default_lab, plan_put
 __all__ = ["PutPlan", "plan_put", "put", "utc"]
 
 logger = logging.getLogger(__name__)
+
+#: Files that are looked at, on a share that may be slow, between two words to the database.
+_LOOKS_BETWEEN_WORDS = 500
 
 
 def put(plan: PutPlan, *, lab: Any = None, progress: Progress = ignore_progress) -> int:
@@ -87,7 +90,7 @@ def _register(
     with lab.connection.transaction:
         require_held()
         check_new(lab, [row["src_path"] for row in rows])
-        _check_there(plan, rows)
+        _check_there(plan, rows, require_held)
         lab.UploadJob.insert1(plan.job)
         job_id = int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0])
         lab.UploadJob.AssignedFiles.insert([{"job_id": job_id, **row} for row in rows])
@@ -124,8 +127,11 @@ def _bring(plan: PutPlan, path: Path, made: dict[Path, int], progress: Progress)
 
 
 def _take_back(lab: Any, plan: PutPlan, made: dict[Path, int]) -> None:
-    """Remove the copies that a refused put made, as they would be in the way of the next."""
-    with _registering(lab):
+    """Remove the copies that a refused put made, as they would be in the way of the next.
+
+    If the database does not let it they stay: why the put was refused is what is to be told.
+    """
+    with suppress(LabdataError), _registering(lab):
         _remove_unregistered(lab, plan, made)
 
 
@@ -147,9 +153,13 @@ def _remove_unregistered(lab: Any, plan: PutPlan, made: dict[Path, int]) -> None
                 folder.rmdir()
 
 
-def _check_there(plan: PutPlan, rows: list[dict[str, Any]]) -> None:
+def _check_there(
+    plan: PutPlan, rows: list[dict[str, Any]], require_held: Callable[[], None]
+) -> None:
     """Look at the copies once more: a put of the same folder may just have taken one back."""
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number % _LOOKS_BETWEEN_WORDS == 0:
+            require_held()
         copy = plan.inbox / row["src_path"]
         if not copy.is_file() or copy.stat().st_size != row["src_size"]:
             raise UploadError(
@@ -178,8 +188,11 @@ def _registering(lab: Any) -> AbstractContextManager[Callable[[], None]]:
         f"put.{lab.UploadJob.database}",
         timeout_s=60,
         refused=UploadError(
-            "Another put has been registering for a minute.", hint="Put the folder again."
+            "Another put, or `labdata garbage --remove`, has kept this one from registering for a "
+            "minute.",
+            hint="Put the folder again when it has ended; what was copied is kept.",
         ),
+        may_be_silent=False,
     )
 
 

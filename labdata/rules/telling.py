@@ -6,6 +6,7 @@ never fails the work: what goes wrong with it is logged.
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import os
@@ -61,11 +62,12 @@ def _run(command: list[str], message: str, facts: dict[str, Any]) -> list[str]:
             input=json.dumps(facts, default=str),
             env={**os.environ, "LABDATA_MESSAGE": message},
             text=True,
+            errors="replace",  # what a program says need not be UTF-8
             capture_output=True,
             timeout=_TIMEOUT_S,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         return [f"on_failure.command {command[0]!r} could not be run: {error}."]
     if done.returncode:
         said = (done.stderr or done.stdout).strip()[-200:]
@@ -74,15 +76,19 @@ def _run(command: list[str], message: str, facts: dict[str, Any]) -> list[str]:
 
 
 def _post(address: str, content: dict[str, Any]) -> list[str]:
-    request = urllib.request.Request(
-        address,
-        data=json.dumps(content, default=str).encode(),
-        headers={"Content-Type": "application/json"},
-        method="POST",
-    )
+    # the address may hold a secret, so it is not said
     try:
+        request = urllib.request.Request(
+            address,
+            data=json.dumps(content, default=str).encode(),
+            headers={"Content-Type": "application/json"},
+            method="POST",
+        )
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S):
             return []
+    except http.client.InvalidURL:
+        return ["on_failure.webhook is no address that can be asked; look for spaces in it."]
+    except http.client.HTTPException as error:
+        return [f"on_failure.webhook did not answer as a web server: {type(error).__name__}."]
     except (urllib.error.URLError, OSError, ValueError) as error:
-        # the address may hold a secret, so it is not said
         return [f"on_failure.webhook did not take the message: {error}."]

@@ -14,7 +14,7 @@ from ..database.archived import refuse_archived
 from ..database.claims import claim_row, count_deaths, has_worker, release_failed
 from ..database.own_roles import check_role
 from ..errors import NotUploadableError, UploadError
-from ..preferences import load_preferences
+from ..preferences import Preferences, load_preferences
 
 #: States a worker may claim; WORKING only when its worker is gone.
 CLAIMABLE = ("ON SERVER", "WAITING", "WORKING")
@@ -60,7 +60,9 @@ def find_jobs(lab: Any, jobs: list[int]) -> list[dict[str, Any]]:
     return rows
 
 
-def claimable_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
+def claimable_jobs(
+    lab: Any, *, all_hosts: bool = False, preferences: Preferences | None = None
+) -> list[int]:
     """Return the numbers of the jobs that this host may claim, oldest first.
 
     Parameters
@@ -69,8 +71,10 @@ def claimable_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
         The tables.
     all_hosts : bool, optional
         Also those meant for other hosts.
+    preferences : Preferences, optional
+        By default the user's; they say what this host is called.
     """
-    return _jobs_in(lab, CLAIMABLE, all_hosts=all_hosts)
+    return _jobs_in(lab, CLAIMABLE, all_hosts, preferences)
 
 
 def failed_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
@@ -83,14 +87,17 @@ def failed_jobs(lab: Any, *, all_hosts: bool = False) -> list[int]:
     all_hosts : bool, optional
         Also those of other hosts.
     """
-    return _jobs_in(lab, ("FAILED",), all_hosts=all_hosts)
+    return _jobs_in(lab, ("FAILED",), all_hosts)
 
 
-def _jobs_in(lab: Any, states: tuple[str, ...], *, all_hosts: bool) -> list[int]:
+def _jobs_in(
+    lab: Any, states: tuple[str, ...], all_hosts: bool, preferences: Preferences | None = None
+) -> list[int]:
     query = lab.UploadJob & [{"job_status": status} for status in states]
     query = query & {"project_name": lab.project}
     if not all_hosts:
-        query = query & {"job_host": load_preferences().upload_host or socket.gethostname()}
+        preferences = preferences or load_preferences()
+        query = query & {"job_host": preferences.upload_host or socket.gethostname()}
     return [int(number) for number in query.fetch("job_id")]
 
 

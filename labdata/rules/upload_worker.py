@@ -215,7 +215,8 @@ def watch_jobs(
     away = False
     while not stop.is_set():
         try:
-            jobs = claimable_jobs(lab, all_hosts=all_hosts)
+            # by the preferences that it began with: the file may be being edited
+            jobs = claimable_jobs(lab, all_hosts=all_hosts, preferences=preferences)
             waiting.keep(jobs)
             if away:
                 logger.warning("The database is back.")

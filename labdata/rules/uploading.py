@@ -338,6 +338,7 @@ class _Upload:
                 "Another upload has been registering for ten minutes.",
                 hint=f"`labdata upload {self.job['job_id']} --retry` when it has ended.",
             ),
+            may_be_silent=False,
         )
 
     def _insert_dataset(self) -> None:

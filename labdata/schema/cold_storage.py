@@ -44,13 +44,17 @@ class ColdFiles:
         return sum(int(row["file_size"]) for row in self.rows)
 
 
-def request_cold(plan: FetchPlan, *, days: int = 7) -> ColdFiles:
+def request_cold(
+    plan: FetchPlan, rows: Sequence[dict[str, Any]] | None = None, *, days: int = 7
+) -> ColdFiles:
     """Ask back the files of a fetch that are in cold storage; asking again is success.
 
     Parameters
     ----------
     plan : FetchPlan
         From :func:`~labdata.schema.fetching.plan_fetch`.
+    rows : sequence of dict, optional
+        Rows of File to ask for; by default those that are missing here.
     days : int, optional
         How long they shall stay readable.
 
@@ -68,44 +72,20 @@ def request_cold(plan: FetchPlan, *, days: int = 7) -> ColdFiles:
     def ask(row: dict[str, Any]) -> RestoreState:
         return open_store(row["storage"], plan.preferences).restore(row["file_path"], days=days)
 
-    return _collect(plan.missing, ask)
-
-
-def find_cold(plan: FetchPlan, rows: Sequence[dict[str, Any]] | None = None) -> ColdFiles:
-    """Look which files of a fetch are in cold storage; nothing is asked back.
-
-    Parameters
-    ----------
-    plan : FetchPlan
-        From :func:`~labdata.schema.fetching.plan_fetch`.
-    rows : sequence of dict, optional
-        Rows of File to look at; by default those that are missing here.
-
-    Returns
-    -------
-    ColdFiles
-        Those that are not readable now.
-
-    Raises
-    ------
-    labdata.errors.StoreError
-        If a store does not answer.
-    """
-
-    def look(row: dict[str, Any]) -> RestoreState:
-        return open_store(row["storage"], plan.preferences).restore_state(row["file_path"])
-
-    return _collect(plan.missing if rows is None else rows, look)
+    return _collect(plan.missing if rows is None else rows, ask)
 
 
 def wait_for_cold(
     plan: FetchPlan,
     cold: ColdFiles,
     *,
+    days: int = 7,
     poll_s: float = POLL_S,
     report: Callable[[ColdFiles], None] | None = None,
 ) -> ColdFiles:
     """Wait until all files that were asked back can be read.
+
+    One whose request the store has lost, or let expire, is asked for again.
 
     Parameters
     ----------
@@ -113,6 +93,8 @@ def wait_for_cold(
         With the stores.
     cold : ColdFiles
         From :func:`request_cold`.
+    days : int, optional
+        How long they shall stay readable.
     poll_s : float, optional
         How often the stores are asked, in seconds.
     report : callable, optional
@@ -126,7 +108,7 @@ def wait_for_cold(
     until = cold.until
     while cold.rows:
         time.sleep(poll_s)
-        cold = find_cold(plan, cold.rows)
+        cold = request_cold(plan, cold.rows, days=days)
         until = min(filter(None, (until, cold.until)), default=None)
         if report is not None:
             report(cold)

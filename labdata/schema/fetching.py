@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from typing import Any
 from ..counted import count_of
 from ..errors import LabdataError
 from ..preferences import Preferences, labdata_folder, load_preferences
-from ..progress import Progress, ignore_progress
+from ..progress import Interruptible, Progress, ignore_progress
 from .files import check_may_fetch, fetch_file, find_local, verify_local
 
 logger = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ def fetch_planned(
         If a file could not be had or is not what was recorded: the first one's error, which says
         how many more there are. The others came.
     """
-    report = progress or ignore_progress
+    report = Interruptible(progress or ignore_progress)
     allowed = plan.preferences.allow_s3_download if download is None else download
     for row in plan.missing:
         check_may_fetch(row, allowed, plan.preferences)
@@ -178,13 +178,15 @@ def fetch_planned(
             verify_local(path, row, report)
         return path
 
-    paths = _all_of(bring, list(zip(plan.rows, plan.found, strict=True)))
+    paths = _all_of(bring, list(zip(plan.rows, plan.found, strict=True)), report.stop)
     _note_rate(plan, time.monotonic() - began_s)
     return paths
 
 
-def _all_of(bring: Any, items: list[tuple[dict[str, Any], Path | None]]) -> list[Path]:
-    """Bring all, a few at once; an interruption lets those in hand end as they are."""
+def _all_of(
+    bring: Any, items: list[tuple[dict[str, Any], Path | None]], stop: Callable[[], None]
+) -> list[Path]:
+    """Bring all, a few at once; an interruption stops those in hand."""
     if len(items) <= 1:
         return [bring(*item) for item in items]
     done: list[Future[Path]] = []
@@ -197,9 +199,10 @@ def _all_of(bring: Any, items: list[tuple[dict[str, Any], Path | None]]) -> list
                 if len(waiting) >= 2 * N_WORKERS:
                     _, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             wait(waiting)
-        finally:
+        finally:  # nothing is left to stop, unless this is interrupted
+            stop()
             for future in waiting:
-                future.cancel()  # those that have not begun, if this is interrupted
+                future.cancel()
     problems = [future.exception() for future in done]
     failed = [problem for problem in problems if problem is not None]
     if failed:

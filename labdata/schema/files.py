@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,7 +27,9 @@ from ..preferences import (
 )
 from ..progress import Progress, ignore_progress
 from ..stores import LocalStore, S3Settings, S3Store, Store, hash_file, resolve_inside
+from ..stores.durable import publish
 from ..stores.os_errors import explain_os_errors
+from ..stores.paths import PARTIAL_PREFIX
 
 #: What a reader of a file in a store asks for at least, in bytes.
 _BUFFER_BYTES = 1024 * 1024
@@ -176,7 +179,7 @@ def verify_local(path: Path, row: dict[str, Any], progress: Progress = ignore_pr
     if row["file_sha256"]:
         kind, found = "sha256", hash_file(path, progress=progress).sha256
     else:
-        with path.open("rb") as file:
+        with explain_os_errors("read", path), path.open("rb") as file:
             kind, found = "md5", hashlib.file_digest(file, "md5").hexdigest()
     recorded = row[f"file_{kind}"]
     if found != recorded:
@@ -373,7 +376,10 @@ def fetch_file(
     _require_folder(folder)
     destination = resolve_inside(folder, row["file_path"])
     try:
-        store.get(row["file_path"], destination, sha256=row["file_sha256"], progress=progress)
+        if row["file_sha256"]:
+            store.get(row["file_path"], destination, sha256=row["file_sha256"], progress=progress)
+        else:
+            _get_by_md5(store, row, destination, progress)
     except MissingObjectError as error:
         raise MissingObjectError(
             error.message,
@@ -385,10 +391,29 @@ def fetch_file(
             f"{destination} is there and differs from what was recorded; it was left as it is.",
             hint="Move it away if it is wanted, remove it if not, and get the file again.",
         ) from error
-    if not row["file_sha256"]:
-        try:
-            verify_local(destination, row)
-        except IntegrityError:
-            destination.unlink()
-            raise
     return destination
+
+
+def _get_by_md5(store: Store, row: dict[str, Any], destination: Path, progress: Progress) -> None:
+    """Get a file of an older lab, whose SHA-256 nobody knows: named once its MD5 is right."""
+    if not os.path.lexists(destination):
+        # of the same name each time, so that what was interrupted goes on
+        named = hashlib.sha256(destination.name.encode()).hexdigest()[:32]
+        partial = destination.with_name(f"{PARTIAL_PREFIX}md5-{named}")
+        try:
+            store.get(row["file_path"], partial, progress=progress)
+            verify_local(partial, row)
+        except IntegrityError as error:
+            partial.unlink(missing_ok=True)
+            raise IntegrityError(
+                f"{row['file_path']} in {store.describe()} is not what was recorded, by its MD5.",
+                hint="It was damaged or replaced in the store; nothing was kept. Find another "
+                "copy.",
+            ) from error
+        with explain_os_errors("write", destination):
+            if publish(partial, destination):
+                return
+    try:
+        verify_local(destination, row)
+    except IntegrityError as error:
+        raise PathTakenError(error.message, hint=error.hint) from error

@@ -3,8 +3,9 @@
 Deleting rows and renaming leave objects behind on purpose. A first command lists them and notes in
 a hidden table of the shared schema when each was seen first; a second one, days later, removes
 those that were garbage all the time. What is in doubt is kept: an object counts as referred to if
-any lab on the server has a file of its path (whatever the case of its letters) in that store or in
-one that the preference file does not know, and as in use if an unfinished upload has its folder.
+any lab on the server has a file of its path (whatever the case of its letters) in that store, in
+one that the preference file does not know, or in a bucket that a mount may show in that store's
+folder, and as in use if an unfinished upload has its folder.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ..database.archived import refuse_archived
@@ -24,10 +26,10 @@ from ..database.hidden_tables import GARBAGE, hidden_table, make_hidden_table
 from ..database.locks import server_lock, worker_lock
 from ..database.own_roles import check_role
 from ..database.raw_tables import in_pieces, quote
-from ..errors import DatabaseError, MissingObjectError, PreferenceError
+from ..errors import DatabaseError, MissingObjectError, PreferenceError, StoreError
 from ..preferences import Preferences, load_preferences
 from ..progress import Progress, ignore_progress
-from ..stores import LocalStore, ObjectInfo, Store
+from ..stores import LocalStore, ObjectInfo, S3Store, Store, validate_object_path
 from ..stores.paths import original_name
 from .files import open_store
 from .pending_uploads import PendingUploads, fold
@@ -102,7 +104,7 @@ class GarbageReport:
         return [
             {
                 "storage": found.storage,
-                "object_path": found.object_path,
+                "object_path": _shown(found.object_path),
                 "size_bytes": found.size_bytes,
                 "state": found.in_use or f"garbage for {found.age_days:.0f} days",
             }
@@ -195,7 +197,11 @@ def garbage_among(
 
 
 def _use_by_name(path: str, referred: set[str]) -> str:
-    """Return that a killed clean renamed a file's object through a mount; else nothing."""
+    """Return why a name is kept: no store takes it, or a killed clean gave it to an object."""
+    try:
+        validate_object_path(path)
+    except StoreError:
+        return "another program made it, of a name that no object has: remove it by hand"
     original = original_name(path)
     if original == path or fold(original) not in referred:
         return ""
@@ -333,12 +339,48 @@ def _way(storage: str, store: Store, preferences: Preferences) -> tuple[str, str
         other = open_store(storage, preferences)
     except PreferenceError:
         return "", ""
-    if not (isinstance(store, LocalStore) and isinstance(other, LocalStore)):
-        return ("", "") if store.describe() == other.describe() else None
-    here, there = (os.path.realpath(one.root / one.folder) + "/" for one in (store, other))
-    if there.startswith(here):
-        return "", there[len(here) :]
-    return (here[len(there) :], "") if here.startswith(there) else None
+    if isinstance(store, LocalStore) != isinstance(other, LocalStore):
+        return "", ""  # the folder may be a mount that shows the bucket
+    here, there = _place(store), _place(other)
+    within = _within_folder if isinstance(store, LocalStore) else _within_name
+    inner, outer = within(there, here), within(here, there)
+    if inner is not None:
+        return "", inner
+    return None if outer is None else (outer, "")
+
+
+def _within_name(inner: str, outer: str) -> str | None:
+    """Return how names of one place begin in another that it lies in; None if it does not."""
+    return inner.removeprefix(outer) if inner.startswith(outer) else None
+
+
+def _within_folder(inner: str, outer: str) -> str | None:
+    """Return the same of folders, known by what they are: one may be mounted twice."""
+    folder, rest = Path(inner), ""
+    while not (folder == Path(outer) or _is_same_folder(folder, outer)):
+        if folder == folder.parent:
+            return None
+        folder, rest = folder.parent, f"{folder.name}/{rest}"
+    return rest
+
+
+def _is_same_folder(one: Path, other: str) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False
+
+
+def _place(store: Store) -> str:
+    """Return where a store's objects begin, with a ``/`` at the end.
+
+    Of a bucket the server is not told, as one server has many names and addresses.
+    """
+    if isinstance(store, LocalStore):
+        return os.path.realpath(store.root / store.folder) + "/"
+    if isinstance(store, S3Store):
+        return f"s3://{store.settings.bucket}/{store.settings.folder}".rstrip("/") + "/"
+    return f"{store.describe()}/"
 
 
 def _tables_like(connection: Any, names: tuple[str, ...]) -> list[tuple[str, str, str]]:
@@ -362,6 +404,11 @@ def _tables_like(connection: Any, names: tuple[str, ...]) -> list[tuple[str, str
     return [(str(schema), str(name), str(kind)) for schema, name, kind in rows]
 
 
+def _shown(path: str) -> str:
+    """Return a name as the database and a terminal take it; a disk may have others, too."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
 def _note(connection: Any, found: list[Garbage], unread: set[str]) -> Iterator[Garbage]:
     """Note what is garbage now, and yield it with the time it was first noted."""
     table = hidden_table(connection, GARBAGE)
@@ -378,7 +425,13 @@ def _note(connection: Any, found: list[Garbage], unread: set[str]) -> Iterator[G
         for new in in_pieces((one for one in found if one.object_id not in have), _PIECE):
             one = "(%s, %s, %s, %s, %s, UTC_TIMESTAMP())"
             values = [
-                (g.object_id, g.storage, g.object_path, g.size_bytes, g.modified.isoformat())
+                (
+                    g.object_id,
+                    g.storage,
+                    _shown(g.object_path),
+                    g.size_bytes,
+                    g.modified.isoformat(),
+                )
                 for g in new
             ]
             connection.query(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..database.raw_tables import quote
-from ..errors import StoreError
+from ..errors import StoreAwayError, StoreError
 from ..stores import ObjectInfo, Store, validate_object_path
 
 
@@ -63,8 +63,9 @@ class PendingUploads:
 
         Raises
         ------
-        StoreError
-            If it has to be read and cannot be.
+        StoreAwayError
+            If it has to be read and the store does not answer. What cannot be read otherwise, on
+            a disk that fails, may be what is needed.
         """
         path = fold(info.path)
         folder = path
@@ -79,7 +80,12 @@ class PendingUploads:
 def _is_same(store: Store, info: ObjectInfo, size_bytes: int, sha256: str) -> bool:
     if info.size_bytes != size_bytes:
         return False
-    return not sha256 or store.stat(info.path, verify=True).sha256 == sha256
+    try:
+        return not sha256 or store.stat(info.path, verify=True).sha256 == sha256
+    except StoreAwayError:
+        raise
+    except StoreError:
+        return True
 
 
 def _shared_folder(paths: Iterable[str]) -> str:

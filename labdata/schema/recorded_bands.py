@@ -74,11 +74,23 @@ def find_band_file(files: dict[str, Any], band: str) -> str | None:
         Path to row of File, of all files of a probe.
     band : str
         ``ap`` or ``lf``.
+
+    Raises
+    ------
+    QueryError
+        If there are several.
     """
     for kind in _KINDS:
-        for path in files:
-            if path.endswith(f".{band}{kind}"):
-                return path
+        found = sorted(path for path in files if path.endswith(f".{band}{kind}"))
+        if len(found) > 1:
+            names = ", ".join(PurePosixPath(path).name for path in found)
+            raise QueryError(
+                f"The probe has {len(found)} files of the band {band!r}: {names}.",
+                hint="Fetch the one that is meant with `labdata get -f NAME`, and open it by "
+                "labdata.formats.",
+            )
+        if found:
+            return found[0]
     for path in files:
         if path.endswith(_OPENEPHYS) and openephys_stream(files, path).band == band:
             return path

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .synchrony import StreamKey, check_method, stream_clocks, warn_unsynced
+from ..database.datajoint_compat import fetch_rows
+from .spike_trains import place_trains
+from .synchrony import StreamClock, StreamKey, check_method, stream_clocks, warn_unsynced
+
+if TYPE_CHECKING:
+    from ..clocks import SampleMap
 
 _PROBE = ("subject_name", "session_name", "dataset_name", "probe_num")
 
@@ -23,7 +28,12 @@ def get_spike_times(
     check_method(interp_method)
     lab = units.lab
     keys = list(units.primary_key)
-    rows = units.fetch(*keys, "spike_times", *extra_keys, as_dict=True)
+    wanted = dict.fromkeys([*keys, "spike_times", *extra_keys])
+    stored = ["spike_times"] if return_seconds else []
+    rows = [
+        {name: row[name] for name in wanted}
+        for row in fetch_rows(units, list(wanted), undecoded=stored)
+    ]
     if return_seconds:
         _to_seconds(lab, units, rows, warn=warn)
     if include_metrics:
@@ -48,8 +58,8 @@ def probe_stream(row: dict[str, Any]) -> StreamKey:
     return subject, session, dataset, f"imec{probe_num}"
 
 
-def probe_rates(lab: Any, units: Any) -> dict[tuple[Any, ...], float]:
-    """Return the sampling rate (Hz) of every probe that a query of units touches.
+def probe_maps(lab: Any, units: Any) -> dict[StreamKey, tuple[StreamClock, SampleMap]]:
+    """Return the clock of every probe that a query of units touches, and the map to it.
 
     Parameters
     ----------
@@ -57,23 +67,35 @@ def probe_rates(lab: Any, units: Any) -> dict[tuple[Any, ...], float]:
         The tables.
     units : SpikeSorting.Unit
         The units.
+
+    Returns
+    -------
+    dict of StreamKey to (StreamClock, SampleMap)
+        The map turns sample numbers of the probe into seconds on the clock.
     """
+    from ..clocks import tabulate
+
     settings = lab.EphysRecording.ProbeSetting & units.proj()
-    return {
-        tuple(row[name] for name in _PROBE): row["sampling_rate"]
+    rates = {
+        probe_stream(row): row["sampling_rate"]
         for row in settings.fetch("sampling_rate", *_PROBE, as_dict=True)
+    }
+    clocks = stream_clocks(lab, rates)
+    return {
+        stream: (clocks[stream], tabulate(clocks[stream].clock_map, rate_hz))
+        for stream, rate_hz in rates.items()
     }
 
 
 def _to_seconds(lab: Any, units: Any, rows: list[dict[str, Any]], *, warn: bool) -> None:
-    """Replace samples by seconds, with the rate and the map of each row's own probe."""
-    rates = probe_rates(lab, units)
-    clocks = stream_clocks(lab, map(probe_stream, rows))
-    for row in rows:
-        seconds = row["spike_times"] / rates[tuple(row[name] for name in _PROBE)]
-        clock = clocks[probe_stream(row)]
-        row["spike_times"] = clock.apply(seconds)
+    """Replace stored trains by seconds, with the rate and the map of each row's own probe."""
+    maps = probe_maps(lab, units)
+    of_rows = [maps[probe_stream(row)] for row in rows]
+    trains = [row["spike_times"] for row in rows]
+    placed = place_trains(trains, [sample_map for _, sample_map in of_rows])
+    for index, (row, (clock, _)) in enumerate(zip(rows, of_rows, strict=True)):
+        row["spike_times"] = placed.seconds[index]
         row |= {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
-        row["n_extrapolated"] = clock.count_extrapolated(seconds)
+        row["n_extrapolated"] = int(placed.n_extrapolated[index])
     if warn:
         warn_unsynced(probe_stream(row) for row in rows if not row["synced"])

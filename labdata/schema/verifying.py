@@ -20,7 +20,7 @@ from ..errors import (
     StoreError,
 )
 from ..preferences import Preferences
-from ..progress import Progress, ignore_progress
+from ..progress import Interruptible, Progress, ignore_progress
 from ..stores import ObjectInfo, Store
 from .files import open_store
 from .garbage import garbage_among
@@ -159,14 +159,15 @@ def _look_at(
     wrong = {id(finding.file) for finding in found}
     due = [f for f in files if f in plan.due and id(f) not in wrong and f.checksum]
     database = lab.connection._preferences.name
+    report = Interruptible(progress)
 
     def read_one(file: StoredFile) -> Finding | None:
-        finding = _read(store, file, progress)
+        finding = _read(store, file, report)
         if finding and finding.kind == "content":
             note_damage(finding, plan, database=database)
         return finding
 
-    read = [finding for finding in _in_parallel(read_one, due) if finding]
+    read = [finding for finding in _in_parallel(read_one, due, report.stop) if finding]
     cold = [finding.file for finding in read if finding.kind == "cold"]
     found += [_cold_damage(f) if f.kind == "cold" else f for f in read if _is_told(f, plan)]
     size, due_size, cold_size = (sum(f.size_bytes for f in part) for part in (files, due, cold))
@@ -250,14 +251,16 @@ def _orphans(
 ) -> Orphans:
     try:
         found = garbage_among(lab, name, store, objects, preferences)
-    except DatabaseError as error:
+    except (DatabaseError, StoreError) as error:
         return Orphans(unknown=error.message)
     left = [one for one in found if not one.in_use]
     return Orphans(len(left), sum(one.size_bytes for one in left))
 
 
-def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-    """Do something to each, a few at once and few ahead; an interruption ends it soon."""
+def _in_parallel(
+    work: Callable[[_T], _R], items: Sequence[_T], stop: Callable[[], None] = lambda: None
+) -> list[_R]:
+    """Do something to each, a few at once and few ahead; an interruption stops those in hand."""
     done: list[Future[_R]] = []
     with ThreadPoolExecutor(N_WORKERS, thread_name_prefix="labdata-verify") as pool:
         waiting: set[Future[_R]] = set()
@@ -268,6 +271,7 @@ def _in_parallel(work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
                 if len(waiting) >= 2 * N_WORKERS:
                     _, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             wait(waiting)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # if it was interrupted
+        finally:  # nothing is left to stop, unless this is interrupted
+            stop()
+            pool.shutdown(wait=False, cancel_futures=True)
     return [future.result() for future in done]

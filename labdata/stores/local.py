@@ -36,6 +36,12 @@ from labdata.stores.objects import ObjectInfo, require_equal, validate_range
 from labdata.stores.os_errors import explain_os_errors
 from labdata.stores.paths import is_reserved, resolve_inside, validate_object_path
 
+#: Folders that systems and file servers keep at the top of a disk; few may look into them.
+_OF_SYSTEM = (
+    *("lost+found/", ".snapshot/", "#snapshot/", "System Volume Information/", "$RECYCLE.BIN/"),
+    *(".Trashes/", ".Spotlight-V100/", ".fseventsd/", ".DocumentRevisions-V100/"),
+)
+
 
 class LocalStore(Store):
     """Objects as files below a folder.
@@ -240,6 +246,8 @@ class LocalStore(Store):
             try:
                 with os.scandir(folder) as found:
                     entries = {_sort_name(item): item for item in found if not item.is_symlink()}
+                for name in _OF_SYSTEM if prefix == "" else ():
+                    entries.pop(name, None)
             except (FileNotFoundError, NotADirectoryError):
                 return
         for name in sorted(entries):

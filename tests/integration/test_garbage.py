@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ import pytest
 
 from labdata.cli import main
 from labdata.database.locks import worker_lock
-from labdata.errors import DatabaseError, StoreError
+from labdata.errors import DatabaseError, StoreAwayError, StoreError
 from labdata.preferences import load_preferences, write_preferences
 from labdata.rules.renaming import rename_lock
 from labdata.schema import default_lab, garbage
 from labdata.schema.garbage import find_garbage, remove_garbage
 from labdata.schema.project_admin import create_project
+from labdata.schema.verifying import verify_stores
+from labdata.stores import local
 from labdata.stores.paths import leaving_name
 from labdata.testing import insert_dataset
 
@@ -218,6 +222,64 @@ def test_what_is_in_the_way_of_an_upload_is_not_in_use(stores) -> None:
     assert {"data/JC1/s/task/same.bin", "data/JC1/s/task/unknown.bin"} <= stores.objects()
 
 
+def test_what_an_upload_may_have_stored_and_the_disk_does_not_give_back_is_kept(
+    stores, monkeypatch
+) -> None:
+    """One object that cannot be read hides neither the garbage nor what verify finds."""
+    stores.put("JC1/s/task/same.bin", b"s")
+    add_job(stores.lab, "JC1/s/task", "FAILED", same=hashlib.sha256(b"s").hexdigest())
+    real = local.hash_file
+
+    def fail(path: Path, **options: Any) -> Any:
+        if Path(path).name == "same.bin":
+            raise StoreError(f"Could not read {path}: Input/output error.")
+        return real(path, **options)
+
+    monkeypatch.setattr(local, "hash_file", fail)
+    state = {g.object_path: g.in_use for g in find_garbage(stores.lab).objects}
+    assert state["JC1/s/task/same.bin"].endswith("is FAILED")
+    assert state["JC1/left.bin"] == ""
+    report = verify_stores(stores.lab)
+    assert (report.orphans.n_objects, report.orphans.unknown) == (2, "")
+    stores.age(15)
+    assert len(remove_garbage(stores.lab)) == 2
+    assert "data/JC1/s/task/same.bin" in stores.objects()
+
+
+def test_a_server_that_goes_away_meanwhile_leaves_the_garbage_uncounted(
+    stores, monkeypatch
+) -> None:
+    stores.put("JC1/s/task/same.bin", b"s")
+    add_job(stores.lab, "JC1/s/task", "FAILED", same=hashlib.sha256(b"s").hexdigest())
+
+    def away(*args: Any, **options: Any) -> Any:
+        raise StoreAwayError("The file server does not answer.")
+
+    monkeypatch.setattr(local, "hash_file", away)
+    report = verify_stores(stores.lab)
+    assert "does not answer" in report.orphans.unknown
+    assert report.n_objects == 2, "all was compared by size"
+    with pytest.raises(StoreAwayError):
+        find_garbage(stores.lab)
+
+
+def test_a_name_that_no_object_has_is_left_to_people(stores, capsys) -> None:
+    """As macOS makes them, or a computer that does not write UTF-8: no store gives them out."""
+    folder = os.fsencode(stores.folder / "stores" / "data" / "JC1")
+    for name in (b"Icon\r", b"Maus_\xe4.csv", b"back\\slash.csv"):
+        Path(os.fsdecode(os.path.join(folder, name))).write_bytes(b"x")  # noqa: PTH118
+    everything = stores.objects()
+    state = {g.object_path: g.in_use for g in find_garbage(stores.lab).objects}
+    assert len(state) == 5 and state["JC1/left.bin"] == ""
+    assert "remove it by hand" in state["JC1/Icon\r"]
+    stores.age(15)
+    assert {g.object_path for g in remove_garbage(stores.lab)} == {"JC1/left.bin", "JC2/left.bin"}
+    assert stores.objects() == everything - {"data/JC1/left.bin", "analysis/JC2/left.bin"}
+    for words in (["garbage"], ["garbage", "--json"]):
+        assert main(words) == 0
+        assert "Icon" in capsys.readouterr().out
+
+
 def test_in_doubt_it_is_kept(stores) -> None:
     """Files of other labs of the server, stores of unknown names, letters of another case."""
     stores.put("other/lab.bin")
@@ -249,6 +311,27 @@ def test_a_store_inside_another_and_one_of_two_names(stores, embedded_lab) -> No
     row = {"file_datetime": "2025-06-01", "file_size": 1}
     stores.lab.File.insert1({"file_path": "left.bin", "storage": "inner", **row})
     assert stores.found() == {"analysis/JC2/left.bin"}
+
+
+def test_a_folder_that_is_mounted_twice_is_one_store(stores, embedded_lab, tmp_path) -> None:
+    """What a store refers to through one mount is no garbage of another's, through the other."""
+    second = tmp_path / "second" / "mount"
+    second.mkdir(parents=True)
+    data = load_preferences().storage["data"]
+    bind = ["mount", "--bind", str(data.path), str(second)]
+    if subprocess.run(bind, capture_output=True, check=False).returncode:
+        pytest.skip("a folder can be mounted twice by root on Linux only")
+    try:
+        content = json.loads((embedded_lab / "user_preferences.json").read_text())
+        content["storage"]["again"] = {**content["storage"]["data"], "path": str(second)}
+        content["storage"]["part"] = {**content["storage"]["again"], "folder": "JC1"}
+        write_preferences(content, embedded_lab / "user_preferences.json")
+        row = {"file_datetime": "2025-06-01", "file_size": 1}
+        assert "data/JC1/left.bin" in stores.found()
+        stores.lab.File.insert1({"file_path": "left.bin", "storage": "part", **row})
+        assert stores.found() == {"analysis/JC2/left.bin"}
+    finally:
+        subprocess.run(["umount", "-l", str(second)], check=True)
 
 
 def test_who_sees_only_some_files_is_refused(stores) -> None:

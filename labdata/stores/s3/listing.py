@@ -57,7 +57,8 @@ def _as_listed(bucket: Bucket, start: str) -> Iterator[ObjectInfo]:
             path = found["Key"].removeprefix(bucket.prefix)
             # keys that end with "/" are folders, made by web consoles
             if not path.endswith("/") and not any(map(is_partial, path.split("/"))):
-                modified = found["LastModified"].astimezone(UTC)
+                # in whole seconds, as HEAD has it: some servers list fractions
+                modified = found["LastModified"].astimezone(UTC).replace(microsecond=0)
                 yield ObjectInfo(path, found["Size"], None, modified)
         if not answer.get("IsTruncated"):
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import warnings
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import xarray as xr
 
 import labdata
-from labdata.errors import QueryError
+from labdata.access.columns import UnitColumn
+from labdata.errors import ObjectError, QueryError
 from labdata.objects import UnsyncedWarning
 
 KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
@@ -111,6 +113,67 @@ def test_spikes_are_those_that_happened(world, probe_num):
         assert one["firing_rate"] == pytest.approx(len(samples) / run.duration_s)
         assert np.isnan(one["snr"])
     assert spikes["depth"].attrs["units"] == "um"
+
+
+def test_columns_are_read_when_they_are_looked_at(world, monkeypatch):
+    """Only of the units that are touched, and the same as when they are read at once."""
+    whole = labdata.spikes({**KEY, "probe_num": 0}, with_=("amplitude", "depth"))
+    lazy = labdata.spikes({**KEY, "probe_num": 0})
+    read = []
+    fetch = UnitColumn._fetch
+    monkeypatch.setattr(UnitColumn, "_fetch", lambda c, u: read.append((c.name, u)) or fetch(c, u))
+    assert "spike_amplitude" in repr(lazy) and read == []
+    one = lazy.isel(spike=np.flatnonzero(lazy["spike_unit"].values == 11))
+    assert read == []
+    mine = whole["spike_unit"].values == 11
+    np.testing.assert_array_equal(
+        one["spike_amplitude"].values, whole["spike_amplitude"].values[mine]
+    )
+    assert read == [("spike_amplitude", [1])]
+    for name in ("sample_index", "spike_amplitude", "spike_depth", "spike_x"):
+        np.testing.assert_array_equal(lazy[name].values, whole[name].values)
+        np.testing.assert_array_equal(lazy[name][5:-3:7].values, whole[name].values[5:-3:7])
+        last = lazy.sizes["spike"] - 1
+        np.testing.assert_array_equal(lazy[name][[last, 3]].values, whole[name].values[[-1, 3]])
+        with pytest.raises(IndexError):
+            lazy[name][[last + 1]].load()
+        assert lazy[name][4].item() == whole[name].values[4]
+        assert lazy[name][:0].values.size == 0
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(lazy))["spike_depth"].values, whole["spike_depth"].values
+    )
+    xr.testing.assert_identical(lazy.copy(deep=True).load(), whole.load())
+
+
+def test_units_are_chosen_before_they_are_read(world, monkeypatch):
+    key = {**KEY, "probe_num": 0}
+    whole = labdata.spikes(key, with_=("depth",))
+    middle = float(np.median(whole["depth"]))
+    for wanted in (f"depth > {middle}", whole["unit"].values[whole["depth"] > middle]):
+        some = labdata.spikes(key, units=wanted)
+        labdata.validate(some)
+        same = labdata.select_units(whole, wanted)
+        assert 0 < some.sizes["unit"] < whole.sizes["unit"]
+        for name in ("unit", "depth", "spike_time", "spike_unit", "spike_depth", "sample_index"):
+            np.testing.assert_array_equal(some[name].values, same[name].values)
+    with pytest.raises(QueryError, match="Unit 99 is not in this sorting"):
+        labdata.spikes(key, units=[10, 99])
+    with pytest.raises(ObjectError, match="nonsense"):
+        labdata.spikes(key, units="nonsense > 3")
+    assert labdata.spikes(key, units="depth > 1e9").sizes == {"unit": 0, "spike": 0}
+
+
+@pytest.mark.parametrize("window_s", [(2.0, 5.0), (-10.0, 1.5), (7.25, 1e9), (-9.0, -8.0)])
+def test_a_window_is_what_restrict_time_would_keep(world, window_s):
+    key = {**KEY, "probe_num": 0}
+    cut = labdata.spikes(key, window_s=window_s)
+    labdata.validate(cut)
+    same = labdata.restrict_time(labdata.spikes(key), *window_s)
+    assert cut.attrs == same.attrs
+    for name in ("unit", "spike_time", "spike_unit", "sample_index", "spike_amplitude"):
+        np.testing.assert_array_equal(cut[name].values, same[name].values)
+    with pytest.raises(ObjectError, match="is empty"):
+        labdata.spikes(key, window_s=(3.0, 3.0))
 
 
 def test_attributes_say_clock_and_span_and_origin(world):

@@ -402,3 +402,15 @@ def test_a_share_whose_store_is_a_folder_is_freed(stored, monkeypatch):
     monkeypatch.setattr(clean_plan, "list_mounts", lambda: [Mount("/", "nfs4", "rw")])
     assert not any(one.kept for one in clean(plan_clean(names=["b.bin"])))
     assert not (stored.rig / TASK / "b.bin").exists()
+
+
+def test_an_inbox_within_a_local_path_is_freed_too(lab_rig):
+    """Its files have their paths from the inbox on, not from the folder around it."""
+    inbox = lab_rig.rig / "inbox"
+    inbox.mkdir()
+    lab_rig.prefer(upload_path=str(inbox))
+    lab_rig.upload(lab_rig.put(lab_rig.folder(TASK, FILES)))
+    assert sorted(p.name for p in inbox.rglob("*.*")) == sorted(FILES)
+    done = clean(plan_clean())
+    assert [one.kept for one in done] == [""] * 4
+    assert not [p for p in lab_rig.rig.rglob("*") if p.is_file()] and inbox.is_dir()

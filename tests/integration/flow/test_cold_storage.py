@@ -93,6 +93,23 @@ def test_waited_for(lab_rig, archive, typed, monkeypatch):
     assert here(lab_rig) == FILES
 
 
+def test_a_request_that_the_store_lost_is_made_again(lab_rig, archive, typed, monkeypatch):
+    looks = []
+
+    def sleep(seconds):
+        looks.append(seconds)
+        assert len(looks) < 9, "it waits for what nobody brings"
+        if len(looks) == 1:
+            archive.cold.update(dict.fromkeys(archive.keys, ""))
+        elif len(archive.asked) == 4:
+            archive.cold.update(dict.fromkeys(archive.keys, BACK))
+
+    monkeypatch.setattr(cold_storage.time, "sleep", sleep)
+    typed("get", "-a", "JC1", "--yes", "--restore", "3", "--wait")
+    assert [b"<Days>3</Days>" in body for body in archive.asked] == [True] * 4
+    assert here(lab_rig) == FILES
+
+
 def test_wrong_words(lab_rig, archive, typed):
     assert "--restore --wait" in typed("get", "-a", "JC1", "--yes", "--wait", code=1).err
     said = typed("get", "-a", "JC1", "--yes", "--restore", "0", code=2).err

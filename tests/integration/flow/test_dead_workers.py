@@ -17,7 +17,8 @@ from labdata.database.datajoint_compat import dj
 from labdata.database.locks import is_held, worker_lock
 from labdata.database.teaching_errors import refused_class
 from labdata.errors import DatabaseError, LabdataError, UploadError
-from labdata.rules import uploading
+from labdata.rules import putting, uploading
+from labdata.rules.planning import plan_put
 from labdata.rules.upload_queue import CLAIMABLE, cancel_upload, retry_failed
 from labdata.rules.uploading import upload_job
 
@@ -177,6 +178,68 @@ def test_a_computer_that_vanished_loses_the_job_and_registers_nothing(
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     assert lab_rig.job(job_id)["job_status"] == "COMPLETED"
     assert lab_rig.counts()["File"] == 1
+
+
+def test_a_computer_that_vanished_while_it_registered_stops_nobody(lab_rig, job_id, monkeypatch):
+    """It holds the lock of all who register, and the job's row, in a transaction."""
+    monkeypatch.setattr(locks, "_SILENCE_S", 1)
+    other = lab_rig.put(lab_rig.folder("JC2/20240305_100000/task", {"b.csv": b"3\n"}))
+    said, here = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+
+        def stop(_):
+            os.write(here, b"s")
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+        uploading._Upload._insert_dataset = stop
+        try:
+            upload_job(job_id)
+        except DatabaseError:
+            os._exit(7)
+        finally:
+            os._exit(2)
+    assert os.read(said, 1) == b"s"
+    began = time.monotonic()
+    assert upload_job(other).n_files == 1
+    assert until(lambda: upload_job(job_id)).n_files == 1
+    assert time.monotonic() - began < WAIT_S
+    os.kill(pid, signal.SIGCONT)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert lab_rig.counts()["File"] == 2
+    silence = "SELECT @@SESSION.wait_timeout"
+    assert lab_rig.lab.connection.query(silence).fetchone()[0] > 3600, "it was set back"
+
+
+def test_a_rig_that_vanished_while_it_registered_stops_nobody(lab_rig, monkeypatch):
+    """It holds the lock of all who put folders."""
+    monkeypatch.setattr(locks, "_SILENCE_S", 1)
+    plans = [
+        plan_put(lab_rig.folder(f"{name}/20240305_110000/task", {"b.csv": b"3\n"}))
+        for name in ("JC1", "JC2")
+    ]
+    said, here = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+
+        def stop(*_):
+            os.write(here, b"s")
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+        putting._check_there = stop
+        try:
+            putting.put(plans[0])
+        except DatabaseError:
+            os._exit(7)
+        finally:
+            os._exit(2)
+    assert os.read(said, 1) == b"s"
+    began = time.monotonic()
+    assert putting.put(plans[1])
+    assert time.monotonic() - began < WAIT_S
+    os.kill(pid, signal.SIGCONT)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert putting.put(plans[0])
 
 
 def in_another_thread(work):

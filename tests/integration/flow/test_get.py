@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -133,6 +134,42 @@ def test_a_file_of_an_older_lab_is_verified_by_its_md5(stored):
     assert "1.bin" in whole(stored) and "2.bin" not in whole(stored)
 
 
+def by_md5(rig, name, md5, file_size=None):
+    """Make a file one of an older lab; return its row."""
+    key = {"file_path": f"JC1/{SESSION}/task/{name}"}
+    rig.lab.connection.query(
+        f"UPDATE {rig.lab.File.full_table_name} SET file_sha256=NULL, file_md5=%s, "
+        "file_size=COALESCE(%s, file_size) WHERE file_path=%s",
+        (md5, file_size, key["file_path"]),
+    )
+    return (rig.lab.File & key).fetch1()
+
+
+def test_killed_before_the_md5_is_compared_it_has_no_name_yet(stored, run_child, monkeypatch):
+    """What the store gives may be damaged: nobody shall take it for the recording."""
+    row = by_md5(stored, "1.bin", "0" * 32)
+    monkeypatch.setattr(files, "verify_local", lambda *args: os.kill(os.getpid(), signal.SIGKILL))
+    assert run_child(lambda: fetch_planned(plan_fetch([row]))) == -signal.SIGKILL
+    monkeypatch.undo()
+    assert "1.bin" not in whole(stored)
+    with pytest.raises(IntegrityError, match="MD5"):
+        fetch_planned(plan_fetch([row]))
+    row = by_md5(stored, "1.bin", hashlib.md5(CONTENT["1.bin"]).hexdigest())
+    fetch_planned(plan_fetch([row]))
+    assert whole(stored) == {"1.bin": CONTENT["1.bin"]}
+
+
+def test_of_an_older_lab_too_a_file_in_the_way_stays(stored, typed):
+    """Also one that is as the store has it: neither is what was recorded."""
+    row = by_md5(stored, "1.bin", "0" * 32, file_size=9)
+    there = stored.rig / row["file_path"]
+    there.parent.mkdir(parents=True)
+    there.write_bytes(CONTENT["1.bin"])
+    said = typed("get", "-a", "JC1", "--files", "1.bin", code=1).err
+    assert f"{there} is there and differs from what was recorded" in said
+    assert whole(stored) == {"1.bin": CONTENT["1.bin"]}
+
+
 def test_interrupted_it_goes_on_with_what_is_missing(stored, monkeypatch):
     fetched = []
     real = fetching.fetch_file
@@ -156,6 +193,26 @@ def test_interrupted_it_goes_on_with_what_is_missing(stored, monkeypatch):
     fetch_planned(plan_fetch(rows_of(stored)))
     assert {Path(path).name for path in fetched} == set(CONTENT) - here
     assert {k: v for k, v in whole(stored).items() if "partial" not in k} == CONTENT
+
+
+def test_an_interruption_waits_for_no_file_to_come_whole(stored):
+    size_bytes = 400 * 1024**2
+    rows = rows_of(stored)[:2]
+    for row in rows:
+        os.truncate(stored.store / row["file_path"], size_bytes)
+        row["file_size"] = size_bytes
+    told, unpressed = [], threading.Lock()
+
+    def press_keys(n_bytes):
+        told.append(n_bytes)
+        time.sleep(0.02)
+        if sum(told) > 10 * 1024**2 and unpressed.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_planned(plan_fetch(rows), progress=press_keys)
+    assert sum(told) < size_bytes / 2
+    assert whole(stored) == {}
 
 
 def test_how_long_it_takes_is_known_from_the_time_before(stored, monkeypatch):

@@ -128,6 +128,28 @@ def test_exactly_one_probe_and_a_band_that_it_has(world):
         (settings & probe_key(0)).open(band="lf")
 
 
+def test_of_two_files_of_one_band_none_is_chosen(world):
+    """Labs of before may have several triggers in one dataset: the first is not the recording."""
+    rig, _ = world
+    setting = rig.lab.EphysRecording.ProbeSetting & probe_key(0)
+    probe_files = rig.lab.EphysRecording.ProbeFile & setting
+    (one,) = (probe_files & 'file_path LIKE "%%.ap.zarr.zip"').fetch(as_dict=True)
+    other = one | {"file_path": one["file_path"].replace("_t0.", "_t1.")}
+    row = (rig.lab.File & one).fetch1() | other
+    rig.lab.File.insert1({name: row[name] for name in rig.lab.File.heading.names if name in row})
+    rig.lab.Dataset.DataFiles.insert1({**DATASET, **row}, ignore_extra_fields=True)
+    rig.lab.EphysRecording.ProbeFile.insert1(other)
+    try:
+        with pytest.raises(QueryError, match="2 files of the band 'ap'") as caught:
+            setting.open()
+        assert "_t0." in caught.value.message and "_t1." in caught.value.message
+    finally:
+        (rig.lab.EphysRecording.ProbeFile & other).delete_quick()
+        key = {name: other[name] for name in ("file_path", "storage")}
+        (rig.lab.Dataset.DataFiles & key).delete_quick()
+        (rig.lab.File & key).delete_quick()
+
+
 @pytest.mark.parametrize("kind", ["bin", "cbin"])
 def test_kept_as_they_were_recorded(lab_rig, two_probe_run, kind):
     """Recordings of older labs: raw, or compressed by mtscomp with a description beside."""

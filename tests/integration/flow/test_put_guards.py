@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from labdata.errors import RuleError, UploadError
+from labdata.errors import DatabaseError, RuleError, UploadError
 from labdata.progress import ignore_progress
 from labdata.rules import base, putting
 from labdata.rules.putting import plan_put, put
@@ -83,6 +83,21 @@ def test_what_changed_since_the_plan_is_not_put(lab_rig):
 
 
 @pytest.mark.slow
+def test_why_it_is_not_put_is_told_also_if_the_database_is_away(lab_rig, monkeypatch):
+    """Tidying up after it must not hide that the recording went on."""
+    folder = lab_rig.folder("JC1/20240305_100000/task", {"a.bin": b"x", "b.bin": b"y"})
+    plan = plan_put(folder)
+    (folder / "b.bin").write_bytes(b"y and more")
+
+    def away(*_, **__):
+        raise DatabaseError("The database server cannot be reached.", hint="Is it up?")
+
+    monkeypatch.setattr(putting, "server_lock", away)
+    with pytest.raises(UploadError, match=r"b\.bin changed, appeared or vanished while"):
+        put(plan)
+    assert lab_rig.counts()["UploadJob"] == 0
+
+
 def test_several_rigs_put_at_once(lab_rig):
     """Four processes, each with folders of its own, as four rigs into one inbox."""
     wanted, rigs = {}, []

@@ -12,6 +12,9 @@ import time
 
 import pytest
 
+from labdata.database import claims
+from labdata.errors import DatabaseError
+from labdata.preferences import load_preferences
 from labdata.rules import job_progress
 from labdata.rules.base import find_rule
 from labdata.rules.upload_worker import upload_jobs, watch_jobs
@@ -99,7 +102,6 @@ def test_one_that_fails_does_not_stop_the_service_and_is_told(lab_rig, tmp_path)
 
 
 def test_a_database_that_goes_away_is_waited_for(lab_rig, monkeypatch, caplog):
-    from labdata.errors import DatabaseError
     from labdata.rules import upload_worker
 
     put_some(lab_rig, 1)
@@ -148,6 +150,58 @@ def test_the_queue_says_how_far_a_job_is(lab_rig, monkeypatch):
     assert lab_rig.job(job_id)["job_log"] == ""
 
 
+def test_it_says_so_again_once_the_database_is_back(lab_rig, monkeypatch):
+    """Else a job of hours would look as if it hung since the restart."""
+    (job_id,) = put_some(lab_rig, 1)
+    monkeypatch.setattr(job_progress, "EVERY_S", 0.02)
+    real, lines = claims.Claim.note, []
+
+    def note(self, text):
+        lines.append(text)
+        if len(lines) == 1:
+            raise DatabaseError("The connection to the database was lost.")
+        real(self, text)
+
+    class Slow(find_rule("none").__class__):
+        def apply(self, context):
+            wait_until(lambda: "UTC" in (lab_rig.job(job_id)["job_log"] or ""), 20)
+            return super().apply(context)
+
+    monkeypatch.setattr(claims.Claim, "note", note)
+    monkeypatch.setattr("labdata.rules.uploading.find_rule", lambda name: Slow())
+    assert lab_rig.upload(job_id)
+
+
+def test_a_preference_file_that_is_being_edited_ends_no_service(lab_rig):
+    put_some(lab_rig, 1)
+    file, stop = lab_rig.home / "labdata" / "user_preferences.json", threading.Event()
+    outcomes = watch_jobs(
+        lab_rig.lab, show=show, stop=stop, poll_s=0.01, preferences=load_preferences()
+    )
+    file.write_text(file.read_text()[:40])
+    for outcome in outcomes:
+        assert outcome.result
+        stop.set()
+    assert states(lab_rig) == ["COMPLETED"]
+
+
+def test_nor_does_a_telling_that_goes_wrong(lab_rig):
+    """The address of a mail server's port; a program whose words are not UTF-8."""
+    first, second = put_some(lab_rig, 2)
+    (lab_rig.server / f"JC1/{SESSION}00/task/a.bin").write_bytes(b"damaged")
+    program = "import sys; sys.stderr.buffer.write(b'f\\xfcr'); sys.exit(1)"
+    lab_rig.prefer(
+        local_paths=[str(lab_rig.home / "cache")],  # the rig is another computer
+        on_failure={"command": [sys.executable, "-c", program]},
+    )
+    stop, seen = threading.Event(), []
+    for outcome in watch_jobs(lab_rig.lab, show=show, stop=stop, poll_s=0.01):
+        seen.append(outcome.job_id)
+        if second in seen:
+            stop.set()
+    assert seen == [first, second] and states(lab_rig) == ["FAILED", "COMPLETED"]
+
+
 def test_interrupted_the_service_gives_the_job_back(lab_rig, monkeypatch):
     (job_id,) = put_some(lab_rig, 1)
 
@@ -186,8 +240,23 @@ def test_a_fault_of_a_rule_stops_neither_the_others_nor_the_telling(lab_rig, mon
     assert not again.was_begun and not typo.was_begun and len(told) == 1
 
 
+def test_a_failure_is_kept_whatever_bytes_a_name_in_it_has(lab_rig, monkeypatch):
+    """Else the job stayed WORKING, and the third time it was said to have run out of memory."""
+    (job_id,) = put_some(lab_rig, 1)
+
+    class Broken(find_rule("none").__class__):
+        def apply(self, context):
+            raise ValueError("cannot read " + os.fsdecode(b"donn\xe9es"))
+
+    monkeypatch.setattr("labdata.rules.uploading.find_rule", lambda name: Broken())
+    (outcome,) = upload_jobs(lab_rig.lab, [job_id], show=show)
+    assert "ValueError: cannot read donn" in outcome.problem.message
+    job = lab_rig.job(job_id)
+    assert job["job_status"] == "FAILED"
+    assert job["job_log"] == "ValueError: cannot read donn\\udce9es"
+
+
 def test_a_project_that_is_archived_meanwhile_is_no_failure_of_each_job(lab_rig, monkeypatch):
-    from labdata.errors import DatabaseError
     from labdata.rules import upload_worker
 
     put_some(lab_rig, 2)

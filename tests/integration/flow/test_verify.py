@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import threading
 import time
 from datetime import date, timedelta
@@ -386,3 +387,24 @@ def test_a_note_that_cannot_be_read_is_none(stored, content):
     assert read_note(base) == {}
     check(stored)
     assert set(read_note(base)) == {"data", "analysis"}
+
+
+def test_an_interruption_waits_for_no_file_to_be_read_to_its_end(stored):
+    """Three files of 100 GB in hand would take hours."""
+    size_bytes = 400 * 1024**2
+    table = stored.lab.File.full_table_name
+    query = f"UPDATE {table} SET file_size=%s WHERE file_path=%s"
+    for name in ("1.bin", "2.bin", "3.bin", "4.bin"):
+        os.truncate(path_of(stored, name), size_bytes)
+        stored.lab.connection.query(query, (size_bytes, f"{FOLDER}/{name}"))
+    told, unpressed = [], threading.Lock()
+
+    def press_keys(n_bytes):
+        told.append(n_bytes)
+        time.sleep(0.02)
+        if sum(told) > 10 * 1024**2 and unpressed.acquire(blocking=False):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        check(stored, everything=True, progress=press_keys)
+    assert sum(told) < size_bytes / 2

@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from labdata.database.codecs import ArrayCodec, SpikeTrainCodec, decode_array, encode_array
+from labdata.database.codecs import (
+    ArrayCodec,
+    SpikeTrainCodec,
+    count_values,
+    decode_array,
+    encode_array,
+)
 from labdata.errors import FormatError
 
 DTYPES = st.one_of(
@@ -123,6 +129,38 @@ def test_other_bytes_are_refused(data: bytes) -> None:
         assert decode_array(damaged).size == 0
 
 
+TRAINS = st.lists(st.integers(0, 2**33), max_size=50).map(lambda gaps: np.cumsum(gaps, dtype="i8"))
+
+
+@given(TRAINS)
+def test_a_train_is_the_same_however_its_differences_are_kept(train: np.ndarray) -> None:
+    data = SpikeTrainCodec().encode(train)
+    assert count_values(data) == len(train)
+    out = np.full(len(train), -1)
+    assert decode_array(data, out=out) is out
+    np.testing.assert_array_equal(out, train)
+    np.testing.assert_array_equal(decode_array(data), train)
+    whole = encode_array(train, differences=True)
+    np.testing.assert_array_equal(decode_array(whole), train)
+
+
+def test_a_train_is_not_decoded_into_another_shape() -> None:
+    data = SpikeTrainCodec().encode([1, 2, 3])
+    for out in (np.zeros(2, "int64"), np.zeros(3, "int32")):
+        with pytest.raises(FormatError, match="not what is expected"):
+            decode_array(data, out=out)
+
+
+def test_trains_written_before_are_read() -> None:
+    """As 0.2's first databases hold them: int64 differences."""
+    from numcodecs import blosc
+
+    train = np.array([7, 7, 90, 5_000_000_000])
+    steps = np.diff(train, prepend=0)
+    data = header(1, b"<i8", (4,)) + bytes(blosc.compress(steps, b"zstd", 5, blosc.BITSHUFFLE))
+    np.testing.assert_array_equal(decode_array(data), train)
+
+
 def header(mode: int, dtype: bytes, shape: tuple[int, ...]) -> bytes:
     start = b"LDA1" + bytes([mode, len(dtype)]) + dtype + bytes([len(shape)])
     return start + struct.pack(f"<{len(shape)}q", *shape)
@@ -132,7 +170,8 @@ def test_the_layout_is_as_stated() -> None:
     data = encode_array(np.arange(6, dtype=">i4").reshape(2, 3))
     assert data.startswith(header(0, b"<i4", (2, 3)))
     assert encode_array(np.zeros((0, 4), "float32")) == header(0, b"<f4", (0, 4))
-    assert SpikeTrainCodec().encode([1, 2]).startswith(header(1, b"<i8", (2,)))
+    assert SpikeTrainCodec().encode([1, 2]).startswith(header(2, b"<i8", (2,)))
+    assert SpikeTrainCodec().encode([1, 2 + 2**32]).startswith(header(1, b"<i8", (2,)))
 
 
 @pytest.mark.parametrize(
@@ -146,9 +185,21 @@ def test_the_layout_is_as_stated() -> None:
         header(0, b"<i8", (6,)),
         header(1, b"<f4", (6,)),
         header(2, b"<i4", (6,)),
+        header(3, b"<i4", (6,)),
         header(0, b"nonsense", (6,)),
     ],
-    ids=["objects", "more", "fewer", "negative", "huge", "wider", "differences", "mode", "type"],
+    ids=[
+        "objects",
+        "more",
+        "fewer",
+        "negative",
+        "huge",
+        "wider",
+        "differences",
+        "short",
+        "mode",
+        "type",
+    ],
 )
 def test_a_header_that_does_not_fit_its_data_is_refused(start: bytes) -> None:
     whole = encode_array(np.arange(6, dtype="<i4"))

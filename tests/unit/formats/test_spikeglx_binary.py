@@ -70,6 +70,16 @@ def test_columns_that_are_not_voltages_are_refused(path: Path) -> None:
             band.read_uv(0, 1, [wrong])
 
 
+@pytest.mark.parametrize("wrong", [[True, False, True, False, False], [0.5, 2], ["1"]])
+def test_what_is_no_number_of_a_column_chooses_none(path: Path, wrong: list[object]) -> None:
+    """A mask taken for numbers would give column 1 and column 0, again and again."""
+    with pytest.raises(FormatError, match="by numbers of columns") as caught:
+        open_band(path).read_uv(0, 1, wrong)
+    assert "flatnonzero" in str(caught.value.hint)
+    assert open_band(path).read_uv(0, 1, []).shape == (1, 0)
+    assert open_band(path).read_uv(0, 1, np.array([2], np.uint8)).shape == (1, 1)
+
+
 @pytest.mark.parametrize("lost", [1, 10, 1000])
 def test_a_cut_file_is_refused_with_both_sizes(path: Path, lost: int) -> None:
     path.write_bytes(path.read_bytes()[:-lost])

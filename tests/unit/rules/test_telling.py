@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -96,6 +97,30 @@ def test_what_goes_wrong_with_it_is_returned_without_secrets(
     monkeypatch.setattr(telling, "_TIMEOUT_S", 0.3)
     hangs = [sys.executable, "-c", "import time; time.sleep(60)"]
     (said,) = tell_failure(preferences(command=hangs), MESSAGE, FACTS)
+    assert "could not be run" in said
+
+
+def test_a_port_that_is_another_programs_and_words_of_any_encoding_fail_nothing() -> None:
+    """A mail server's greeting is no HTTP; a program of another language speaks no UTF-8."""
+    with socket.create_server(("127.0.0.1", 0)) as mail:
+
+        def greet() -> None:
+            client, _ = mail.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b"220 mail.lab ESMTP\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        address = f"http://127.0.0.1:{mail.getsockname()[1]}/very-secret"
+        (said,) = tell_failure(preferences(webhook=address), MESSAGE, FACTS)
+    assert "did not answer as a web server" in said and "secret" not in said
+    for address in ("http://127.0.0.1:80a/very-secret", "http://127.0.0.1:1/very secret"):
+        (said,) = tell_failure(preferences(webhook=address), MESSAGE, FACTS)
+        assert "no address" in said and "secret" not in said
+    program = "import sys; sys.stderr.buffer.write(b'Fehler f\\xfcr'); sys.exit(1)"
+    (said,) = tell_failure(preferences(command=[sys.executable, "-c", program]), MESSAGE, FACTS)
+    assert "ended with 1: Fehler f" in said
+    (said,) = tell_failure(preferences(command=["true"]), "of a plugin \0", FACTS)
     assert "could not be run" in said
 
 

@@ -171,3 +171,14 @@ def test_the_mark_of_a_store_is_no_object(store, source):
     assert [info.path for info in store.list()] == ["a/b"]
     with pytest.raises(StoreError, match="kept for labdata"):
         store.put(source, ".labdata-store")
+
+
+@pytest.mark.parametrize("name", ["lost+found", "System Volume Information", ".snapshot"])
+def test_what_the_system_keeps_at_the_top_of_a_disk_is_no_object(store, source, name):
+    """Ordinary users may not look into it; what a repair of the disk put there is no garbage."""
+    store.put(source, "a/b")
+    (store.root / store.folder / name).mkdir()
+    (store.root / store.folder / name / "#12345").write_bytes(b"voltages")
+    assert [info.path for info in store.list()] == ["a/b"]
+    store.put(source, f"a/{name}/c")
+    assert [info.path for info in store.list()] == sorted(["a/b", f"a/{name}/c"])
