@@ -26,7 +26,8 @@ from ..schema.ephys import hash_configuration
 from ..schema.ephys_events import first_samples, insert_stream
 from ..stores import hash_file
 from .base import PutFile, RuleOutput, UploadContext, UploadRule
-from .ephys_runs import EphysRun, only_run
+from .ephys_runs import EphysRun, find_runs
+from .ephys_segments import SegmentedStream, check_alike, find_segments
 
 _COMPRESSED = ("ap", "lf")
 
@@ -43,11 +44,13 @@ class EphysRule(UploadRule):
 
     def said(self, folder: Path) -> dict[str, str]:
         """Return where the run was written, and the notes of its user."""
-        return only_run(folder).said()
+        return {where: text for run in find_runs(folder) for where, text in run.said().items()}
 
     def check(self, folder: Path, files: tuple[Path, ...]) -> None:
-        """Refuse a run that is cut, incomplete, or one of several."""
-        only_run(folder).check()
+        """Refuse runs that are cut, incomplete, or cannot be one recording."""
+        for run in find_runs(folder):
+            run.check()
+        check_alike(find_segments(folder))
 
     def check_dataset(self, lab: Any, key: dict[str, str]) -> None:
         """Refuse a dataset that has a recording already."""
@@ -59,71 +62,87 @@ class EphysRule(UploadRule):
 
     def recorded(self, folder: Path) -> datetime | None:
         """Return when the run was started."""
-        return min((m.recorded for m in only_run(folder).streams if m.recorded), default=None)
+        streams = [stream for run in find_runs(folder) for stream in run.streams]
+        return min((stream.recorded for stream in streams if stream.recorded), default=None)
 
     def apply(self, context: UploadContext) -> RuleOutput:
         """Compress the bands of the run and read its events."""
         by_path = {file.path: file for file in context.files}
-        run = only_run(_common_folder(context))
+        streams = find_segments(_common_folder(context))
         stored = list(context.files)
         replaced: list[PutFile] = []
         probe_files: dict[int, list[str]] = defaultdict(list)
         # read first: what changes meanwhile is then seen when the band is hashed, or stored
-        events = {meta.name: run.digital_lines(meta) for meta in run.streams if meta.band != "lf"}
-        for meta in run.streams:
+        events = {s.first.name: s.digital_lines() for s in streams if s.first.band != "lf"}
+        for run, meta in [piece for stream in streams for piece in stream.pieces]:
             original = by_path[meta.bin_path]
             kept = original
             if meta.band in _COMPRESSED:
-                kept = _compress(meta, original, context)
+                kept = _compress(run, meta, original, context)
                 stored[stored.index(original)] = kept
                 replaced.append(original)
             if meta.probe_num is not None:
                 beside = [by_path[path].file_path for path in run.description_files(meta)]
                 probe_files[meta.probe_num] += [kept.file_path, *beside]
-        facts = {"run": run, "events": events, "probe_files": dict(probe_files)}
+        facts = {"streams": streams, "events": events, "probe_files": dict(probe_files)}
         return RuleOutput(tuple(stored), tuple(replaced), facts)
 
     def insert(self, lab: Any, context: UploadContext, output: RuleOutput) -> None:
         """Insert the recording, its probes, their files, and the events of every stream."""
-        run: EphysRun = output.facts["run"]
+        streams: tuple[SegmentedStream, ...] = output.facts["streams"]
         key = context.key
         self.check_dataset(lab, key)
-        probes = [m for m in run.streams if m.band == "ap"]
+        probes = [stream for stream in streams if stream.first.band == "ap"]
         lab.EphysRecording.insert1(
             {
                 **key,
                 "n_probes": len(probes),
-                "recording_duration": max((m.duration_s for m in probes), default=0.0),
-                "recording_software": (probes or list(run.streams))[0].software[:56],
+                "recording_duration": max((probe.duration_s for probe in probes), default=0.0),
+                "recording_software": (probes or list(streams))[0].first.software[:56],
             }
         )
         files = {r["file_path"]: r for r in (lab.Dataset.DataFiles & key).fetch(as_dict=True)}
-        for meta in probes:
-            probe = {**key, "probe_num": meta.probe_num}
-            lab.EphysRecording.ProbeSetting.insert1(
-                {
-                    **probe,
-                    **insert_configuration(lab, run.probe(meta)),
-                    "sampling_rate": meta.sampling_rate_hz,
-                    "n_samples": meta.n_samples,
-                }
+        for stream in probes:
+            _insert_probe(lab, key, stream, output.facts["probe_files"], files)
+        events = output.facts["events"]
+        described = [stream for stream in streams if stream.first.name in events]
+        starts = first_samples([stream.first for stream in described])
+        for stream in described:
+            lab.EphysRecording.Segment.insert({**key, **row} for row in stream.rows())
+            insert_stream(
+                lab,
+                key,
+                stream.first.stream_name,
+                events[stream.first.name],
+                sampling_rate_hz=stream.first.sampling_rate_hz,
+                n_samples=stream.axis.total_samples,
+                first_sample=starts.get(stream.first.stream_name),
             )
-            lab.EphysRecording.ProbeFile.insert(
-                {**probe, "file_path": path, "storage": files[path]["storage"]}
-                for path in dict.fromkeys(output.facts["probe_files"][meta.probe_num])
-            )
-        starts = first_samples([m for m in run.streams if m.name in output.facts["events"]])
-        for meta in run.streams:
-            if meta.name in output.facts["events"]:
-                insert_stream(
-                    lab,
-                    key,
-                    meta.stream_name,
-                    output.facts["events"][meta.name],
-                    sampling_rate_hz=meta.sampling_rate_hz,
-                    n_samples=meta.n_samples,
-                    first_sample=starts.get(meta.stream_name),
-                )
+
+
+def _insert_probe(
+    lab: Any,
+    key: dict[str, str],
+    stream: SegmentedStream,
+    probe_files: dict[int, list[str]],
+    files: dict[str, Any],
+) -> None:
+    run, meta = stream.pieces[0]
+    if meta.probe_num is None:  # an AP band is of a probe
+        return
+    probe = {**key, "probe_num": meta.probe_num}
+    lab.EphysRecording.ProbeSetting.insert1(
+        {
+            **probe,
+            **insert_configuration(lab, run.probe(meta)),
+            "sampling_rate": meta.sampling_rate_hz,
+            "n_samples": stream.axis.total_samples,
+        }
+    )
+    lab.EphysRecording.ProbeFile.insert(
+        {**probe, "file_path": path, "storage": files[path]["storage"]}
+        for path in dict.fromkeys(probe_files[meta.probe_num])
+    )
 
 
 def insert_configuration(lab: Any, probe: ProbeGeometry) -> dict[str, Any]:
@@ -178,10 +197,12 @@ def _common_folder(context: UploadContext) -> Path:
     return shared
 
 
-def _compress(meta: StreamDescription, original: PutFile, context: UploadContext) -> PutFile:
+def _compress(
+    run: EphysRun, meta: StreamDescription, original: PutFile, context: UploadContext
+) -> PutFile:
     name = compressed_names(original.file_path)[meta.band]
-    # several streams of Open Ephys have files of one name
-    destination = context.staging / meta.name / Path(name).name
+    # several streams and recordings of Open Ephys have files of one name
+    destination = context.staging / run.name / meta.name / Path(name).name
     report = compress_band(original.path, destination, progress=context.progress)
     if report.sha256 != original.sha256:
         raise IntegrityError(

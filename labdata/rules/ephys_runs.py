@@ -22,6 +22,11 @@ class EphysRun(Protocol):
         ...
 
     @property
+    def epoch_name(self) -> str:
+        """Of the run of the acquisition, from whose start samples are numbered."""
+        ...
+
+    @property
     def streams(self) -> Sequence[StreamDescription]:
         """One a file of samples, by name."""
         ...
@@ -65,8 +70,8 @@ class EphysRun(Protocol):
         ...
 
 
-def only_run(folder: Path) -> EphysRun:
-    """Return the one recording of a folder.
+def find_runs(folder: Path) -> list[EphysRun]:
+    """Return the runs of SpikeGLX and the recordings of Open Ephys in a folder.
 
     Parameters
     ----------
@@ -76,21 +81,22 @@ def only_run(folder: Path) -> EphysRun:
     Raises
     ------
     RuleError
-        If there is none, or several.
+        If there are none, or both kinds.
     FormatError
-        If a file of it lacks, or contradicts another.
+        If a file of one lacks, or contradicts another.
     """
-    runs: list[EphysRun] = [*spikeglx.find_runs(folder), *openephys.find_recordings(folder)]
-    if not runs:
+    of_spikeglx: list[EphysRun] = [*spikeglx.find_runs(folder)]
+    of_openephys: list[EphysRun] = [*openephys.find_recordings(folder)]
+    if of_spikeglx and of_openephys:
+        raise RuleError(
+            f"{folder} holds {of_spikeglx[0].name} of SpikeGLX and {of_openephys[0].name} of Open "
+            "Ephys.",
+            hint="Put each as a dataset of its own, with -d.",
+        )
+    if not of_spikeglx and not of_openephys:
         raise RuleError(
             f"There is no SpikeGLX run and no Open Ephys recording in {folder}.",
             hint="Give the folder that holds the <run>_g0_t0.*.bin and .meta files, or the Record "
             "Node, or say -r none to store any files as they are.",
         )
-    if len(runs) != 1:
-        names = ", ".join(run.name for run in runs)
-        raise RuleError(
-            f"{folder} holds {len(runs)} runs ({names}), where a dataset is one run.",
-            hint="Put each run's folder as a dataset of its own, with -d.",
-        )
-    return runs[0]
+    return of_spikeglx or of_openephys

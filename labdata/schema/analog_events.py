@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,8 +13,10 @@ from ..formats.analog_edges import AnalogEdges, find_band_edges
 from ..formats.bands import RecordedBand
 from .ephys_events import insert_stream
 from .files import open_ranges
-from .recorded_bands import openephys_stream, read_text
+from .recorded_bands import join_segments, openephys_stream, read_text
+from .segments import fetch_axes
 
+_DATASET = ("subject_name", "session_name", "dataset_name")
 _DEVICES = (".nidq.bin", ".obx.bin")
 
 
@@ -33,11 +36,15 @@ def add_analog_events(
                 f"\"event_name = '{channel}'\").delete()",
             )
         edges = find_band_edges(band, column, **options)
+        line = edges.as_line(channel)
+        stream = (*(str(key[part]) for part in _DATASET), band.meta.stream_name)
+        if axes := fetch_axes(lab, {stream: band.sampling_rate_hz}):
+            line = replace(line, timestamps=axes[stream].to_seconds(line.samples))
         insert_stream(
             lab,
             key,
             band.meta.stream_name,
-            [edges.as_line(channel)],
+            [line],
             sampling_rate_hz=band.sampling_rate_hz,
             n_samples=band.n_samples,
         )
@@ -50,9 +57,12 @@ def _find_input(
 ) -> tuple[RecordedBand, int]:
     """Return the band and column of an input, of whichever device has one of that name."""
     matches, names = [], []
-    for band in _device_bands(lab, key):
-        if stream_name not in (None, band.meta.stream_name):
-            continue
+    pieces: dict[str, list[RecordedBand]] = {}
+    for piece in _device_bands(lab, key):
+        if stream_name in (None, piece.meta.stream_name):
+            pieces.setdefault(piece.meta.stream_name, []).append(piece)
+    for bands in pieces.values():
+        band = bands[0] if len(bands) == 1 else join_segments(lab, key, bands)
         for column in band.signal_channels.tolist():
             name = band.meta.channel_name(column)
             names.append(f"{name} of {band.meta.stream_name}")

@@ -135,6 +135,26 @@ class EphysRecording(Imported):
         -> File
         """
 
+    class Segment(Part):
+        """Pieces of a stream: gates and triggers, or runs, that were recorded one after another.
+
+        Samples of spikes and events count on the concatenation of a stream's pieces; seconds are
+        those of its own clock, pauses included. A stream without rows is in one piece. See
+        :class:`labdata.clocks.SegmentAxis`.
+        """
+
+        definition = """
+        -> master
+        stream_name : varchar(54)        # imec0, nidq, obx0, ...
+        segment_num : int16              # from 0, in the order in which they were recorded
+        ---
+        offset_samples : int64           # first sample in the concatenation of the segments
+        n_samples : int64
+        start_s : float64                # s, of the first sample on the stream's own axis
+        epoch : int16                    # run of the acquisition, from 0
+        first_sample=null : int64        # since the acquisition of the run began
+        """
+
     def add_nidq_events(self) -> int:
         """Read the digital lines of these recordings' files into DatasetEvents.
 

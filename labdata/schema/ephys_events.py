@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..errors import QueryError
 from ..formats import openephys, spikeglx
 from ..formats.event_lines import DigitalLine
 from ..formats.raw_bands import open_raw_band
@@ -95,6 +96,7 @@ def add_events(recordings: Any) -> int:
                 )
                 open_in_place(meta_row)
             bands.append(open_stored_band(open_in_place(row)))
+        _refuse_segments(key, [band.meta.stream_name for band in bands])
         starts = first_samples([band.meta for band in bands])
         for band in bands:
             added += insert_stream(
@@ -118,22 +120,34 @@ def _add_openephys(lab: Any, key: dict[str, Any], files: list[dict[str, Any]]) -
             path = open_in_place(row)
             if path.name == "structure.oebin":
                 nodes.add(path.parents[2])
+    recordings = [one for node in sorted(nodes) for one in openephys.find_recordings(node)]
+    names = [s.stream_name for one in recordings for s in one.streams if s.band != "lf"]
+    _refuse_segments(key, names)
     added = 0
-    for node in sorted(nodes):
-        for recording in openephys.find_recordings(node):
-            streams = [stream for stream in recording.streams if stream.band != "lf"]
-            starts = first_samples(streams)
-            for stream in streams:
-                added += insert_stream(
-                    lab,
-                    key,
-                    stream.stream_name,
-                    recording.digital_lines(stream),
-                    sampling_rate_hz=stream.sampling_rate_hz,
-                    n_samples=stream.n_samples,
-                    first_sample=starts.get(stream.stream_name),
-                )
+    for recording in recordings:
+        streams = [stream for stream in recording.streams if stream.band != "lf"]
+        starts = first_samples(streams)
+        for stream in streams:
+            added += insert_stream(
+                lab,
+                key,
+                stream.stream_name,
+                recording.digital_lines(stream),
+                sampling_rate_hz=stream.sampling_rate_hz,
+                n_samples=stream.n_samples,
+                first_sample=starts.get(stream.stream_name),
+            )
     return added
+
+
+def _refuse_segments(key: dict[str, Any], stream_names: list[str]) -> None:
+    """Refuse streams in several segments: the rule places their events, these methods do not."""
+    several = sorted({name for name in stream_names if stream_names.count(name) > 1})
+    if several:
+        raise QueryError(
+            f"{'/'.join(map(str, key.values()))} has {', '.join(several)} in several segments.",
+            hint="Their events are inserted at upload, on the axis of the segments.",
+        )
 
 
 def first_samples(streams: Iterable[StreamDescription]) -> dict[str, int]:

@@ -7,18 +7,23 @@ is sliced, so a second of it costs the same everywhere.
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+import numpy as np
 
 from ..errors import QueryError
 from ..formats import openephys, spikeglx
 from ..formats.bands import RecordedBand
 from ..formats.byte_ranges import ByteRanges
+from ..formats.concatenation import concatenate_bands
 from .files import get_files, open_ranges
 
 #: How the samples of a band may be kept; the first that is there is opened.
 _KINDS = (".zarr.zip", ".bin", ".cbin")
 _OPENEPHYS = "/continuous.dat"
+_DATASET = ("subject_name", "session_name", "dataset_name")
 
 
 def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) -> RecordedBand:
@@ -35,16 +40,81 @@ def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) 
         row["file_path"]: row
         for row in (lab.File & (lab.EphysRecording.ProbeFile & key).proj()).fetch(as_dict=True)
     }
-    path = find_band_file(files, band)
-    if path is None:
+    paths = find_band_files(files, band)
+    if not paths:
         raise _no_band(files, band, key)
     if download:
-        wanted = [(row["file_path"], row["storage"]) for row in _with(files, path)]
+        wanted = [(r["file_path"], r["storage"]) for path in paths for r in _with(files, path)]
         get_files(
             lab.File & [{"file_path": p, "storage": s} for p, s in wanted],
             download=True,
             verify=True,
         )
+    if len(paths) > 1:
+        stream = {name: key[name] for name in _DATASET} | {
+            "stream_name": f"imec{key['probe_num']}"
+        }
+        n_segments = len(lab.EphysRecording.Segment & stream)
+        if n_segments != len(paths):
+            raise _other_segments(key, band, [PurePosixPath(p).name for p in paths], n_segments)
+    bands = [_open_file(files, path) for path in paths]
+    return bands[0] if len(bands) == 1 else join_segments(lab, key, bands)
+
+
+def join_segments(lab: Any, key: dict[str, Any], bands: list[RecordedBand]) -> RecordedBand:
+    """Return the segments of a stream as one band, in the order of their rows.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        subject_name, session_name, dataset_name.
+    bands : list of RecordedBand
+        Of all segments, in any order.
+
+    Raises
+    ------
+    QueryError
+        If they are not those of the rows of EphysRecording.Segment.
+    """
+    stream = {name: key[name] for name in _DATASET} | {"stream_name": bands[0].meta.stream_name}
+    rows = (lab.EphysRecording.Segment & stream).fetch(as_dict=True, order_by="segment_num")
+    (rate_hz,) = (lab.DatasetEvents & stream).fetch("sampling_rate") if len(rows) else (None,)
+    # equal but for their date: two runs of one length that begin with one sample
+    dated = sorted(bands, key=lambda band: (band.meta.recorded or datetime.min, band.meta.path))
+    ordered = []
+    for row in rows:
+        for band in dated:
+            if _is_segment(row, rate_hz, band):
+                ordered.append(band)
+                dated.remove(band)
+                break
+    if dated or len(ordered) != len(rows):
+        names = [band.meta.bin_path.name for band in bands]
+        raise _other_segments(key, bands[0].name, names, len(rows))
+    return concatenate_bands(ordered)
+
+
+def _other_segments(
+    key: dict[str, Any], band: str, names: list[str], n_segments: int
+) -> QueryError:
+    return QueryError(
+        f"{key['dataset_name']} has {len(names)} files of the band {band!r}, which are not its "
+        f"{n_segments} rows of EphysRecording.Segment: {', '.join(names)}.",
+        hint="Fetch the one that is meant with `labdata get -f NAME`, and open it by "
+        "labdata.formats.",
+    )
+
+
+def _is_segment(row: dict[str, Any], rate_hz: float, band: RecordedBand) -> bool:
+    """Return whether a band, AP or the slower LF, begins and ends where a row of Segment does."""
+    found_s = np.array([band.meta.first_sample, band.n_samples]) / band.sampling_rate_hz
+    wanted_s = np.array([row["first_sample"], row["n_samples"]]) / rate_hz
+    return bool((np.abs(found_s - wanted_s) <= 2 / band.sampling_rate_hz).all())
+
+
+def _open_file(files: dict[str, Any], path: str) -> RecordedBand:
     if path.endswith(".zarr.zip"):
         from ..formats.zarr_band import open_zarr_band
 
@@ -65,8 +135,8 @@ def _open_with_meta(files: dict[str, Any], path: str) -> RecordedBand:
     return spikeglx.band_of_ranges(ranges, meta)
 
 
-def find_band_file(files: dict[str, Any], band: str) -> str | None:
-    """Return the file that holds the samples of a probe's band, None if there is none.
+def find_band_files(files: dict[str, Any], band: str) -> list[str]:
+    """Return the files that hold the samples of a probe's band, one a segment, by name.
 
     Parameters
     ----------
@@ -74,27 +144,16 @@ def find_band_file(files: dict[str, Any], band: str) -> str | None:
         Path to row of File, of all files of a probe.
     band : str
         ``ap`` or ``lf``.
-
-    Raises
-    ------
-    QueryError
-        If there are several.
     """
     for kind in _KINDS:
         found = sorted(path for path in files if path.endswith(f".{band}{kind}"))
-        if len(found) > 1:
-            names = ", ".join(PurePosixPath(path).name for path in found)
-            raise QueryError(
-                f"The probe has {len(found)} files of the band {band!r}: {names}.",
-                hint="Fetch the one that is meant with `labdata get -f NAME`, and open it by "
-                "labdata.formats.",
-            )
         if found:
-            return found[0]
-    for path in files:
-        if path.endswith(_OPENEPHYS) and openephys_stream(files, path).band == band:
-            return path
-    return None
+            return found
+    return [
+        path
+        for path in sorted(files)
+        if path.endswith(_OPENEPHYS) and openephys_stream(files, path).band == band
+    ]
 
 
 def _no_band(files: dict[str, Any], band: str, key: dict[str, Any]) -> QueryError:

@@ -67,6 +67,7 @@ def write_openephys_recording(
     experiment: int = 1,
     recording: int = 1,
     start_s: float = 12.5,
+    acquired: datetime = datetime(2024, 3, 5, 10),
     nidq: bool = True,
     seed: int = 0,
     message: str = "",
@@ -89,6 +90,8 @@ def write_openephys_recording(
         Numbers in the names of the folders.
     start_s : float, optional
         When it began after the start of acquisition, in seconds.
+    acquired : datetime, optional
+        When the acquisition of the experiment began.
     nidq : bool, optional
         Write the NI-DAQ.
     seed : int, optional
@@ -120,11 +123,11 @@ def write_openephys_recording(
         written.message(message)
     structure = {"GUI version": "0.6.7", **written.structure, "spikes": []}
     (place / "structure.oebin").write_text(json.dumps(structure, indent=2), "utf-8")
-    began = datetime(2024, 3, 5, 10, tzinfo=UTC) + timedelta(seconds=start_s)
+    began = acquired.replace(tzinfo=UTC) + timedelta(seconds=start_s)
     messages = f"Software Time (milliseconds since midnight Jan 1st 1970 UTC): {_ms(began)}\n"
     (place / "sync_messages.txt").write_text(messages, "utf-8")
     name = "settings.xml" if experiment == 1 else f"settings_{experiment}.xml"
-    (node / name).write_text(_settings(probes, wirings, serials), "utf-8")
+    (node / name).write_text(_settings(probes, wirings, serials, acquired), "utf-8")
     return truth
 
 
@@ -258,7 +261,10 @@ def _ms(when: datetime) -> int:
 
 
 def _settings(
-    probes: Sequence[ProbeSpec], wirings: Sequence[Wiring], serials: Sequence[str]
+    probes: Sequence[ProbeSpec],
+    wirings: Sequence[Wiring],
+    serials: Sequence[str],
+    acquired: datetime,
 ) -> str:
     streams, entries = [], []
     for number, (spec, wiring) in enumerate(zip(probes, wirings, strict=True)):
@@ -268,7 +274,7 @@ def _settings(
         entries.append(_probe_entry(spec, wiring, serials[number], number))
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <SETTINGS>
-  <INFO><VERSION>0.6.7</VERSION><DATE>5 Mar 2024 10:00:00</DATE></INFO>
+  <INFO><VERSION>0.6.7</VERSION><DATE>{acquired:%d %b %Y %H:%M:%S}</DATE></INFO>
   <SIGNALCHAIN>
     <PROCESSOR name="Neuropix-PXI" libraryVersion="0.6.0" nodeId="{_NEUROPIX}">
       {"".join(streams)}

@@ -56,6 +56,11 @@ class OpenEphysRecording:
         """Experiment and recording as the GUI numbers them."""
         return f"experiment{self.experiment}/recording{self.recording}"
 
+    @property
+    def epoch_name(self) -> str:
+        """The experiment: its recordings number their samples from one start."""
+        return f"experiment{self.experiment}"
+
     def said(self) -> dict[str, str]:
         """Return what its user wrote: messages, and where to record, by where it was found."""
         found = {}

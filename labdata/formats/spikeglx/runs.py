@@ -53,6 +53,11 @@ class SpikeGLXRun:
         return f"{self.run_name}_g{self.gate}_t{self.trigger}"
 
     @property
+    def epoch_name(self) -> str:
+        """The run: all its gates and triggers number their samples from one start."""
+        return self.run_name
+
+    @property
     def probe_nums(self) -> tuple[int, ...]:
         """Numbers of the probes, ascending."""
         return tuple(sorted({m.probe_num for m in self.streams if m.probe_num is not None}))
