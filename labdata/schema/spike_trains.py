@@ -111,19 +111,49 @@ def read_trains(units: Any, heads: TrainHeads) -> Iterator[bytes]:
     Raises
     ------
     QueryError
-        If a unit is not there any more.
+        If the units are others by now.
     """
-    piece = np.cumsum(heads.n_bytes) // _PIECE_BYTES
-    for number in np.unique(piece):
-        wanted = heads.unit_ids[piece == number].tolist()
-        chosen = units & [{"unit_id": unit} for unit in wanted]
+    for wanted in cut_pieces(heads.unit_ids, heads.n_bytes):
+        chosen = units & [{"unit_id": int(unit)} for unit in wanted]
         rows = fetch_rows(chosen, ["unit_id", "spike_times"], undecoded=["spike_times"])
-        if [row["unit_id"] for row in rows] != wanted:
-            raise QueryError(
-                f"Of {len(wanted)} units of this sorting {len(rows)} are left.",
-                hint="Is it being sorted anew? Ask again when that has ended.",
-            )
+        check_same([row["unit_id"] for row in rows], wanted.tolist())
         yield from (row.pop("spike_times") for row in rows)
+
+
+def cut_pieces(items: Any, n_bytes: NDArray[np.int64]) -> list[Any]:
+    """Return items that are fetched one after the other in pieces of a few megabytes.
+
+    Parameters
+    ----------
+    items : ndarray or range, of length n
+        What is fetched.
+    n_bytes : ndarray of int64, shape (n,)
+        Of each.
+    """
+    piece = np.cumsum(n_bytes) // _PIECE_BYTES
+    ends = [*(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(items)]
+    return [items[a:b] for a, b in zip([0, *ends], ends, strict=False) if a < b]
+
+
+def check_same(found: list[Any], wanted: list[Any]) -> None:
+    """Raise if rows that come in pieces are not those that were there at first.
+
+    Parameters
+    ----------
+    found, wanted : list
+        Their keys.
+
+    Raises
+    ------
+    QueryError
+        If they differ.
+    """
+    if found != wanted:
+        raise QueryError(
+            f"The units changed while they were read: of {len(wanted)} that were there, "
+            f"{sum(one in wanted for one in found)} are left.",
+            hint="Is it being sorted anew? Ask again when that has ended.",
+        )
 
 
 def place_trains(
