@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labdata.clocks.clock_map import ClockMap
+from labdata.clocks.segments import SegmentAxis
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -38,10 +39,13 @@ class SampleMap:
         The map it stands for; None for the stream's own clock.
     sampling_rate_hz : float
         Nominal rate of the stream.
+    axis : SegmentAxis or None
+        Where the segments of the stream are in time; None of a stream in one piece.
     """
 
     clock_map: ClockMap | None
     sampling_rate_hz: float
+    axis: SegmentAxis | None
     _cells: _Cells | None
 
     def apply(self, samples: IntArray, *, out: FloatArray | None = None) -> FloatArray:
@@ -50,7 +54,8 @@ class SampleMap:
         Parameters
         ----------
         samples : ndarray of int64, shape (n,)
-            Sample numbers of the stream, in any order.
+            Sample numbers of the stream, in any order; of one in several segments, on their
+            concatenation.
         out : ndarray of float64, shape (n,), optional
             Filled and returned.
 
@@ -64,15 +69,21 @@ class SampleMap:
         ClockError
             As :meth:`ClockMap.apply`.
         """
-        if self.clock_map is None:
+        if self._cells is not None:
+            return self._cells.apply(samples, out)
+        if self.clock_map is None and self.axis is None:
             return np.divide(samples, self.sampling_rate_hz, out=out)
-        if self._cells is None:
-            seconds = self.clock_map.apply(samples / self.sampling_rate_hz)
-            if out is None:
-                return seconds
-            out[...] = seconds
-            return out
-        return self._cells.apply(samples, out)
+        own_s = self._own_seconds(samples)
+        seconds = own_s if self.clock_map is None else self.clock_map.apply(own_s)
+        if out is None:
+            return seconds
+        out[...] = seconds
+        return out
+
+    def _own_seconds(self, samples: IntArray) -> FloatArray:
+        if self.axis is not None:
+            return self.axis.to_seconds(samples)
+        return np.asarray(samples / self.sampling_rate_hz, np.float64)
 
     def count_extrapolated(self, samples: IntArray) -> int:
         """Return how many samples lie outside the pulses of the map.
@@ -84,6 +95,8 @@ class SampleMap:
         """
         if self.clock_map is None:
             return 0
+        if self.axis is not None:
+            return int(self.clock_map.extrapolated(self._own_seconds(samples)).sum())
         first, last = np.array(self.clock_map.covered_s) * self.sampling_rate_hz
         # whole numbers: searched by a float, the samples would all be made floats first
         begin = np.searchsorted(samples, int(np.ceil(first - _ROUNDING)), "left")
@@ -101,8 +114,11 @@ class SampleMap:
         Returns
         -------
         start, stop : int
-            At most four samples wider than the window.
+            At most four samples wider than the window; all samples of a stream in segments, as a
+            window may begin or end in a pause.
         """
+        if self.axis is not None:
+            return 0, self.axis.total_samples
         own_s = np.asarray(window_s, dtype=np.float64)
         if self.clock_map is not None:
             own_s = self.clock_map.invert().apply(own_s)
@@ -130,25 +146,31 @@ class _Cells:
         return seconds
 
 
-def tabulate(clock_map: ClockMap | None, sampling_rate_hz: float) -> SampleMap:
+def tabulate(
+    clock_map: ClockMap | None, sampling_rate_hz: float, axis: SegmentAxis | None = None
+) -> SampleMap:
     """Return a clock map for the sample numbers of its stream.
 
     Parameters
     ----------
     clock_map : ClockMap or None
-        From seconds on the stream, sample number over nominal rate, to the clock; None where the
-        stream's own clock is wanted.
+        From seconds on the stream to the clock; None where the stream's own clock is wanted.
     sampling_rate_hz : float
         Nominal rate of the stream.
+    axis : SegmentAxis, optional
+        Where the segments of the stream are in time. Of a stream in one piece seconds are sample
+        number over nominal rate.
 
     Returns
     -------
     SampleMap
     """
+    if axis is not None and axis.n_segments == 1 and axis.start_s[0] == 0.0:
+        axis = None
     cells = None
-    if clock_map is not None and clock_map.max_extrapolation_s is None:
+    if clock_map is not None and clock_map.max_extrapolation_s is None and axis is None:
         cells = _cells(clock_map, sampling_rate_hz)
-    return SampleMap(clock_map, sampling_rate_hz, cells)
+    return SampleMap(clock_map, sampling_rate_hz, axis, cells)
 
 
 def _cells(clock_map: ClockMap, rate_hz: float) -> _Cells | None:

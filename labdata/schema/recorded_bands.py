@@ -62,7 +62,12 @@ def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) 
 
 
 def join_segments(lab: Any, key: dict[str, Any], bands: list[RecordedBand]) -> RecordedBand:
-    """Return the segments of a stream as one band, in the order of their rows.
+    """Return the segments of a stream as one band; see :func:`order_segments`."""
+    return concatenate_bands(order_segments(lab, key, bands))
+
+
+def order_segments(lab: Any, key: dict[str, Any], bands: list[RecordedBand]) -> list[RecordedBand]:
+    """Return the segments of a stream in the order of their rows.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ def join_segments(lab: Any, key: dict[str, Any], bands: list[RecordedBand]) -> R
     if dated or len(ordered) != len(rows):
         names = [band.meta.bin_path.name for band in bands]
         raise _other_segments(key, bands[0].name, names, len(rows))
-    return concatenate_bands(ordered)
+    return ordered
 
 
 def _other_segments(

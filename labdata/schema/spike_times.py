@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..database.datajoint_compat import fetch_rows
+from .segments import fetch_axes
 from .spike_trains import check_same, cut_pieces, place_trains
 from .synchrony import StreamClock, StreamKey, check_method, stream_clocks, warn_unsynced
 
@@ -81,9 +82,9 @@ def probe_maps(lab: Any, units: Any) -> dict[StreamKey, tuple[StreamClock, Sampl
         probe_stream(row): row["sampling_rate"]
         for row in settings.fetch("sampling_rate", *_PROBE, as_dict=True)
     }
-    clocks = stream_clocks(lab, rates)
+    clocks, axes = stream_clocks(lab, rates), fetch_axes(lab, rates)
     return {
-        stream: (clocks[stream], tabulate(clocks[stream].clock_map, rate_hz))
+        stream: (clocks[stream], tabulate(clocks[stream].clock_map, rate_hz, axes.get(stream)))
         for stream, rate_hz in rates.items()
     }
 

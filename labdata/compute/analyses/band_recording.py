@@ -6,12 +6,14 @@ between processes and no raw file is written out for the sorter's sake.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 
+from ...formats.concatenation import concatenate_bands
 from ...schema.ephys_events import open_stored_band
 
 
@@ -20,16 +22,17 @@ class BandRecording(BaseRecording):  # type: ignore[misc]
 
     Parameters
     ----------
-    path : str
-        A ``.zarr.zip`` or a ``.bin`` with its ``.meta``.
+    paths : sequence of str
+        Each a ``.zarr.zip``, or a raw file with what describes it; several are the segments of
+        one stream, in order, which are sorted as one recording.
     positions_um : list of (float, float)
         Position of each channel.
     shank : list of int
         Shank of each channel.
     """
 
-    def __init__(self, path: str, positions_um: Any, shank: Any) -> None:
-        band = open_stored_band(Path(path))
+    def __init__(self, paths: Sequence[str], positions_um: Any, shank: Any) -> None:
+        band = concatenate_bands([open_stored_band(Path(path)) for path in paths])
         columns = band.signal_channels
         super().__init__(band.sampling_rate_hz, np.arange(len(columns)), np.dtype("int16"))
         self.set_channel_gains(band.uv_per_bit[columns])
@@ -37,7 +40,7 @@ class BandRecording(BaseRecording):  # type: ignore[misc]
         self.add_recording_segment(_BandSegment(band, columns))
         self._attach_probe(np.asarray(positions_um, dtype="float64"), np.asarray(shank))
         self._kwargs = {
-            "path": str(path),
+            "paths": list(map(str, paths)),
             "positions_um": np.asarray(positions_um).tolist(),
             "shank": np.asarray(shank).tolist(),
         }

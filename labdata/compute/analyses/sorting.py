@@ -12,6 +12,7 @@ import argparse
 import shutil
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, ClassVar
 
 from ...database.claims import utc_now
@@ -154,12 +155,6 @@ def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
             f"Probe {probe['probe_num']} of {probe['dataset_name']} has no AP file.",
             hint="`labdata sessions -a SUBJECT --include-size` lists the files.",
         )
-    if len(bands) > 1:  # until spikes are placed on the axis of their segments
-        raise TaskError(
-            f"Probe {probe['probe_num']} of {probe['dataset_name']} is in {len(bands)} segments, "
-            "which are not sorted yet.",
-            hint="ProbeSetting.open() gives their concatenation, to sort it elsewhere.",
-        )
     for file in files:
         open_in_place(file)
     setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & probe).fetch1()
@@ -169,8 +164,19 @@ def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
         sampling_rate_hz=setting["sampling_rate"],
         n_samples=int(setting["n_samples"]),
     )
-    path = str(open_in_place(by_path[bands[0]]))
-    return BandRecording(path, table.coords_um, table.shank), table
+    paths = _in_order(lab, probe, [open_in_place(by_path[path]) for path in bands])
+    return BandRecording(paths, table.coords_um, table.shank), table
+
+
+def _in_order(lab: Any, probe: dict[str, Any], paths: list[Path]) -> list[str]:
+    """Return the files of a probe's segments in the order in which they were recorded."""
+    from ...schema.ephys_events import open_stored_band
+    from ...schema.recorded_bands import order_segments
+
+    if len(paths) > 1:
+        bands = [open_stored_band(path) for path in paths]
+        paths = [paths[bands.index(band)] for band in order_segments(lab, probe, bands)]
+    return [str(path) for path in paths]
 
 
 def find_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> int:

@@ -9,7 +9,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from labdata.errors import ClockError, QueryError, TaskError
+import labdata
+from labdata.errors import ClockError, QueryError
 from labdata.formats import spikeglx
 from labdata.schema.segments import fetch_axes
 from labdata.testing import ProbeSpec, write_openephys_recording, write_spikeglx_run
@@ -130,11 +131,56 @@ def test_inputs_are_on_the_axis_too(lab_rig, whole):
     )
 
 
-def test_what_does_not_know_segments_says_so(lab_rig, whole):
+def test_a_sorter_gets_the_concatenation(lab_rig, whole):
+    pytest.importorskip("spikeinterface")
     from labdata.compute.analyses.sorting import open_probe
 
-    with pytest.raises(TaskError, match="in 2 segments"):
-        open_probe(lab_rig.lab, KEY | {"probe_num": 0})
+    recording, probe = open_probe(lab_rig.lab, KEY | {"probe_num": 0})
+    _, data, _, stop, begin = whole["imec0.ap"]
+    joined = np.concatenate([data[:stop], data[begin:]])[:, :-1]
+    assert probe.n_samples == len(joined)
+    np.testing.assert_array_equal(recording.get_traces(), joined)
+
+
+def test_spikes_have_their_seconds_on_both_sides_of_the_pause(lab_rig, whole, long_run):
+    """Samples count on the concatenation, as a sorter's do; times are the true ones."""
+    lab, probe = lab_rig.lab, long_run.probe(0)
+    _, _, _, stop, begin = whole["imec0.ap"]
+    original = np.sort(np.concatenate([[0, stop - 1, begin], probe.spike_samples]))
+    original = original[(original < stop) | (original >= begin)]
+    samples = np.where(original < stop, original, original - (begin - stop))
+    assert (original >= begin).sum() > 3
+    lab.SpikeSortingParams.insert1(
+        {
+            "parameter_set_num": 1,
+            "algorithm_name": "truth",
+            "parameters_dict": {},
+            "parameters_hash": "0" * 64,
+        }
+    )
+    sorting = {**KEY, "probe_num": 0, "parameter_set_num": 1}
+    lab.SpikeSorting.insert1(sorting)
+    lab.SpikeSorting.Unit.insert1({**sorting, "unit_id": 3, "spike_times": samples})
+    with pytest.warns(labdata.objects.UnsyncedWarning):
+        own = labdata.spikes(KEY)
+    np.testing.assert_allclose(
+        own["spike_time"].values, original / probe.clock.nominal_rate_hz, atol=1e-9
+    )
+    row = dict(KEY, stream_name="imec0", event_name="6", clock_dataset=KEY["dataset_name"])
+    lab.StreamSync.insert1(row | {"clock_stream": "nidq", "clock_stream_event": "7"})
+    true_s = probe.clock.true_at(original / probe.clock.nominal_rate_hz)
+    wanted = long_run.nidq.seconds_at(true_s)
+    found = labdata.spikes(KEY)
+    assert np.abs(found["spike_time"].values - wanted).max() < 60e-6
+    (unit,) = (lab.SpikeSorting.Unit & KEY).get_spike_times()
+    np.testing.assert_array_equal(unit["spike_times"], found["spike_time"].values)
+    assert unit["n_extrapolated"] == found.attrs["stream_n_extrapolated"]
+    window = wanted[-4] - 1e-3, wanted[-1] + 1e-3
+    cut = labdata.spikes(KEY, window_s=window)
+    np.testing.assert_array_equal(cut["sample_index"].values, samples[-4:])
+
+
+def test_what_does_not_know_segments_says_so(lab_rig, whole):
     with pytest.raises(QueryError, match="in several segments"):
         (lab_rig.lab.EphysRecording & KEY).add_nidq_events()
 
