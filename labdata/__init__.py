@@ -16,7 +16,9 @@ _PUBLIC = {
     "LabdataError": "labdata.errors",
     "align_spikes": "labdata.objects",
     "concat_spikes": "labdata.objects",
+    "correlogram": "labdata.objects",
     "count_spikes": "labdata.objects",
+    "drift_map": "labdata.objects",
     "events": "labdata.access",
     "iter_units": "labdata.objects",
     "load": "labdata.objects",
@@ -24,11 +26,13 @@ _PUBLIC = {
     "load_project_schema": "labdata.schema",
     "onsets_of": "labdata.objects",
     "plot_raster": "labdata.objects",
+    "psth": "labdata.objects",
     "restrict_time": "labdata.objects",
     "save": "labdata.objects",
     "select_units": "labdata.objects",
     "spikes": "labdata.access",
     "spikes_of": "labdata.objects",
+    "tuning_curve": "labdata.objects",
     "validate": "labdata.objects",
 }
 

@@ -6,20 +6,24 @@ that keep it; no subclass and no accessor, so that there is one way to do a thin
 >>> from labdata.objects import align_spikes, build_spikes, count_spikes
 >>> sync = {"clock": "nidq"}
 >>> spikes = build_spikes({3: [1.0, 1.2, 5.0], 9: []}, stream="imec0", sync=sync)
->>> psth = count_spikes(align_spikes(spikes, [1.1, 4.9], window_s=(-0.5, 0.5)), bin_s=0.5)
->>> psth["count"].sum("time").values.tolist()
+>>> counts = count_spikes(align_spikes(spikes, [1.1, 4.9], window_s=(-0.5, 0.5)), bin_s=0.5)
+>>> counts["count"].sum("time").values.tolist()
 [[2, 1], [0, 0]]
 """
 
 from labdata.objects._attrs import UnsyncedWarning, warn_user
 from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
+from labdata.objects.correlograms import correlogram
+from labdata.objects.drift import drift_map
 from labdata.objects.events import build_events, onsets_of
 from labdata.objects.io import load, save
 from labdata.objects.joining import concat_events, concat_spikes
+from labdata.objects.mean_response import psth
 from labdata.objects.plots import plot_raster
 from labdata.objects.selecting import iter_units, restrict_time, select_units, spikes_of, tidy
 from labdata.objects.spikes import build_spikes, wrap_spikes
 from labdata.objects.trials import build_trials
+from labdata.objects.tuning import tuning_curve
 from labdata.objects.validate import count_orphans, find_faults, validate
 
 __all__ = [
@@ -31,18 +35,22 @@ __all__ = [
     "build_trials",
     "concat_events",
     "concat_spikes",
+    "correlogram",
     "count_orphans",
     "count_spikes",
+    "drift_map",
     "find_faults",
     "iter_units",
     "load",
     "onsets_of",
     "plot_raster",
+    "psth",
     "restrict_time",
     "save",
     "select_units",
     "spikes_of",
     "tidy",
+    "tuning_curve",
     "validate",
     "warn_user",
     "wrap_spikes",
