@@ -27,6 +27,7 @@ _PUBLIC = {
     "onsets_of": "labdata.objects",
     "plot_raster": "labdata.objects",
     "psth": "labdata.objects",
+    "recording": "labdata.access",
     "restrict_time": "labdata.objects",
     "save": "labdata.objects",
     "select_units": "labdata.objects",
@@ -34,6 +35,7 @@ _PUBLIC = {
     "spikes_of": "labdata.objects",
     "tuning_curve": "labdata.objects",
     "validate": "labdata.objects",
+    "waveforms": "labdata.access",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -25,6 +25,7 @@ from labdata.objects.spikes import build_spikes, wrap_spikes
 from labdata.objects.trials import build_trials
 from labdata.objects.tuning import tuning_curve
 from labdata.objects.validate import count_orphans, find_faults, validate
+from labdata.objects.voltages import build_waveforms, wrap_recording
 
 __all__ = [
     "UnsyncedWarning",
@@ -33,6 +34,7 @@ __all__ = [
     "build_events",
     "build_spikes",
     "build_trials",
+    "build_waveforms",
     "concat_events",
     "concat_spikes",
     "correlogram",
@@ -53,5 +55,6 @@ __all__ = [
     "tuning_curve",
     "validate",
     "warn_user",
+    "wrap_recording",
     "wrap_spikes",
 ]

@@ -22,6 +22,10 @@ Kinds and what they hold (all times float64 seconds on ``attrs["clock"]``):
     dims unit, feature; ``rate``.
 ``drift_map``
     dims time, depth; ``count``.
+``recording``
+    dims time, channel; ``voltage`` float32.
+``waveforms``
+    dims unit, sample, channel; ``waveform`` float32, ``time_ms`` a sample.
 """
 
 from __future__ import annotations
@@ -84,6 +88,17 @@ LAYOUT: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "time": (("time",), "float64"),
         "depth": (("depth",), "float64"),
         "count": (("time", "depth"), "int64"),
+    },
+    "recording": {
+        "time": (("time",), "float64"),
+        "channel": (("channel",), "int32"),
+        "voltage": (("time", "channel"), "float32"),
+    },
+    "waveforms": {
+        "unit": (("unit",), "int32"),
+        "channel": (("channel",), "int32"),
+        "time_ms": (("sample",), "float64"),
+        "waveform": (("unit", "sample", "channel"), "float32"),
     },
 }
 #: Dims that a dataset may lack: trials that are not told apart have no condition.
