@@ -19,7 +19,15 @@ from labdata.objects.events import build_events, onsets_of
 from labdata.objects.io import load, save
 from labdata.objects.joining import concat_events, concat_spikes
 from labdata.objects.mean_response import psth
-from labdata.objects.plots import plot_raster
+from labdata.objects.plots import (
+    plot_correlograms,
+    plot_drift_map,
+    plot_probe,
+    plot_psth,
+    plot_raster,
+    plot_unit_counts,
+    plot_waveform,
+)
 from labdata.objects.selecting import iter_units, restrict_time, select_units, spikes_of, tidy
 from labdata.objects.spikes import build_spikes, wrap_spikes
 from labdata.objects.trials import build_trials
@@ -45,7 +53,13 @@ __all__ = [
     "iter_units",
     "load",
     "onsets_of",
+    "plot_correlograms",
+    "plot_drift_map",
+    "plot_probe",
+    "plot_psth",
     "plot_raster",
+    "plot_unit_counts",
+    "plot_waveform",
     "psth",
     "restrict_time",
     "save",
