@@ -13,6 +13,12 @@ that keep it; no subclass and no accessor, so that there is one way to do a thin
 
 from labdata.objects._attrs import UnsyncedWarning, warn_user
 from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
+from labdata.objects.converting import (
+    from_pynapple,
+    from_spikeinterface,
+    to_pynapple,
+    to_spikeinterface,
+)
 from labdata.objects.correlograms import correlogram
 from labdata.objects.drift import drift_map
 from labdata.objects.events import build_events, onsets_of
@@ -30,6 +36,7 @@ from labdata.objects.plots import (
 )
 from labdata.objects.selecting import iter_units, restrict_time, select_units, spikes_of, tidy
 from labdata.objects.spikes import build_spikes, wrap_spikes
+from labdata.objects.tables import from_dataframe, to_dataframe
 from labdata.objects.trials import build_trials
 from labdata.objects.tuning import tuning_curve
 from labdata.objects.validate import count_orphans, find_faults, validate
@@ -50,6 +57,9 @@ __all__ = [
     "count_spikes",
     "drift_map",
     "find_faults",
+    "from_dataframe",
+    "from_pynapple",
+    "from_spikeinterface",
     "iter_units",
     "load",
     "onsets_of",
@@ -66,6 +76,9 @@ __all__ = [
     "select_units",
     "spikes_of",
     "tidy",
+    "to_dataframe",
+    "to_pynapple",
+    "to_spikeinterface",
     "tuning_curve",
     "validate",
     "warn_user",

@@ -74,6 +74,6 @@ def _name_dates(axis: Any) -> None:
     import matplotlib.dates
 
     dates: Any = matplotlib.dates  # its classes have no types
-    locator = dates.AutoDateLocator()
+    locator = dates.AutoDateLocator(maxticks=6)
     axis.set_major_locator(locator)
     axis.set_major_formatter(dates.ConciseDateFormatter(locator))
