@@ -40,6 +40,7 @@ _PUBLIC = {
     "restrict_time": "labdata.objects",
     "save": "labdata.objects",
     "select_units": "labdata.objects",
+    "session_tree": "labdata.access",
     "spikes": "labdata.access",
     "spikes_of": "labdata.objects",
     "to_dataframe": "labdata.objects",

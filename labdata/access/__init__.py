@@ -9,5 +9,14 @@ from .recordings import recording, waveforms
 from .sessions import count_sessions, find_sessions_page
 from .sorting import spikes
 from .streams import events
+from .tree import session_tree
 
-__all__ = ["count_sessions", "events", "find_sessions_page", "recording", "spikes", "waveforms"]
+__all__ = [
+    "count_sessions",
+    "events",
+    "find_sessions_page",
+    "recording",
+    "session_tree",
+    "spikes",
+    "waveforms",
+]

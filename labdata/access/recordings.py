@@ -264,6 +264,6 @@ def _samples_in(
 
 def _outside(clock_map: Any, samples: RecordedBand) -> float:
     """Return how many seconds of the whole band lie outside the pulses."""
-    first, last = clock_map.stream_knots_s[[0, -1]]
+    first, last = clock_map.covered_s
     duration_s = samples.n_samples / samples.sampling_rate_hz
     return float(max(0.0, first) + max(0.0, duration_s - last))
