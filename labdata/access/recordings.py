@@ -57,7 +57,8 @@ def recording(
     Raises
     ------
     QueryError
-        If the key selects no probe or several, it has no such band, or no such channel.
+        If the key selects no probe or several, it has no such band, or no such channel, or was
+        recorded in several segments, whose pauses are not put between samples yet.
     ObjectError
         If the window is empty, or nothing was recorded in it.
     ClockError
@@ -83,6 +84,7 @@ def recording(
     probe_key = {k: setting[k] for k in lab.EphysRecording.ProbeSetting.primary_key}
     stream = probe_stream(setting)
     samples = (lab.EphysRecording.ProbeSetting & probe_key).open(band=band)
+    _check_one_piece(lab, stream, setting["sampling_rate"])
     clock = stream_clocks(lab, [stream])[stream]
     sample_map = tabulate(clock.clock_map, samples.sampling_rate_hz)
     start, stop = _samples_in(window_s, sample_map, samples.n_samples)
@@ -237,6 +239,20 @@ def _channels(
         )
     coords = {name: (values[chosen], notes) for name, (values, notes) in geometry.items()}
     return labels[chosen], columns[chosen], coords
+
+
+def _check_one_piece(lab: Any, stream: tuple[str, str, str, str], rate_hz: float) -> None:
+    """Refuse a recording in several segments: sample over rate would leave out its pauses."""
+    from ..schema.segments import fetch_axes
+
+    axis = fetch_axes(lab, {stream: rate_hz}).get(stream)
+    if axis is not None and axis.n_segments > 1:
+        raise QueryError(
+            f"{'/'.join(stream)} was recorded in {axis.n_segments} segments; labdata.recording "
+            "does not place those yet.",
+            hint="(EphysRecording.ProbeSetting & key).open() gives the samples of all, one after "
+            "another, and EphysRecording.Segment the time of each segment.",
+        )
 
 
 def _samples_in(

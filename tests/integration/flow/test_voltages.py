@@ -177,6 +177,23 @@ def test_what_is_not_there_is_refused(world, options, error, said):
         labdata.recording(PROBE, **options)
 
 
+def test_a_recording_in_segments_is_refused_rather_than_placed_without_its_pauses(world):
+    lab, _ = world
+    stream = {**KEY, "stream_name": "imec1"}
+    for number in (0, 1):
+        row = {"segment_num": number, "offset_samples": 100 * number, "n_samples": 100}
+        lab.EphysRecording.Segment.insert1(
+            stream | row | {"start_s": 9.0 * number, "epoch": 0},
+            allow_direct_insert=True,
+            replace=True,
+        )
+    try:
+        with pytest.raises(QueryError, match="in 2 segments"):
+            labdata.recording({**KEY, "probe_num": 1})
+    finally:
+        (lab.EphysRecording.Segment & stream & "segment_num = 1").delete_quick()
+
+
 def test_a_key_that_selects_two_probes_is_refused(world):
     with pytest.raises(QueryError, match="selects 2 probes"):
         labdata.recording(KEY)
