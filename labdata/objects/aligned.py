@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
 from labdata.objects._attrs import clock_attrs, require_kind, same_clock
+from labdata.objects._binning import bin_edges, iter_counts
 from labdata.objects._groups import Groups, group, positions, unit_labels
 
 FloatArray = NDArray[np.float64]
@@ -145,8 +146,8 @@ def count_spikes(
         )
     require_kind(spikes, "aligned_spikes")
     start, stop = float(spikes.attrs["window_start_s"]), float(spikes.attrs["window_stop_s"])
-    edges = _edges(start, stop, bin_s)
-    count = _count(spikes, edges)
+    edges = bin_edges(start, stop, bin_s)
+    count = _counts(spikes, edges)
     happened = np.isfinite(spikes["event_time"].values)
     rate = (count / np.float32(bin_s)).astype(np.float32)
     rate[:, ~happened, :] = np.nan
@@ -295,41 +296,12 @@ def _bounds(
     return low, high
 
 
-def _edges(start: float, stop: float, bin_s: float) -> FloatArray:
-    n = (stop - start) / bin_s if bin_s > 0 else 0.0
-    if n < 0.5 or abs(n - round(n)) > 1e-6 * max(n, 1.0):
-        raise ObjectError(
-            f"Bins of {bin_s} s do not fill the window of {stop - start:.6g} s.",
-            hint="Choose a bin that divides the window, such as 0.01 s for 2 s.",
-        )
-    edges = start + np.arange(round(n) + 1) * bin_s
-    edges[-1] = stop
-    return np.asarray(edges)
-
-
-def _count(aligned: xr.Dataset, edges: FloatArray) -> NDArray[np.uint16] | NDArray[np.uint32]:
-    """Count by unit, trial and bin; spikes of units or trials that are gone do not count."""
-    n_trials, n_bins = aligned.sizes["trial"], len(edges) - 1
-    relative = aligned["relative_time"].values
-    unit = positions(np.asarray(aligned["spike_unit"].values, np.int32), unit_labels(aligned))
-    trial = positions(np.asarray(aligned["spike_trial"].values, np.int32), aligned["trial"].values)
-    k = ((relative - edges[0]) / (edges[1] - edges[0])).astype(np.int64)
-    k = np.clip(k, 0, n_bins - 1)
-    k -= (relative < edges[k]).astype(np.int64)
-    k += (relative >= edges[k + 1]).astype(np.int64)
-    keep = (unit >= 0) & (trial >= 0) & (k >= 0) & (k < n_bins)
-    cell = trial * n_bins + k
-    if not keep.all():
-        unit, cell = unit[keep], cell[keep]
-    order = None if (np.diff(unit) >= 0).all() else np.argsort(unit, kind="stable")
-    if order is not None:
-        unit, cell = unit[order], cell[order]
-    n_units = aligned.sizes["unit"]
-    bounds = np.searchsorted(unit, np.arange(n_units + 1))
-    count = np.zeros((n_units, n_trials * n_bins), dtype=np.uint16)
-    for u in range(n_units):
-        mine = np.bincount(cell[bounds[u] : bounds[u + 1]], minlength=n_trials * n_bins)
+def _counts(aligned: xr.Dataset, edges: FloatArray) -> NDArray[np.uint16] | NDArray[np.uint32]:
+    """Count by unit, trial and bin."""
+    shape = (aligned.sizes["unit"], aligned.sizes["trial"], len(edges) - 1)
+    count: NDArray[np.uint16] | NDArray[np.uint32] = np.zeros(shape, dtype=np.uint16)
+    for u, mine in enumerate(iter_counts(aligned, edges)):
         if mine.size and mine.max() > np.iinfo(count.dtype).max:
             count = count.astype(np.uint32)
         count[u] = mine
-    return count.reshape(n_units, n_trials, n_bins)
+    return count

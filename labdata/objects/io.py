@@ -11,6 +11,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -20,18 +21,20 @@ from labdata.objects._attrs import require_kind
 from labdata.objects._zarr import read_zarr, write_zarr
 from labdata.objects.validate import LAYOUT, validate
 
+#: ``labdata_kind`` of a tree with what was recorded in one session.
+SESSION = "session"
 _SUFFIXES = {".nc": "netcdf", ".nc4": "netcdf", ".h5": "netcdf", ".zarr": "zarr"}
 
 
-def save(ds: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
-    """Save a labdata object.
+def save(ds: xr.Dataset | xr.DataTree, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Save a labdata object, or a whole session.
 
     The file appears under its name only when it is complete.
 
     Parameters
     ----------
-    ds : xarray.Dataset
-        Any labdata kind.
+    ds : xarray.Dataset or xarray.DataTree
+        Any labdata kind; or a tree of them (:func:`labdata.session_tree`), a group each.
     path : str or Path
         ``.nc``, ``.nc4`` or ``.h5`` for netCDF4, ``.zarr`` for a Zarr folder.
     overwrite : bool
@@ -55,21 +58,14 @@ def save(ds: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
     """
     path = Path(path)
     form = _form(path)
-    require_kind(ds, *LAYOUT)
-    validate(ds, full=False)
+    nodes = _nodes(ds)
     if path.exists() and not overwrite:
         raise ObjectError(f"{path} exists.", hint="Pass overwrite=True or choose another name.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    stored = _to_rows(ds)
-    stored = stored.drop_encoding()
-    for name in stored.variables:
-        stored[name].encoding["_FillValue"] = None
     part = path.with_name(f".{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}")
     try:
-        if form == "netcdf":
-            stored.to_netcdf(part, engine="h5netcdf")
-        else:
-            write_zarr(stored, part)
+        for group, node in nodes.items():
+            _write(node, part, group, form)
         if path.is_dir():
             shutil.rmtree(path)
         part.replace(path)
@@ -80,7 +76,7 @@ def save(ds: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> Path:
     return path
 
 
-def load(path: str | Path) -> xr.Dataset:
+def load(path: str | Path) -> xr.Dataset | xr.DataTree:
     """Load a labdata object that :func:`save` wrote.
 
     Parameters
@@ -90,7 +86,7 @@ def load(path: str | Path) -> xr.Dataset:
 
     Returns
     -------
-    xarray.Dataset
+    xarray.Dataset or xarray.DataTree
         In memory, identical to what was saved.
 
     Raises
@@ -106,16 +102,62 @@ def load(path: str | Path) -> xr.Dataset:
     form = _form(path)
     if not path.exists():
         raise ObjectError(f"{path} does not exist.", hint="Check the name and the folder.")
-    if form == "netcdf":
-        with xr.open_dataset(
-            path, engine="h5netcdf", decode_times=False, mask_and_scale=False
-        ) as found:
-            ds = found.load()
-    else:
-        ds = read_zarr(path)
+    nodes = {group: _restored(ds) for group, ds in _read(path, form).items()}
+    root = nodes["/"]
+    if root.attrs.get("labdata_kind") == SESSION:
+        return xr.DataTree.from_dict(nodes)
+    validate(root, full=False)
+    return root
+
+
+def _nodes(ds: xr.Dataset | xr.DataTree) -> dict[str, xr.Dataset]:
+    """Return what is saved, by group, each checked."""
+    if not isinstance(ds, xr.DataTree):
+        require_kind(ds, *LAYOUT)
+        validate(ds, full=False)
+        return {"/": ds}
+    if ds.attrs.get("labdata_kind") != SESSION:
+        raise ObjectError(
+            f"The tree is of kind {ds.attrs.get('labdata_kind')!r}, not {SESSION!r}.",
+            hint="labdata.session_tree makes one; assign_attrs keeps its kind.",
+        )
+    nodes = {node.path: node.to_dataset(inherit=False) for node in ds.subtree}
+    for node in nodes.values():
+        if node.variables:
+            validate(node, full=False)
+    return nodes
+
+
+def _write(ds: xr.Dataset, part: Path, group: str, form: str) -> None:
+    """Add one group to a file or folder."""
+    stored = _to_rows(ds).drop_encoding()
+    for name in stored.variables:
+        stored[name].encoding["_FillValue"] = None
+    if form == "zarr":
+        write_zarr(stored, part / group.lstrip("/"))
+        return
+    mode: Literal["w", "a"] = "a" if part.exists() else "w"
+    stored.to_netcdf(part, engine="h5netcdf", group=group, mode=mode)
+
+
+def _read(path: Path, form: str) -> dict[str, xr.Dataset]:
+    """Return every group that is there, in memory."""
+    if form == "zarr":
+        folders = [path, *sorted(mark.parent for mark in path.glob("**/*/.zgroup"))]
+        names = ["/" + f.relative_to(path).as_posix().removeprefix(".") for f in folders]
+        return {name: read_zarr(f) for name, f in zip(names, folders, strict=True)}
+    found = xr.open_groups(path, engine="h5netcdf", decode_times=False, mask_and_scale=False)
+    try:
+        return {str(group): ds.load() for group, ds in found.items()}
+    finally:
+        for ds in found.values():
+            ds.close()
+
+
+def _restored(ds: xr.Dataset) -> xr.Dataset:
+    """Return a dataset as it was before it was stored."""
     ds = _from_rows(_as_text(ds)).drop_encoding()
     ds.attrs = {k: v.item() if isinstance(v, np.generic) else v for k, v in ds.attrs.items()}
-    validate(ds, full=False)
     return ds
 
 
@@ -130,7 +172,7 @@ def _form(path: Path) -> str:
 
 def _to_rows(ds: xr.Dataset) -> xr.Dataset:
     """Replace labels a spike by a count a unit, where that says the same."""
-    if ds.attrs["labdata_kind"] != "spikes":
+    if ds.attrs.get("labdata_kind") != "spikes":
         return ds.copy()
     units, labels = ds["unit"].values, ds["spike_unit"].values
     values, counts = np.unique(labels, return_counts=True)

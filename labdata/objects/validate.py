@@ -14,6 +14,18 @@ Kinds and what they hold (all times float64 seconds on ``attrs["clock"]``):
     dims spike, unit, trial; ``relative_time``, ``spike_unit``, ``spike_trial`` over spike.
 ``psth``
     dims unit, trial, time; ``count``, ``rate``.
+``mean_psth``
+    dims unit, time and, where trials are told apart, condition before time; ``rate``, ``sem``.
+``correlogram``
+    dims unit, other_unit, lag; ``count``, and ``rate`` and ``ratio`` where they were asked for.
+``tuning_curve``
+    dims unit, feature; ``rate``.
+``drift_map``
+    dims time, depth; ``count``.
+``recording``
+    dims time, channel; ``voltage`` float32.
+``waveforms``
+    dims unit, sample, channel; ``waveform`` float32, ``time_ms`` a sample.
 """
 
 from __future__ import annotations
@@ -56,9 +68,43 @@ LAYOUT: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "count": (("unit", "trial", "time"), "unsigned"),
         "rate": (("unit", "trial", "time"), "float32"),
     },
+    "mean_psth": {
+        "unit": (("unit",), "int32"),
+        "time": (("time",), "float64"),
+        "rate": (("unit", "condition", "time"), "float64"),
+        "sem": (("unit", "condition", "time"), "float64"),
+    },
+    "correlogram": {
+        "unit": (("unit",), "int32"),
+        "other_unit": (("other_unit",), "int32"),
+        "lag": (("lag",), "float64"),
+        "count": (("unit", "other_unit", "lag"), "unsigned"),
+    },
+    "tuning_curve": {
+        "unit": (("unit",), "int32"),
+        "rate": (("unit", "feature"), "float64"),
+    },
+    "drift_map": {
+        "time": (("time",), "float64"),
+        "depth": (("depth",), "float64"),
+        "count": (("time", "depth"), "int64"),
+    },
+    "recording": {
+        "time": (("time",), "float64"),
+        "channel": (("channel",), "int32"),
+        "voltage": (("time", "channel"), "float32"),
+    },
+    "waveforms": {
+        "unit": (("unit",), "int32"),
+        "channel": (("channel",), "int32"),
+        "time_ms": (("sample",), "float64"),
+        "waveform": (("unit", "sample", "channel"), "float32"),
+    },
 }
+#: Dims that a dataset may lack: trials that are not told apart have no condition.
+_OPTIONAL = ("condition",)
 _ATTRS = ("labdata_schema", "clock", "stream", "synced")
-_IN_SECONDS = ("spike_time", "event_time", "relative_time", "start_time", "time")
+_IN_SECONDS = ("spike_time", "event_time", "relative_time", "start_time", "time", "lag")
 
 
 def validate(ds: xr.Dataset, *, full: bool = True) -> None:
@@ -111,7 +157,7 @@ def find_faults(ds: xr.Dataset, *, full: bool = True) -> list[str]:
     faults = _attr_faults(ds) + _layout_faults(ds, LAYOUT[kind])
     if faults or not full:
         return faults
-    if kind in ("spikes", "aligned_spikes", "psth"):
+    if "unit" in LAYOUT[kind]:
         units = ds["unit"].values
         if len(np.unique(units)) < len(units):
             faults.append("Unit labels repeat.")
@@ -164,8 +210,9 @@ def _layout_faults(ds: xr.Dataset, layout: dict[str, tuple[tuple[str, ...], str]
             faults.append(f"{name} is missing.")
             continue
         array = ds[name]
-        if array.dims != dims:
-            faults.append(f"{name} has dims {array.dims}, not {dims}.")
+        wanted = tuple(d for d in dims if d not in _OPTIONAL or d in ds.dims)
+        if array.dims != wanted:
+            faults.append(f"{name} has dims {array.dims}, not {wanted}.")
         if not _is(array.dtype, dtype):
             faults.append(f"{name} is {array.dtype}, not {dtype}.")
         if name in _IN_SECONDS and array.attrs.get("units") != "s":

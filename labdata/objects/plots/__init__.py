@@ -1,0 +1,23 @@
+"""One call a plot, for papers and notebooks, with matplotlib.
+
+Each takes an object of labdata and axes, and returns the axes. Axes are named with their units,
+times with their clock; data that are not synchronised wear an amber note. Colours are those of
+Okabe and Ito for categories and viridis for numbers, which the colour-blind tell apart.
+"""
+
+from labdata.objects.plots.correlograms import plot_correlograms
+from labdata.objects.plots.counts import plot_unit_counts
+from labdata.objects.plots.drift import plot_drift_map
+from labdata.objects.plots.probe import plot_probe, plot_waveform
+from labdata.objects.plots.raster import plot_raster
+from labdata.objects.plots.responses import plot_psth
+
+__all__ = [
+    "plot_correlograms",
+    "plot_drift_map",
+    "plot_probe",
+    "plot_psth",
+    "plot_raster",
+    "plot_unit_counts",
+    "plot_waveform",
+]

@@ -1,0 +1,79 @@
+"""How many units each session gave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from labdata.errors import ObjectError
+from labdata.objects.plots._style import CATEGORIES, axes_or_current, tidy_axes
+
+_NEEDED = ("session_datetime", "unit_criteria_id", "sua")
+
+
+def plot_unit_counts(rows: Any, *, ax: Any = None) -> Any:
+    """Draw the number of single units of each session over days, a line a criterion.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame or list of dict
+        With ``session_datetime``, ``unit_criteria_id`` and ``sua``, as
+        ``(Session * UnitCount & subject).fetch(as_dict=True)`` gives them. Sortings of one
+        session, such as those of two probes, are dots above each other; the line is their sum.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; default the current axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ObjectError
+        If a column is missing.
+    MissingPackageError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> rows = (Session * UnitCount & subject).fetch(as_dict=True)  # doctest: +SKIP
+    >>> labdata.plot_unit_counts(rows)  # doctest: +SKIP
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    missing = [name for name in _NEEDED if name not in table]
+    if missing:
+        raise ObjectError(
+            f"The rows have no {missing[0]}; they have: {', '.join(map(str, table))}.",
+            hint="Fetch them of (Session * UnitCount & subject).",
+        )
+    ax = axes_or_current(ax)
+    for k, (criterion, mine) in enumerate(table.groupby("unit_criteria_id")):
+        style = {"color": CATEGORIES[k % len(CATEGORIES)], "marker": "osD^v"[k % 5]}
+        total = mine.groupby("session_datetime")["sua"].sum().sort_index()
+        dates = np.asarray(total.index)
+        ax.plot(dates, total.to_numpy(), label=f"{criterion}", markersize=4, lw=1, **style)
+        if len(mine) > len(total):
+            ax.scatter(
+                mine["session_datetime"].to_numpy(), mine["sua"].to_numpy(), 9, alpha=0.5, **style
+            )
+    if table["unit_criteria_id"].nunique() > 1:
+        ax.legend(title="criterion", fontsize=7, title_fontsize=7, frameon=False)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("Single units")
+    ax.set_xlabel("Session")
+    _name_dates(ax.xaxis)
+    tidy_axes(ax)
+    return ax
+
+
+def _name_dates(axis: Any) -> None:
+    """Name few dates, each as short as it can be told."""
+    import matplotlib.dates
+
+    dates: Any = matplotlib.dates  # its classes have no types
+    locator = dates.AutoDateLocator(maxticks=6)
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(dates.ConciseDateFormatter(locator))

@@ -1,0 +1,74 @@
+"""One call gives all that a session has, and it can be taken along."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import labdata
+from labdata.errors import QueryError
+
+KEY = {"subject_name": "JC1", "session_name": "20240305_100000"}
+DATASET = {**KEY, "dataset_name": "ephys_g0"}
+
+
+def insert_sorting(lab, probe_num, parameter_set_num, dataset="ephys_g0"):
+    lab.SpikeSortingParams.insert1(
+        {
+            "parameter_set_num": parameter_set_num,
+            "algorithm_name": "truth",
+            "parameters_dict": {"n": parameter_set_num},
+            "parameters_hash": f"{parameter_set_num:064x}",
+        },
+        skip_duplicates=True,
+    )
+    key = {**KEY, "dataset_name": dataset, "probe_num": probe_num}
+    key["parameter_set_num"] = parameter_set_num
+    lab.SpikeSorting.insert1(key)
+    lab.SpikeSorting.Unit.insert1(
+        {**key, "unit_id": 3, "spike_times": np.array([100, 900]) * parameter_set_num}
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(rig_maker, tmp_path_factory, database_folder, two_probe_run):
+    """Two datasets of one session; of the first, both probes are synchronised and sorted."""
+    with rig_maker(tmp_path_factory.mktemp("tree"), database_folder) as rig:
+        rig.add_subjects("JC1", "JC2")
+        rig.upload(rig.put(rig.record(two_probe_run.run_folder)))
+        for probe_num in (0, 1):
+            row = {"stream_name": f"imec{probe_num}", "event_name": 6, "clock_stream": "nidq"}
+            row |= {"clock_dataset": "ephys_g0", "clock_stream_event": 7}
+            rig.lab.StreamSync.insert1(DATASET | row)
+        yield rig.lab
+
+
+def test_what_there_is_grows_into_the_tree(lab, tmp_path):
+    assert [n.path for n in labdata.session_tree(KEY).leaves] == ["/events"]
+    insert_sorting(lab, 0, 1)
+    insert_sorting(lab, 1, 1)
+    insert_sorting(lab, 1, 2)
+    tree = labdata.session_tree(KEY)
+    paths = sorted(n.path for n in tree.leaves)
+    assert paths == ["/events", "/spikes/imec0", "/spikes/imec1_p1", "/spikes/imec1_p2"]
+    one = {**DATASET, "probe_num": 1, "parameter_set_num": 2}
+    assert tree["spikes/imec1_p2"].to_dataset().identical(labdata.spikes(one))
+    assert tree["events"].to_dataset().identical(labdata.events(KEY))
+    assert {n.attrs["clock"] for n in tree.leaves} == {"nidq"}
+    assert tree.attrs["labdata_kind"] == "session"
+
+    again = labdata.load(labdata.save(tree, tmp_path / "session.nc"))
+    for node in tree.leaves:
+        assert again[node.path].to_dataset().identical(node.to_dataset())
+
+
+def test_columns_of_spikes_stay_lazy_in_the_tree(lab):
+    tree = labdata.session_tree(KEY)
+    leaves = [n for n in tree.leaves if n.path.startswith("/spikes")]
+    for node in leaves:
+        assert not isinstance(node.dataset["sample_index"].variable._data, np.ndarray)
+
+
+def test_a_session_that_is_not_there_is_told(lab):
+    with pytest.raises(QueryError, match="no session"):
+        labdata.session_tree({**KEY, "session_name": "20000101_000000"})
