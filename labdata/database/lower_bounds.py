@@ -29,6 +29,7 @@ NOT_NEGATIVE: dict[str, tuple[str, ...]] = {
     "ProbeConfiguration": ("probe_n_channels",),
     "EphysRecording": ("n_probes", "recording_duration"),
     "EphysRecording.ProbeSetting": ("sampling_rate", "n_samples"),
+    "EphysRecording.Segment": ("offset_samples", "n_samples", "epoch"),
     "DatasetEvents": ("sampling_rate", "n_samples", "first_sample"),
     "DatasetVideo": ("frame_rate", "n_frames"),
     "DecisionTask": (
