@@ -21,6 +21,10 @@ from numpy.typing import NDArray
 REFRACTORY_S = 1.5e-3
 #: A channel belongs to a unit's span if its waveform is this share of the largest.
 SPAN_SHARE = 0.2
+#: Metrics that mean nothing where waveform and amplitudes are not in uV.
+IN_UV = frozenset(
+    {"spike_amplitude", "trough_amplitude", "peak_amplitude", "trough_gradient", "peak_gradient"}
+)
 
 FloatArray = NDArray[np.float64]
 

@@ -15,6 +15,7 @@ from labdata.testing.guide_mice import MouseTruth
 from labdata.testing.guide_units import SortedUnit
 from labdata.testing.lab import LabTruth, SessionTruth, write_lab
 from labdata.testing.lab_folder import use_lab_folder
+from labdata.testing.phy_folder import write_phy_folder
 from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
 from labdata.testing.rows import insert_dataset, insert_streams, insert_unit
 from labdata.testing.spikeglx_run import write_spikeglx_run
@@ -39,5 +40,6 @@ __all__ = [
     "use_lab_folder",
     "write_guide_lab",
     "write_lab",
+    "write_phy_folder",
     "write_spikeglx_run",
 ]
