@@ -233,8 +233,8 @@ class UnitMetrics(Computed):
     trough_time=null : float64           # ms
     trough_amplitude=null : float64      # uV
     fw3m=null : float64                  # ms, full width at a third of the trough
-    trough_gradient=null : float64       # slope after the trough
-    peak_gradient=null : float64         # slope after the peak
+    trough_gradient=null : float64       # uV/ms, from the trough to the baseline
+    peak_gradient=null : float64         # uV/ms, in the 0.7 ms after the peak
     peak_time=null : float64             # ms
     peak_amplitude=null : float64        # uV
     polarity=null : int8                 # -1 trough first, 1 peak first
@@ -316,3 +316,30 @@ class UnitCount(Computed):
         from .unit_count import make_unit_count
 
         make_unit_count(self, key)
+
+    def report(self) -> Any:
+        """Return which clause of each criterion removed how many units.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a clause of each counted sorting: its key, ``criterion`` (sua or mua),
+            ``clause``, ``units``, ``removed``, ``alone`` (removed by no other clause) and
+            ``missing`` (removed as a number is missing). A criterion with ``|`` between its parts
+            is one clause.
+        """
+        from .unit_count import report_counts
+
+        return report_counts(self)
+
+    def explain(self) -> str:
+        """Return the report in sentences, a line a clause.
+
+        Examples
+        --------
+        >>> (UnitCount & key).explain()  # doctest: +SKIP
+        'isi_contamination < 0.1 removed 41 of 120 (12 of them by it alone)'
+        """
+        from .unit_count import explain_counts
+
+        return explain_counts(self)
