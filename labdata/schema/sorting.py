@@ -64,6 +64,25 @@ class SpikeSorting(Manual):
     container_version=null : varchar(512)
     """
 
+    def curation(self) -> Any:
+        """Return the curated units of this one sorting, and what can be done to them.
+
+        Returns
+        -------
+        labdata.schema.curation.Curation
+            ``label``, ``merge``, ``split`` and ``undo`` append to the log UnitCuration;
+            ``units()``, ``get_spike_times()`` and ``metrics()`` are of the units as they are now.
+
+        Examples
+        --------
+        >>> curation = (SpikeSorting & key).curation()  # doctest: +SKIP
+        >>> merged = curation.merge([3, 7], note="one drifting unit")  # doctest: +SKIP
+        >>> curation.label([merged], "SUA")  # doctest: +SKIP
+        """
+        from .curation import Curation
+
+        return Curation(self.lab, self.fetch1("KEY"))
+
     class Segment(Part):
         """Snippets of the filtered voltage, for a look."""
 
@@ -200,6 +219,26 @@ class SpikeSorting(Manual):
         displacement_times : <array>     # float64 s, of the probe's clock
         displacement_depths=null : <array>  # float64 um from the tip
         """
+
+
+@table("computed")
+class UnitCuration(Manual):
+    """What people decided about the units of a sorting, in order; see SpikeSorting.curation."""
+
+    definition = """
+    -> SpikeSorting
+    entry_num : int32                    # from 0; nothing is changed or left out
+    ---
+    curated_by : varchar(64)             # database user, or the user of the computer
+    entry_datetime : datetime(6)         # UTC
+    action : enum('label', 'merge', 'split', 'undo')
+    unit_ids : json                      # units it was done to
+    new_unit_ids : json                  # units of a merge or split; never used before
+    label=null : varchar(64)             # SUA, MUA, noise, good, ...; empty: none
+    spike_groups=null : <array>          # int64 (n,), of a split: which new unit, by time
+    undoes=null : int32                  # entry that is taken back
+    note : varchar(1000)                 # why
+    """
 
 
 @table("computed")

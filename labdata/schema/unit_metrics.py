@@ -458,8 +458,8 @@ def make_unit_metrics(table: Any, key: dict[str, Any]) -> None:
     lab = table.lab
     unit = (lab.SpikeSorting.Unit & key).fetch1()
     wave = (lab.SpikeSorting.Waveforms & key).fetch(as_dict=True)
-    setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & key).fetch1()
-    channels = np.arange(len(setting["channel_idx"]))
+    recording = recording_data(lab, key)
+    channels = np.arange(len(recording.coords_um))
     if wave and wave[0]["waveform_channels"] is not None:
         channels = wave[0]["waveform_channels"]
     data = UnitData(
@@ -470,17 +470,30 @@ def make_unit_metrics(table: Any, key: dict[str, Any]) -> None:
         channels,
         wave[0]["waveform_noise"] if wave else None,
     )
+    table.insert1({**key, **compute_unit_metrics(data, recording)})
+
+
+def recording_data(lab: Any, key: dict[str, Any]) -> RecordingData:
+    """Return what metrics need to know of the recording of a unit or sorting.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        Of a probe, or of what was made of it.
+    """
+    setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & key).fetch1()
     n_samples = setting["n_samples"]
     if n_samples is None:  # of recordings from an older lab
         whole = (lab.EphysRecording & key).fetch1("recording_duration")
         n_samples = round(whole * setting["sampling_rate"])
-    recording = RecordingData(
+    return RecordingData(
         setting["sampling_rate"],
         int(n_samples),
         setting["channel_coords"],
         setting["channel_shank"],
     )
-    table.insert1({**key, **compute_unit_metrics(data, recording)})
 
 
 def _shape_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:

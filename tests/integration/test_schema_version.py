@@ -13,7 +13,10 @@ from labdata.testing import insert_dataset
 
 pytestmark = pytest.mark.database
 
-NEW_TABLES = ("decision_task__trial_set", "_decision_task", "watering", "death")
+NEW_TABLES = (
+    *("decision_task__trial_set", "_decision_task", "watering", "death", "unit_curation"),
+)
+CURRENT = schema_version.CURRENT
 
 
 @pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
@@ -28,7 +31,7 @@ def make_old(lab) -> None:
     connection, base = connect(), connect()._preferences.name
     connection.query("SET FOREIGN_KEY_CHECKS=0")
     for schema in (base, f"{base}_computed"):
-        for table in ("decision_task__trial_set", "_decision_task", "watering", "death"):
+        for table in NEW_TABLES:
             connection.query(f"DROP TABLE IF EXISTS `{schema}`.`{table}`")
     connection.query(f"DROP TABLE `{base}`.`~labdata_version`")
     connection.query("SET FOREIGN_KEY_CHECKS=1")
@@ -39,16 +42,16 @@ def test_an_older_lab_is_not_opened_but_dumped_and_upgraded(lab, tmp_path, capsy
     make_old(lab)
     assert main(["subjects"]) == 1
     said = capsys.readouterr().err
-    assert "version 1; this labdata needs 2" in said and "labdata db upgrade" in said
+    assert f"version 1; this labdata needs {CURRENT}" in said and "labdata db upgrade" in said
     assert main(["db", "status"]) == 0
     assert main(["db", "dump", str(tmp_path / "old.sqlite")]) == 0
     capsys.readouterr()
     assert main(["db", "upgrade"]) == 0
-    assert "version 1 to 2" in capsys.readouterr().out
+    assert f"version {CURRENT - 1} to {CURRENT}" in capsys.readouterr().out
     assert main(["db", "upgrade"]) == 0
     assert "up to date" in capsys.readouterr().out
     assert lab.Subject.fetch1("subject_name") == "JC1"
-    assert len(lab.DecisionTask.TrialSet()) == 0
+    assert len(lab.DecisionTask.TrialSet()) == len(lab.UnitCuration()) == 0
 
 
 def test_a_newer_lab_is_not_opened(lab, capsys) -> None:
@@ -91,7 +94,7 @@ def test_an_upgrade_that_was_killed_goes_on(lab, monkeypatch) -> None:
     with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
         now.setattr(type(lab), "_fill_lookups", stop)
         lab.upgrade()
-    with pytest.raises(DatabaseError, match="version 1"):
+    with pytest.raises(DatabaseError, match=f"version {CURRENT - 1}; this labdata needs"):
         lab.Subject()
     assert lab.upgrade() and len(lab.Subject()) == 1
 
