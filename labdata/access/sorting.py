@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..clocks import SampleMap
-    from ..schema.spike_trains import PlacedTrains
+    from ..schema.spike_trains import PlacedTrains, TrainHeads
     from ..schema.synchrony import StreamClock
     from .columns import StoredTrains
 
@@ -109,26 +110,25 @@ def _sorted_spikes(
     """Build the spikes of one sorting: of the chosen units, inside the window."""
     from ..objects import wrap_spikes
     from ..schema.spike_times import probe_maps, probe_stream
+    from ..schema.spike_trains import read_heads
     from .columns import StoredTrains
 
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
     query = lab.SpikeSorting.Unit & sorting_key
     stream = probe_stream(sorting)
     ((clock, sample_map),) = probe_maps(lab, lab.SpikeSorting & sorting_key).values()
-    ids = np.array(query.fetch("unit_id"), dtype="int32")
-    coords = unit_coords(lab, sorting_key, ids, criteria)
+    heads = read_heads(query)
+    coords = unit_coords(lab, sorting_key, heads.unit_ids, criteria)
     if units is not None:
-        chosen = choose_units(units, ids, coords)
-        ids = ids[chosen]
+        chosen = choose_units(units, heads.unit_ids, coords)
+        heads = heads.take(chosen)
         coords = {name: (values[chosen], notes) for name, (values, notes) in coords.items()}
-        query = query & [{"unit_id": int(label)} for label in ids]
-    trains = _stored_trains(query, ids)
-    times, labels, placed = _place(trains, ids, sample_map, window_s)
+    times, labels, placed = _place(query, heads, sample_map, window_s)
     kept = [len(part) for part in placed.seconds]
     columns = StoredTrains(
         lab,
         sorting_key,
-        ids,
+        heads.unit_ids,
         n_stored=placed.n_stored,
         first=placed.first,
         offsets=np.concatenate([[0], np.cumsum(kept)]).astype("int64"),
@@ -138,7 +138,7 @@ def _sorted_spikes(
         labels,
         stream=stream[3],
         sync=clock.sync_attrs(),
-        unit=ids,
+        unit=heads.unit_ids,
         unit_coords=coords,
         spike_vars=columns.lazy_variables(),
         provenance=_provenance(lab, sorting),
@@ -152,39 +152,25 @@ def _sorted_spikes(
     return found, columns
 
 
-def _stored_trains(query: Any, ids: NDArray[np.int32]) -> list[bytes]:
-    """Return the stored trains of units, in their order, undecoded."""
-    from ..database.datajoint_compat import fetch_rows
-
-    rows = fetch_rows(query, ["unit_id", "spike_times"], undecoded=["spike_times"])
-    if [row["unit_id"] for row in rows] != ids.tolist():
-        raise QueryError(
-            f"The units of this sorting changed while they were read: {len(ids)} became "
-            f"{len(rows)}.",
-            hint="Is it being sorted anew? Call labdata.spikes again when that has ended.",
-        )
-    return [row["spike_times"] for row in rows]
-
-
 def _place(
-    trains: list[bytes],
-    ids: NDArray[np.int32],
+    query: Any,
+    heads: TrainHeads,
     sample_map: SampleMap,
     window_s: tuple[float, float] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], PlacedTrains]:
     """Return times and units of all spikes, sorted by both, and how the trains were placed."""
-    from ..database.codecs import count_values
-    from ..schema.spike_trains import place_trains
+    from ..schema.spike_trains import place_trains, read_trains
 
-    maps = [sample_map] * len(trains)
+    trains, maps = read_trains(query, heads), itertools.repeat(sample_map)
     if window_s is not None:
         placed = place_trains(trains, maps, window_s=window_s)
         times = np.concatenate([np.empty(0), *placed.seconds])
-        return times, np.repeat(ids, [len(part) for part in placed.seconds]), placed
-    counts = [count_values(train) for train in trains]
-    times = np.empty(sum(counts))
-    placed = place_trains(trains, maps, out=np.split(times, np.cumsum(counts)[:-1]))
-    return times, np.repeat(ids, counts), placed
+        lengths = [len(part) for part in placed.seconds]
+        return times, np.repeat(heads.unit_ids, lengths), placed
+    times = np.empty(int(heads.n_spikes.sum()))
+    parts = np.split(times, np.cumsum(heads.n_spikes)[:-1])
+    placed = place_trains(trains, maps, out=parts)
+    return times, np.repeat(heads.unit_ids, heads.n_spikes), placed
 
 
 def _span(

@@ -87,18 +87,10 @@ def _one_clock(streams: Sequence[StreamOnClock]) -> StreamClock:
     dataset = "/".join(str(streams[0].key[k]) for k in DATASET)
     here = streams[0].key["dataset_name"]
     names = sorted(c.name if c.key[2] == here else f"{c.key[2]}/{c.name}" for c in clocks.values())
-    chained = [s.stream_name for s in synced if s.clock.clock_map and _key(s) in clocks]
     raise QueryError(
         f"The streams of {dataset} are on {len(clocks)} clocks: {', '.join(names)}.",
-        hint=f"{chained[0]} is a clock and is itself synchronised; chains are not followed, so "
-        "insert the pulses of each stream with the last clock into StreamSync."
-        if chained
-        else "Insert their common pulses into StreamSync, or choose one with stream=.",
+        hint="Insert their common pulses into StreamSync, or choose one with stream=.",
     )
-
-
-def _key(stream: StreamOnClock) -> tuple[str, ...]:
-    return (*(stream.key[k] for k in DATASET), stream.stream_name)
 
 
 def _stream_events(lab: Any, stream: StreamOnClock) -> xr.Dataset:

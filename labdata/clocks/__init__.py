@@ -8,6 +8,7 @@
 100.252
 """
 
+from labdata.clocks.chain import ChainReport, join_maps
 from labdata.clocks.clock_map import ClockMap, estimate_quantum, fit_clock, synchronise
 from labdata.clocks.edges import Onsets, remove_glitches, select_onsets
 from labdata.clocks.matching import PulseMatch, match_pulses
@@ -15,6 +16,7 @@ from labdata.clocks.report import SyncReport
 from labdata.clocks.sample_map import SampleMap, tabulate
 
 __all__ = [
+    "ChainReport",
     "ClockMap",
     "Onsets",
     "PulseMatch",
@@ -22,6 +24,7 @@ __all__ = [
     "SyncReport",
     "estimate_quantum",
     "fit_clock",
+    "join_maps",
     "match_pulses",
     "remove_glitches",
     "select_onsets",

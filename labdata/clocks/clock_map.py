@@ -10,6 +10,7 @@ last pulse time goes on at the rate fitted to the pulses before it, flagged as e
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,9 @@ from labdata.clocks.matching import TOLERANCE_S, PulseMatch, match_pulses
 from labdata.clocks.report import SyncReport
 from labdata.clocks.smoothing import smooth, straight_line
 from labdata.errors import ClockError
+
+if TYPE_CHECKING:
+    from labdata.clocks.chain import ChainReport
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -44,8 +48,10 @@ class ClockMap:
         Clock seconds a stream second before the first and after the last knot.
     max_extrapolation_s : float or None
         Times further outside the pulses than this are refused.
-    report : SyncReport
+    report : SyncReport or ChainReport
         How the map was made and how good it is.
+    inside_s : tuple of float or None
+        First and last time on the stream that is not extrapolated; None: the first and last knot.
     """
 
     stream: str
@@ -55,7 +61,15 @@ class ClockMap:
     rate_before: float
     rate_after: float
     max_extrapolation_s: float | None
-    report: SyncReport
+    report: SyncReport | ChainReport
+    inside_s: tuple[float, float] | None = None
+
+    @property
+    def covered_s(self) -> tuple[float, float]:
+        """First and last time on the stream between pulses, seconds; beyond is extrapolated."""
+        if self.inside_s is not None:
+            return self.inside_s
+        return float(self.stream_knots_s[0]), float(self.stream_knots_s[-1])
 
     def apply(self, times_s: ArrayLike) -> FloatArray:
         """Return times on the clock.
@@ -103,8 +117,9 @@ class ClockMap:
             before, self.clock_knots_s[0] + self.rate_before * (times - first), result
         )
         result = np.where(after, self.clock_knots_s[-1] + self.rate_after * (times - last), result)
-        self._refuse_far(times, before | after)
-        return result, np.asarray(before | after)
+        outside = self.extrapolated(times)
+        self._refuse_far(times, outside)
+        return result, outside
 
     def extrapolated(self, times_s: ArrayLike) -> BoolArray:
         """Return which times lie outside the matched pulses.
@@ -119,7 +134,8 @@ class ClockMap:
         ndarray of bool, same shape
         """
         times = np.asarray(times_s, dtype=np.float64)
-        return np.asarray((times < self.stream_knots_s[0]) | (times > self.stream_knots_s[-1]))
+        first, last = self.covered_s
+        return np.asarray((times < first) | (times > last))
 
     def invert(self) -> ClockMap:
         """Return the map from the clock to the stream; its report stays that of this map."""
@@ -132,6 +148,7 @@ class ClockMap:
             rate_after=1 / self.rate_after,
             max_extrapolation_s=self.max_extrapolation_s,
             report=self.report,
+            inside_s=None if self.inside_s is None else tuple(self.apply(self.inside_s).tolist()),
         )
 
     def __repr__(self) -> str:
@@ -143,7 +160,7 @@ class ClockMap:
     def _refuse_far(self, times: FloatArray, outside: BoolArray) -> None:
         if self.max_extrapolation_s is None or not outside.any():
             return
-        first, last = self.stream_knots_s[0], self.stream_knots_s[-1]
+        first, last = self.covered_s
         beyond = np.maximum(first - times[outside], times[outside] - last)
         if beyond.max() > self.max_extrapolation_s:
             raise ClockError(
@@ -282,7 +299,7 @@ clock_quantum_s, least_matched, max_extrapolation_s
         max_extrapolation_s=max_extrapolation_s,
     )
     report = replace(
-        fitted.report,
+        cast(SyncReport, fitted.report),  # of one map
         glitches_in_stream_s=_tuple(mine.glitches_s),
         glitches_in_clock_s=_tuple(theirs.glitches_s),
     )

@@ -119,7 +119,12 @@ class SyncReport:
     @property
     def headline(self) -> str:
         """One line: clock, largest error, what was lost, for example ``nidq · 12 µs``."""
-        parts = [self.clock, _duration(self.residual_max_s)]
+        return " · ".join([self.clock, show_duration(self.residual_max_s), *self.said])
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What was lost, added or assumed, a few words each; empty if nothing was."""
+        parts = []
         if self.n_dropped:
             parts.append(f"{_count(self.n_dropped, 'pulse')} lost")
         if self.n_spurious:
@@ -128,7 +133,7 @@ class SyncReport:
             parts.append("offset ambiguous")
         elif self.assumed_offset:
             parts.append("offset assumed")
-        return " · ".join(parts)
+        return tuple(parts)
 
     @property
     def assumed_offset(self) -> bool:
@@ -233,8 +238,9 @@ class SyncReport:
         return {
             "pulses matched": f"{self.n_matched} of {self.n_stream} on {self.stream}, "
             f"{self.n_clock} on {self.clock}",
-            "error": f"{_duration(self.residual_rms_s)} rms, "
-            f"{_duration(self.residual_max_s)} at most (allowed {_duration(self.tolerance_s)})",
+            "error": f"{show_duration(self.residual_rms_s)} rms, "
+            f"{show_duration(self.residual_max_s)} at most "
+            f"(allowed {show_duration(self.tolerance_s)})",
             "drift": f"{self.drift_ppm:+.3f} ppm",
             "offset": f"{self.offset_s:.6f} s, by {_EVIDENCE.get(self.evidence, self.evidence)}",
             "period": f"{self.period_s:.6g} s" + ("" if self.periodic else " (irregular)"),
@@ -242,7 +248,19 @@ class SyncReport:
         }
 
 
-def _duration(seconds: float) -> str:
+def show_duration(seconds: float) -> str:
+    """Return a short time as people write it.
+
+    Parameters
+    ----------
+    seconds : float
+        Seconds, positive.
+
+    Examples
+    --------
+    >>> show_duration(12e-6)
+    '12 µs'
+    """
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"

@@ -84,7 +84,7 @@ class SampleMap:
         """
         if self.clock_map is None:
             return 0
-        first, last = self.clock_map.stream_knots_s[[0, -1]] * self.sampling_rate_hz
+        first, last = np.array(self.clock_map.covered_s) * self.sampling_rate_hz
         # whole numbers: searched by a float, the samples would all be made floats first
         begin = np.searchsorted(samples, int(np.ceil(first - _ROUNDING)), "left")
         end = np.searchsorted(samples, int(np.floor(last + _ROUNDING)), "right")

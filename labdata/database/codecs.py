@@ -29,6 +29,8 @@ _KINDS = "biufc"
 _DTYPE = re.compile(rf"[<|][{_KINDS}]\d{{1,2}}")
 #: The most that one row can send to the server.
 _MOST_BYTES = 1 << 30
+#: Bytes that tell the length of a stored vector.
+HEAD_BYTES = 32
 #: Bytes of a Blosc block's own header; it states the length of the data and of the block.
 _BLOSC_HEADER = 16
 
@@ -130,7 +132,7 @@ def count_values(data: bytes) -> int:
     Parameters
     ----------
     data : bytes
-        The column's content.
+        The column's content; of a vector its first :data:`HEAD_BYTES` will do.
 
     Raises
     ------

@@ -72,8 +72,8 @@ def align_spikes(
     same_clock(spikes.attrs, event_attrs, allow=allow_clock_mismatch)
     start, stop = _window(window_s)
     groups, units = group(spikes), unit_labels(spikes)
-    relative, unit_at, trial_at = _around(groups, times, start, stop)
     trial = np.asarray(coords["trial"][1])
+    relative, of_unit, of_trial = _around(groups, times, (start, stop), units, trial)
     observed = np.isfinite(times)
     if "t_start" in spikes.attrs and "t_stop" in spikes.attrs:
         inside = (times + start >= spikes.attrs["t_start"]) & (
@@ -89,8 +89,8 @@ def align_spikes(
     return xr.Dataset(
         {
             "relative_time": ("spike", relative, seconds),
-            "spike_unit": ("spike", units[unit_at], {"long_name": "unit of the spike"}),
-            "spike_trial": ("spike", trial[trial_at], {"long_name": "trial of the spike"}),
+            "spike_unit": ("spike", of_unit, {"long_name": "unit of the spike"}),
+            "spike_trial": ("spike", of_trial, {"long_name": "trial of the spike"}),
         },
         coords,
         {
@@ -243,37 +243,56 @@ def _window(window_s: tuple[float, float]) -> tuple[float, float]:
 
 
 def _around(
-    groups: Groups, times: FloatArray, start: float, stop: float
-) -> tuple[FloatArray, IntArray, IntArray]:
-    """Return relative time, unit position and trial position of every spike in a window."""
+    groups: Groups,
+    times: FloatArray,
+    window_s: tuple[float, float],
+    units: NDArray[np.int32],
+    trials: NDArray[np.int32],
+) -> tuple[FloatArray, NDArray[np.int32], NDArray[np.int32]]:
+    """Return relative time, unit and trial of every spike in a window, sorted by unit and trial.
+
+    Unit by unit, so that what is worked on stays in the processor's cache.
+    """
+    low, high = _bounds(groups, times, window_s)
+    count = high - low
+    totals = count.sum(axis=1)
+    stops = np.cumsum(totals)
+    relative = np.empty(int(totals.sum()))
+    of_trial = np.empty(len(relative), dtype=np.int32)
+    for first, n, begin, end in zip(low, count, stops - totals, stops, strict=True):
+        at = np.arange(end - begin)
+        at += np.repeat(first - (np.cumsum(n) - n), n)
+        mine = relative[begin:end]
+        groups.time_s.take(at, out=mine, mode="clip")  # unlike "raise", it needs no buffer
+        mine -= np.repeat(times, n)
+        of_trial[begin:end] = np.repeat(trials, n)
+    of_unit = np.repeat(units, totals)
+    inside = (relative >= window_s[0]) & (relative < window_s[1])
+    if inside.all():
+        return relative, of_unit, of_trial
+    return relative[inside], of_unit[inside], of_trial[inside]
+
+
+def _bounds(
+    groups: Groups, times: FloatArray, window_s: tuple[float, float]
+) -> tuple[IntArray, IntArray]:
+    """Return where each unit's spikes around each event begin and end, (n_units, n_trials).
+
+    A little too wide: the relative time itself decides, as event + start rounds.
+    """
     trial = np.flatnonzero(np.isfinite(times))
     trial = trial[np.argsort(times[trial], kind="stable")]
     event = times[trial]
-    n_units = len(groups.start)
-    # Search a little too wide, then decide on the relative time itself: event + start rounds.
-    slack = (
-        4 * float(np.spacing(np.abs(event).max() + max(abs(start), abs(stop))))
-        if len(event)
-        else 0.0
-    )
-    low = np.empty((n_units, len(times)), dtype=np.int64)
-    high = np.empty_like(low)
-    low[:], high[:] = 0, 0
+    most = float(np.abs(event).max(initial=0.0)) + max(map(abs, window_s))
+    slack = 4 * float(np.spacing(most))
+    starts, stops = event + (window_s[0] - slack), event + (window_s[1] + slack)
+    low = np.zeros((len(groups.start), len(times)), dtype=np.int64)
+    high = np.zeros_like(low)
     for k, (a, b) in enumerate(zip(groups.start, groups.stop, strict=True)):
         mine = groups.time_s[a:b]
-        low[k, trial] = a + np.searchsorted(mine, event + (start - slack))
-        high[k, trial] = a + np.searchsorted(mine, event + (stop + slack))
-    count = (high - low).ravel()
-    ends = np.cumsum(count)
-    total = int(ends[-1]) if len(ends) else 0
-    cell = np.repeat(np.arange(len(count)), count)
-    at = np.arange(total) + np.repeat(low.ravel() - (ends - count), count)
-    unit_at, trial_at = np.divmod(cell, max(len(times), 1))
-    relative = groups.time_s[at] - times[trial_at]
-    inside = (relative >= start) & (relative < stop)
-    if inside.all():
-        return relative, unit_at, trial_at
-    return relative[inside], unit_at[inside], trial_at[inside]
+        low[k, trial] = a + mine.searchsorted(starts)
+        high[k, trial] = a + mine.searchsorted(stops)
+    return low, high
 
 
 def _edges(start: float, stop: float, bin_s: float) -> FloatArray:

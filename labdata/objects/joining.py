@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,7 +92,15 @@ def _joined_attrs(parts: list[xr.Dataset]) -> dict[str, Any]:
     notes = [
         f"{p.attrs['stream']}: {p.attrs['sync_note']}" for p in parts if "sync_note" in p.attrs
     ]
-    return attrs | ({"sync_note": " ".join(notes)} if notes else {})
+    return attrs | ({"sync_note": " ".join(notes)} if notes else {}) | _reports(parts)
+
+
+def _reports(parts: Sequence[xr.Dataset]) -> dict[str, str]:
+    """Return the attribute with the sync reports of all parts, by stream, as each has its own."""
+    known: dict[str, Any] = {}
+    for part in parts:
+        known |= json.loads(str(part.attrs.get("sync_report", "{}")))
+    return {"sync_report": json.dumps(known)} if known else {}
 
 
 def concat_events(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -124,7 +133,7 @@ def concat_events(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     }
     if notes:
         attrs["sync_note"] = " ".join(notes)
-    joined = joined.assign_attrs(attrs)
+    joined = joined.assign_attrs(attrs | _reports(datasets))
     return joined.isel(event=np.argsort(joined["event_time"].values, kind="stable"))
 
 

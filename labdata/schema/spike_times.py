@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..database.datajoint_compat import fetch_rows
-from .spike_trains import place_trains
+from .spike_trains import check_same, cut_pieces, place_trains
 from .synchrony import StreamClock, StreamKey, check_method, stream_clocks, warn_unsynced
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..clocks import SampleMap
 
 _PROBE = ("subject_name", "session_name", "dataset_name", "probe_num")
@@ -28,14 +33,10 @@ def get_spike_times(
     check_method(interp_method)
     lab = units.lab
     keys = list(units.primary_key)
-    wanted = dict.fromkeys([*keys, "spike_times", *extra_keys])
-    stored = ["spike_times"] if return_seconds else []
-    rows = [
-        {name: row[name] for name in wanted}
-        for row in fetch_rows(units, list(wanted), undecoded=stored)
-    ]
     if return_seconds:
-        _to_seconds(lab, units, rows, warn=warn)
+        rows = _in_seconds(units, extra_keys, warn=warn)
+    else:
+        rows = units.fetch(*dict.fromkeys([*keys, "spike_times", *extra_keys]), as_dict=True)
     if include_metrics:
         metrics = {
             tuple(m[k] for k in keys): m
@@ -87,15 +88,43 @@ def probe_maps(lab: Any, units: Any) -> dict[StreamKey, tuple[StreamClock, Sampl
     }
 
 
-def _to_seconds(lab: Any, units: Any, rows: list[dict[str, Any]], *, warn: bool) -> None:
-    """Replace stored trains by seconds, with the rate and the map of each row's own probe."""
-    maps = probe_maps(lab, units)
-    of_rows = [maps[probe_stream(row)] for row in rows]
-    trains = [row["spike_times"] for row in rows]
-    placed = place_trains(trains, [sample_map for _, sample_map in of_rows])
+def _in_seconds(units: Any, extra_keys: tuple[str, ...], *, warn: bool) -> list[dict[str, Any]]:
+    """Return rows with times in seconds, by the rate and the map of each row's own probe."""
+    maps = probe_maps(units.lab, units)
+    sizes = fetch_rows(units.proj(n_bytes="LENGTH(spike_times)"))
+    n_bytes = np.array([row.pop("n_bytes") for row in sizes], dtype="int64")
+    of_rows = [maps[probe_stream(row)] for row in sizes]
+    rows: list[dict[str, Any]] = []
+    placed = place_trains(
+        _read(units, sizes, n_bytes, extra_keys, rows), (sample_map for _, sample_map in of_rows)
+    )
     for index, (row, (clock, _)) in enumerate(zip(rows, of_rows, strict=True)):
         row["spike_times"] = placed.seconds[index]
         row |= {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
         row["n_extrapolated"] = int(placed.n_extrapolated[index])
     if warn:
         warn_unsynced(probe_stream(row) for row in rows if not row["synced"])
+    return rows
+
+
+def _read(
+    units: Any,
+    keys: list[dict[str, Any]],
+    n_bytes: NDArray[np.int64],
+    extra_keys: tuple[str, ...],
+    rows: list[dict[str, Any]],
+) -> Iterator[bytes]:
+    """Yield the stored trains of units in pieces, and add their rows to a list."""
+    wanted = dict.fromkeys([*units.primary_key, "spike_times", *extra_keys])
+    for piece in cut_pieces(range(len(keys)), n_bytes):
+        found = fetch_rows(
+            units, list(wanted), undecoded=["spike_times"], limit=len(piece), offset=piece[0]
+        )
+        check_same(
+            [{name: row[name] for name in units.primary_key} for row in found],
+            [{name: keys[n][name] for name in units.primary_key} for n in piece],
+        )
+        for row in found:
+            train, row["spike_times"] = row["spike_times"], None
+            rows.append({name: row[name] for name in wanted})
+            yield train

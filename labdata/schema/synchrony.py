@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..clocks import ClockMap, synchronise
+from ..clocks import ClockMap, join_maps, synchronise
 from ..errors import ClockError, QueryError
 from ..objects import warn_user
 
@@ -174,7 +175,9 @@ class StreamClock:
         if self.clock_map is None:
             found: dict[str, str | float | int] = {"sync_method": "the clock itself"}
         else:
-            found = self.clock_map.report.to_attrs()
+            report = self.clock_map.report
+            found = report.to_attrs()
+            found["sync_report"] = json.dumps({report.stream: report.to_dict()})
         return found | {"clock": self.name, "clock_dataset": self.dataset}
 
     def count_extrapolated(self, own_s: Any) -> int:
@@ -203,7 +206,9 @@ class StreamClock:
 def stream_clocks(
     lab: Any, streams: Iterable[StreamKey], *, force: bool = False
 ) -> dict[StreamKey, StreamClock]:
-    """Return the clock of each stream: the one that StreamSync names, or its own.
+    """Return the clock of each stream: the last of those that StreamSync names, or its own.
+
+    Where the clock of a stream is itself synchronised, its map is followed too, to the last clock.
 
     Parameters
     ----------
@@ -217,7 +222,10 @@ def stream_clocks(
     Raises
     ------
     QueryError
-        If a stream has several synchronisations, which would be a choice of clock by chance.
+        If a stream has several synchronisations, which would be a choice of clock by chance, or
+        if clocks are each other's.
+    ClockError
+        If pulses cannot be matched within the tolerance.
     """
     wanted = list(dict.fromkeys(streams))
     if not wanted:
@@ -225,12 +233,16 @@ def stream_clocks(
     sessions = [{"subject_name": s, "session_name": n} for s, n in {w[:2] for w in wanted}]
     rows = (lab.StreamSync & sessions).fetch(as_dict=True)
     clocks = {_clock_key(row) for row in rows}
-    synced = _rows_of(wanted, rows)
+    fitted: dict[StreamKey, ClockMap] = {}
     found = {}
     for stream in wanted:
-        if stream in synced:
-            row = synced[stream]
-            found[stream] = StreamClock(_clock_key(row), True, fit_stream(lab, row, force=force))
+        chain = _chain(stream, rows)
+        for row in chain:
+            if stream_key(row) not in fitted:
+                fitted[stream_key(row)] = fit_stream(lab, row, force=force)
+        if chain:
+            joined = join_maps(*(fitted[stream_key(row)] for row in chain))
+            found[stream] = StreamClock(_clock_key(chain[-1]), True, joined)
         else:
             found[stream] = StreamClock(stream, stream in clocks, None)
     return found
@@ -240,26 +252,36 @@ def _clock_key(row: dict[str, Any]) -> StreamKey:
     return row["subject_name"], row["session_name"], row["clock_dataset"], row["clock_stream"]
 
 
-def _rows_of(
-    wanted: list[StreamKey], rows: list[dict[str, Any]]
-) -> dict[StreamKey, dict[str, Any]]:
-    """Return the one synchronisation of each stream that has any."""
-    found: dict[StreamKey, dict[str, Any]] = {}
-    for row in rows:
-        key = stream_key(row)
-        if key not in wanted:
-            continue
-        if key in found:
-            clocks = " and ".join(
-                f"{r['clock_dataset']}/{r['clock_stream']} (line {r['clock_stream_event']})"
-                for r in (found[key], row)
-            )
+def _chain(stream: StreamKey, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the synchronisations that lead from a stream to its last clock, in order."""
+    chain: list[dict[str, Any]] = []
+    passed = [stream]
+    while row := _row_of(passed[-1], rows):
+        chain.append(row)
+        passed.append(_clock_key(row))
+        if passed[-1] in passed[:-1]:
+            names = " > ".join(f"{key[2]}/{key[3]}" for key in passed)
             raise QueryError(
-                f"Stream {key[3]} of {'/'.join(key[:3])} has two synchronisations: with {clocks}.",
-                hint="Delete the row of StreamSync that is wrong.",
+                f"The clocks of {'/'.join(stream[:2])} lead round in a circle: {names}.",
+                hint="Delete the row of StreamSync that is wrong; one clock must be the last.",
             )
-        found[key] = row
-    return found
+    return chain
+
+
+def _row_of(stream: StreamKey, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the one synchronisation of a stream; None if it has none."""
+    found = [row for row in rows if stream_key(row) == stream]
+    if len(found) > 1:
+        clocks = " and ".join(
+            f"{r['clock_dataset']}/{r['clock_stream']} (line {r['clock_stream_event']})"
+            for r in found[:2]
+        )
+        raise QueryError(
+            f"Stream {stream[3]} of {'/'.join(stream[:3])} has {len(found)} synchronisations: "
+            f"with {clocks}.",
+            hint="Delete the row of StreamSync that is wrong.",
+        )
+    return found[0] if found else None
 
 
 def stream_key(row: dict[str, Any]) -> StreamKey:
@@ -301,7 +323,7 @@ def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
     """
     n_outside = int(np.count_nonzero(clock_map.extrapolated(values)))
     if n_outside:
-        first, last = clock_map.report.covered_s
+        first, last = clock_map.covered_s
         warn_user(
             f"{n_outside} of {np.size(values)} times are outside the pulses ({first:.3f} to "
             f"{last:.3f} s) and extrapolated at the fitted rate."

@@ -115,6 +115,16 @@ def test_spikes_are_those_that_happened(world, probe_num):
     assert spikes["depth"].attrs["units"] == "um"
 
 
+def test_the_whole_sync_report_travels_with_what_it_made(world):
+    spikes, events = labdata.spikes({**KEY, "probe_num": 1}), labdata.events(KEY)
+    report = (world[0].StreamSync & KEY & 'stream_name = "imec1"').report()
+    assert json.loads(spikes.attrs["sync_report"]) == {"imec1": report.to_dict()}
+    of_events = json.loads(events.attrs["sync_report"])
+    assert sorted(of_events) == ["imec0", "imec1"] and of_events["imec1"] == report.to_dict()
+    both = labdata.concat_spikes([labdata.spikes({**KEY, "probe_num": 0}), spikes])
+    assert json.loads(both.attrs["sync_report"]) == of_events
+
+
 def test_columns_are_read_when_they_are_looked_at(world, monkeypatch):
     """Only of the units that are touched, and the same as when they are read at once."""
     whole = labdata.spikes({**KEY, "probe_num": 0}, with_=("amplitude", "depth"))

@@ -235,7 +235,7 @@ def test_an_identical_synchronisation_is_success_and_a_second_clock_an_error(uns
             "clock_stream_event": 6,
         }
     )
-    with pytest.raises(QueryError, match="two synchronisations"):
+    with pytest.raises(QueryError, match="2 synchronisations"):
         labdata.spikes({**KEY, "probe_num": 0})
     with pytest.raises(QueryError, match="2 synchronisations"):
         relation.apply(np.zeros(1))
