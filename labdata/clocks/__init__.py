@@ -14,6 +14,7 @@ from labdata.clocks.edges import Onsets, remove_glitches, select_onsets
 from labdata.clocks.matching import PulseMatch, match_pulses
 from labdata.clocks.report import SyncReport
 from labdata.clocks.sample_map import SampleMap, tabulate
+from labdata.clocks.segments import SegmentAxis, place_segments
 
 __all__ = [
     "ChainReport",
@@ -21,11 +22,13 @@ __all__ = [
     "Onsets",
     "PulseMatch",
     "SampleMap",
+    "SegmentAxis",
     "SyncReport",
     "estimate_quantum",
     "fit_clock",
     "join_maps",
     "match_pulses",
+    "place_segments",
     "remove_glitches",
     "select_onsets",
     "synchronise",

@@ -19,7 +19,7 @@ from labdata.errors import FormatError
 from labdata.formats.indexing import index_samples
 
 if TYPE_CHECKING:
-    from labdata.formats.spikeglx.meta import SpikeGLXMeta
+    from labdata.formats.stream_description import StreamDescription
 
 #: Columns of a band: none given, one number, or several.
 Channels = Sequence[int] | NDArray[np.integer[Any]] | None
@@ -48,7 +48,7 @@ class Band(Protocol):
         ...
 
     @property
-    def meta(self) -> SpikeGLXMeta:
+    def meta(self) -> StreamDescription:
         """The stream's description."""
         ...
 
@@ -120,7 +120,7 @@ class RecordedBand:
     ----------
     name : str
         Stream and band, such as ``imec0.ap`` or ``nidq``.
-    meta : SpikeGLXMeta
+    meta : StreamDescription
         The description that came with the samples.
     samples : Samples
         int16 (n_samples, n_channels), read by slicing; nothing is copied before.
@@ -131,7 +131,7 @@ class RecordedBand:
     """
 
     name: str
-    meta: SpikeGLXMeta
+    meta: StreamDescription
     samples: Samples
     uv_per_bit: NDArray[np.float64]
     sampling_rate_hz: float

@@ -31,13 +31,10 @@ from numpy.typing import NDArray
 from labdata.errors import FormatError
 from labdata.formats.bands import RecordedBand
 from labdata.formats.byte_ranges import ByteRanges
-from labdata.formats.spikeglx.binary import open_band
-from labdata.formats.spikeglx.geometry import channel_uv_per_bit
-from labdata.formats.spikeglx.meta import SpikeGLXMeta, parse_meta
+from labdata.formats.raw_bands import SUFFIX, band_of_text, open_raw_band
 from labdata.formats.zarr_samples import ARRAY, LAYOUT, ZarrSamples, damaged
 from labdata.progress import Progress, ignore_progress
 
-SUFFIX = ".zarr.zip"
 #: Of a chunk, this much is bit-shuffled together. Blosc's own choice gave files a tenth larger on
 #: real data and half as large again on low noise, at a lower speed.
 _BLOCK_BYTES = 2 * 1024 * 1024
@@ -84,7 +81,8 @@ def compress_band(
     Parameters
     ----------
     source : str, Path or RecordedBand
-        A ``.bin`` file with its ``.meta`` beside it, or an opened band.
+        A ``.bin`` file with its ``.meta`` beside it, a ``continuous.dat`` of Open Ephys, or an
+        opened band.
     destination : str or Path
         File to write, ending in ``.zarr.zip``; it appears only when it is whole.
     chunk_s : float, optional
@@ -105,7 +103,7 @@ def compress_band(
     FormatError
         When the source is not whole, the destination exists, or a parameter makes no sense.
     """
-    band = source if isinstance(source, RecordedBand) else open_band(source)
+    band = source if isinstance(source, RecordedBand) else open_raw_band(source)
     destination = Path(destination)
     _check_destination(destination, overwrite)
     if not (chunk_s > 0 and threads >= 1):
@@ -154,16 +152,10 @@ def open_zarr_band(source: str | Path | ByteRanges) -> RecordedBand:
     source = Path(source) if isinstance(source, str) else source
     samples = ZarrSamples(source)
     path = source if isinstance(source, Path) else Path(source.name)
-    meta = _stored_meta(path, samples.attributes)
-    if samples.shape != (meta.n_samples, meta.n_saved_channels):
-        raise damaged(path, f"it holds {samples.shape}, its meta says {meta.n_samples}")
-    return RecordedBand(
-        name=meta.name,
-        meta=meta,
-        samples=samples,
-        uv_per_bit=channel_uv_per_bit(meta),
-        sampling_rate_hz=meta.sampling_rate_hz,
-    )
+    band = _described(path, samples)
+    if samples.shape != (band.meta.n_samples, band.meta.n_channels):
+        raise damaged(path, f"it holds {samples.shape}, its meta says {band.meta.n_samples}")
+    return band
 
 
 def verify_band(
@@ -174,7 +166,7 @@ def verify_band(
     Parameters
     ----------
     raw_bin : str or Path
-        The raw ``.bin`` file, with its ``.meta`` beside it.
+        The raw file, with what describes it beside it.
     zip_path : str or Path
         The compressed file.
     progress : Progress, optional
@@ -187,7 +179,7 @@ def verify_band(
     FormatError
         When the raw file is not whole.
     """
-    raw, stored = open_band(raw_bin), open_zarr_band(zip_path)
+    raw, stored = open_raw_band(raw_bin), open_zarr_band(zip_path)
     if stored.samples.shape != raw.samples.shape:
         raise damaged(zip_path, f"it holds {stored.samples.shape}, not {raw.samples.shape}")
     if stored.meta.text != raw.meta.text:
@@ -212,7 +204,9 @@ def verify_band(
 def restore_bin(
     zip_path: str | Path, out_dir: str | Path, *, progress: Progress = ignore_progress
 ) -> Path:
-    """Write the original ``.bin`` and ``.meta`` files back.
+    """Write the original ``.bin`` and ``.meta`` files back; of Open Ephys ``continuous.dat`` only.
+
+    What describes a stream of Open Ephys tells of others too, and is stored as it is.
 
     Parameters
     ----------
@@ -226,7 +220,7 @@ def restore_bin(
     Returns
     -------
     Path
-        The ``.bin`` file, identical to the original by its SHA-256.
+        The file of samples, identical to the original by its SHA-256.
 
     Raises
     ------
@@ -238,9 +232,9 @@ def restore_bin(
     band = open_zarr_band(zip_path)
     samples = cast(ZarrSamples, band.samples)
     meta_path = Path(out_dir) / Path(str(samples.attributes["meta_name"])).name
-    bin_path = meta_path.with_suffix(".bin")
-    text = _encode(band.meta.text)
-    same_meta = not meta_path.exists() or meta_path.read_bytes() == text
+    bin_path = Path(out_dir) / band.meta.bin_path.name
+    text = _encode(band.meta.text) if band.meta.kind == "spikeglx" else b""
+    same_meta = not (text and meta_path.exists()) or meta_path.read_bytes() == text
     if bin_path.exists() or not same_meta:
         raise FormatError(
             f"{bin_path if bin_path.exists() else meta_path} exists already.",
@@ -260,7 +254,8 @@ def restore_bin(
             os.fsync(file.fileno())
         if digest.hexdigest() != samples.attributes["bin_sha256"]:
             raise damaged(zip_path, "what it restores to has another SHA-256 than the original")
-        meta_path.write_bytes(text)
+        if text:
+            meta_path.write_bytes(text)
         partial.replace(bin_path)
     finally:
         partial.unlink(missing_ok=True)
@@ -344,6 +339,8 @@ def _describe(
         "meta_sha256": hashlib.sha256(meta).hexdigest(),
         "bin_sha256": bin_sha256,
     }
+    if band.meta.kind != "spikeglx":  # which files without this are
+        attributes["meta_kind"] = band.meta.kind
     _store(archive, f"{ARRAY}/.zarray", json.dumps(array, indent=1).encode())
     _store(archive, ".zattrs", json.dumps(attributes, indent=1).encode())
     _store(archive, ".zgroup", json.dumps({"zarr_format": 2}).encode())
@@ -353,14 +350,16 @@ def _store(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
 
 
-def _stored_meta(path: Path, attributes: dict[str, Any]) -> SpikeGLXMeta:
+def _described(path: Path, samples: ZarrSamples) -> RecordedBand:
+    attributes = samples.attributes
     missing = {"meta_name", "meta_text", "meta_sha256", "bin_sha256"} - attributes.keys()
     if missing:
         raise damaged(path, f"it lacks {', '.join(sorted(missing))}")
     text = str(attributes["meta_text"])
     if hashlib.sha256(_encode(text)).hexdigest() != attributes["meta_sha256"]:
         raise damaged(path, "its meta text has another SHA-256 than was recorded")
-    return parse_meta(text, path.with_name(Path(str(attributes["meta_name"])).name))
+    meta_path = path.with_name(Path(str(attributes["meta_name"])).name)
+    return band_of_text(str(attributes.get("meta_kind", "spikeglx")), text, meta_path, samples)
 
 
 def _encode(text: str) -> bytes:

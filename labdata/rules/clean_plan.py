@@ -15,7 +15,7 @@ from typing import Any
 
 from ..database.raw_tables import in_pieces
 from ..errors import UploadError
-from ..formats.zarr_band import SUFFIX
+from ..formats.raw_bands import compressed_names
 from ..preferences import Preferences, absolute_folder, load_preferences
 from ..stores.paths import is_partial, original_name
 from .checks import file_state, list_files, relative_path
@@ -193,7 +193,7 @@ def _known(lab: Any, paths: set[str]) -> dict[str, _Known]:
     for piece in in_pieces(sorted(paths), _PIECE):
         for row in _rows(lab.ProcessedFile, piece):
             found[row["file_path"]] = _Known(row)
-    stands_for = {path.removesuffix(".bin") + SUFFIX: path for path in found}
+    stands_for = {name: path for path in found for name in compressed_names(path).values()}
     for piece in in_pieces(sorted(paths | stands_for.keys()), _PIECE):
         for row in _rows(lab.File, piece):
             if row["file_path"] in paths:

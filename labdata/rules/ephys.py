@@ -1,9 +1,11 @@
-"""The rule for extracellular recordings of SpikeGLX.
+"""The rule for extracellular recordings of SpikeGLX and Open Ephys.
 
 AP and LF bands are compressed losslessly, one ``.zarr.zip`` each, and compared sample by sample
-with their originals, which then go to ProcessedFile. Metas, NI-DAQ files and everything else are
-stored as they are. Every digital line of every stream becomes DatasetEvents.Digital with both
-edges; which lines belong together is for StreamSync and its user to say.
+with their originals, which then go to ProcessedFile. Descriptions, NI-DAQ files and everything
+else are stored as they are. The streams of Open Ephys are called as those of SpikeGLX are, see
+:mod:`labdata.formats.openephys.names`. Every digital line of every stream becomes
+DatasetEvents.Digital with both edges; which lines belong together is for StreamSync and its user
+to say.
 """
 
 from __future__ import annotations
@@ -15,39 +17,40 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..errors import IntegrityError, RuleError
-from ..formats import spikeglx
-from ..formats.zarr_band import SUFFIX, compress_band, verify_band
+from ..formats import openephys, spikeglx
+from ..formats.probe_geometry import ProbeGeometry
+from ..formats.raw_bands import compressed_names
+from ..formats.stream_description import StreamDescription
+from ..formats.zarr_band import compress_band, verify_band
 from ..schema.ephys import hash_configuration
 from ..schema.ephys_events import first_samples, insert_stream
 from ..stores import hash_file
 from .base import PutFile, RuleOutput, UploadContext, UploadRule
+from .ephys_runs import EphysRun, find_runs
+from .ephys_segments import SegmentedStream, check_alike, find_segments
 
 _COMPRESSED = ("ap", "lf")
 
 
 class EphysRule(UploadRule):
-    """Compress and describe a SpikeGLX run."""
+    """Compress and describe a run of SpikeGLX or a recording of Open Ephys."""
 
     name: ClassVar[str] = "ephys"
     dataset_type: ClassVar[str | None] = "ephys"
 
     def recognises(self, files: tuple[Path, ...]) -> bool:
-        """Return whether there are files of SpikeGLX."""
-        return any(spikeglx.is_stream(path) for path in files)
+        """Return whether there are files of SpikeGLX or Open Ephys."""
+        return any(spikeglx.is_stream(path) or openephys.is_openephys(path) for path in files)
 
     def said(self, folder: Path) -> dict[str, str]:
-        """Return where SpikeGLX wrote the run, and the notes of its user."""
-        found = {}
-        for meta in _only_run(folder).streams:
-            for field in ("fileName", "userNotes"):
-                if text := meta.fields.get(field):
-                    found[f"{field} in {meta.path.name}"] = text
-        return found
+        """Return where the run was written, and the notes of its user."""
+        return {where: text for run in find_runs(folder) for where, text in run.said().items()}
 
     def check(self, folder: Path, files: tuple[Path, ...]) -> None:
-        """Refuse a run that is cut, incomplete, or one of several."""
-        for meta in _only_run(folder).streams:
-            spikeglx.check_size(meta)
+        """Refuse runs that are cut, incomplete, or cannot be one recording."""
+        for run in find_runs(folder):
+            run.check()
+        check_alike(find_segments(folder))
 
     def check_dataset(self, lab: Any, key: dict[str, str]) -> None:
         """Refuse a dataset that has a recording already."""
@@ -59,77 +62,90 @@ class EphysRule(UploadRule):
 
     def recorded(self, folder: Path) -> datetime | None:
         """Return when the run was started."""
-        return min((m.recorded for m in _only_run(folder).streams if m.recorded), default=None)
+        streams = [stream for run in find_runs(folder) for stream in run.streams]
+        return min((stream.recorded for stream in streams if stream.recorded), default=None)
 
     def apply(self, context: UploadContext) -> RuleOutput:
         """Compress the bands of the run and read its events."""
         by_path = {file.path: file for file in context.files}
-        run = _only_run(_common_folder(context))
+        streams = find_segments(_common_folder(context))
         stored = list(context.files)
         replaced: list[PutFile] = []
         probe_files: dict[int, list[str]] = defaultdict(list)
         # read first: what changes meanwhile is then seen when the band is hashed, or stored
-        events = {
-            meta.name: spikeglx.read_digital_events(meta.bin_path)
-            for meta in run.streams
-            if meta.band != "lf"
-        }
-        for meta in run.streams:
+        events = {s.first.name: s.digital_lines() for s in streams if s.first.band != "lf"}
+        for run, meta in [piece for stream in streams for piece in stream.pieces]:
             original = by_path[meta.bin_path]
             kept = original
             if meta.band in _COMPRESSED:
-                kept = _compress(original, context)
+                kept = _compress(run, meta, original, context)
                 stored[stored.index(original)] = kept
                 replaced.append(original)
             if meta.probe_num is not None:
-                probe_files[meta.probe_num] += [kept.file_path, by_path[meta.path].file_path]
-        facts = {"run": run, "events": events, "probe_files": dict(probe_files)}
+                beside = [by_path[path].file_path for path in run.description_files(meta)]
+                probe_files[meta.probe_num] += [kept.file_path, *beside]
+        facts = {"streams": streams, "events": events, "probe_files": dict(probe_files)}
         return RuleOutput(tuple(stored), tuple(replaced), facts)
 
     def insert(self, lab: Any, context: UploadContext, output: RuleOutput) -> None:
         """Insert the recording, its probes, their files, and the events of every stream."""
-        run: spikeglx.SpikeGLXRun = output.facts["run"]
+        streams: tuple[SegmentedStream, ...] = output.facts["streams"]
         key = context.key
         self.check_dataset(lab, key)
-        probes = [m for m in run.streams if m.band == "ap"]
+        probes = [stream for stream in streams if stream.first.band == "ap"]
         lab.EphysRecording.insert1(
             {
                 **key,
                 "n_probes": len(probes),
-                "recording_duration": max((m.duration_s for m in probes), default=0.0),
-                "recording_software": (probes or list(run.streams))[0].software[:56],
+                "recording_duration": max((probe.duration_s for probe in probes), default=0.0),
+                "recording_software": (probes or list(streams))[0].first.software[:56],
             }
         )
         files = {r["file_path"]: r for r in (lab.Dataset.DataFiles & key).fetch(as_dict=True)}
-        for meta in probes:
-            probe = {**key, "probe_num": meta.probe_num}
-            lab.EphysRecording.ProbeSetting.insert1(
-                {
-                    **probe,
-                    **insert_configuration(lab, spikeglx.read_probe(meta)),
-                    "sampling_rate": meta.sampling_rate_hz,
-                    "n_samples": meta.n_samples,
-                }
+        for stream in probes:
+            _insert_probe(lab, key, stream, output.facts["probe_files"], files)
+        events = output.facts["events"]
+        described = [stream for stream in streams if stream.first.name in events]
+        starts = first_samples([stream.first for stream in described])
+        for stream in described:
+            lab.EphysRecording.Segment.insert({**key, **row} for row in stream.rows())
+            insert_stream(
+                lab,
+                key,
+                stream.first.stream_name,
+                events[stream.first.name],
+                sampling_rate_hz=stream.first.sampling_rate_hz,
+                n_samples=stream.axis.total_samples,
+                first_sample=starts.get(stream.first.stream_name),
             )
-            lab.EphysRecording.ProbeFile.insert(
-                {**probe, "file_path": path, "storage": files[path]["storage"]}
-                for path in output.facts["probe_files"][meta.probe_num]
-            )
-        starts = first_samples([m for m in run.streams if m.name in output.facts["events"]])
-        for meta in run.streams:
-            if meta.name in output.facts["events"]:
-                insert_stream(
-                    lab,
-                    key,
-                    meta.stream_name,
-                    output.facts["events"][meta.name],
-                    sampling_rate_hz=meta.sampling_rate_hz,
-                    n_samples=meta.n_samples,
-                    first_sample=starts.get(meta.stream_name),
-                )
 
 
-def insert_configuration(lab: Any, probe: spikeglx.ProbeGeometry) -> dict[str, Any]:
+def _insert_probe(
+    lab: Any,
+    key: dict[str, str],
+    stream: SegmentedStream,
+    probe_files: dict[int, list[str]],
+    files: dict[str, Any],
+) -> None:
+    run, meta = stream.pieces[0]
+    if meta.probe_num is None:  # an AP band is of a probe
+        return
+    probe = {**key, "probe_num": meta.probe_num}
+    lab.EphysRecording.ProbeSetting.insert1(
+        {
+            **probe,
+            **insert_configuration(lab, run.probe(meta)),
+            "sampling_rate": meta.sampling_rate_hz,
+            "n_samples": stream.axis.total_samples,
+        }
+    )
+    lab.EphysRecording.ProbeFile.insert(
+        {**probe, "file_path": path, "storage": files[path]["storage"]}
+        for path in dict.fromkeys(probe_files[meta.probe_num])
+    )
+
+
+def insert_configuration(lab: Any, probe: ProbeGeometry) -> dict[str, Any]:
     """Return the key of a probe's configuration, inserted if it is new.
 
     A configuration is the same when channels, shanks, coordinates and gain are; it is found by a
@@ -173,23 +189,6 @@ def insert_configuration(lab: Any, probe: spikeglx.ProbeGeometry) -> dict[str, A
     return key
 
 
-def _only_run(folder: Path) -> spikeglx.SpikeGLXRun:
-    runs = spikeglx.find_runs(folder)
-    if not runs:
-        raise RuleError(
-            f"There is no SpikeGLX run in {folder}.",
-            hint="Give the folder that holds the <run>_g0_t0.*.bin and .meta files, or say "
-            "-r none to store any files as they are.",
-        )
-    if len(runs) != 1:
-        names = ", ".join(run.name for run in runs)
-        raise RuleError(
-            f"{folder} holds {len(runs)} runs ({names}), where a dataset is one run.",
-            hint="Put each run's folder as a dataset of its own, with -d.",
-        )
-    return runs[0]
-
-
 def _common_folder(context: UploadContext) -> Path:
     folders = [file.path.parent for file in context.files]
     shared = folders[0]
@@ -198,9 +197,12 @@ def _common_folder(context: UploadContext) -> Path:
     return shared
 
 
-def _compress(original: PutFile, context: UploadContext) -> PutFile:
-    stem = original.file_path.removesuffix(".bin")
-    destination = context.staging / (Path(stem).name + SUFFIX)
+def _compress(
+    run: EphysRun, meta: StreamDescription, original: PutFile, context: UploadContext
+) -> PutFile:
+    name = compressed_names(original.file_path)[meta.band]
+    # several streams and recordings of Open Ephys have files of one name
+    destination = context.staging / run.name / meta.name / Path(name).name
     report = compress_band(original.path, destination, progress=context.progress)
     if report.sha256 != original.sha256:
         raise IntegrityError(
@@ -214,4 +216,4 @@ def _compress(original: PutFile, context: UploadContext) -> PutFile:
     verify_band(original.path, destination)
     recorded = original.path.stat()  # the age of a file is that of its data
     os.utime(destination, ns=(recorded.st_atime_ns, recorded.st_mtime_ns))
-    return PutFile(destination, stem + SUFFIX, stored.sha256)
+    return PutFile(destination, name, stored.sha256)

@@ -11,6 +11,7 @@ from ..database.projects import Computed, Imported, Manual, Part, table
 from .general import Dataset, File  # noqa: F401  (named by foreign keys)
 
 if TYPE_CHECKING:
+    from ..formats.analog_edges import AnalogEdges
     from ..formats.bands import RecordedBand
 
 
@@ -134,6 +135,26 @@ class EphysRecording(Imported):
         -> File
         """
 
+    class Segment(Part):
+        """Pieces of a stream: gates and triggers, or runs, that were recorded one after another.
+
+        Samples of spikes and events count on the concatenation of a stream's pieces; seconds are
+        those of its own clock, pauses included. A stream without rows is in one piece. See
+        :class:`labdata.clocks.SegmentAxis`.
+        """
+
+        definition = """
+        -> master
+        stream_name : varchar(54)        # imec0, nidq, obx0, ...
+        segment_num : int16              # from 0, in the order in which they were recorded
+        ---
+        offset_samples : int64           # first sample in the concatenation of the segments
+        n_samples : int64
+        start_s : float64                # s, of the first sample on the stream's own axis
+        epoch : int16                    # run of the acquisition, from 0
+        first_sample=null : int64        # since the acquisition of the run began
+        """
+
     def add_nidq_events(self) -> int:
         """Read the digital lines of these recordings' files into DatasetEvents.
 
@@ -149,10 +170,70 @@ class EphysRecording(Imported):
 
         return add_events(self)
 
+    def add_analog_events(
+        self,
+        channel: str,
+        *,
+        stream_name: str | None = None,
+        high_v: float | None = None,
+        low_v: float | None = None,
+        min_width_s: float = 0.0,
+    ) -> list[AnalogEdges]:
+        """Find the edges of an analog input, such as a photodiode, and insert them as events.
+
+        They become a row of DatasetEvents.Digital named like the input, on its stream's clock. The
+        stored file is read where it is, in pieces.
+
+        Parameters
+        ----------
+        channel : str
+            The input: ``XA0`` of SpikeGLX, ``AI0`` or ``ADC1`` of Open Ephys.
+        stream_name : str, optional
+            Its device, such as ``nidq`` or ``obx0``, if several have an input of that name.
+        high_v, low_v : float, optional
+            Voltages at which it rises and falls; by default at two thirds and one third between
+            its two levels, for which the file is read twice.
+        min_width_s : float, optional
+            Stretches of a level that are shorter are no pulses, in seconds.
+
+        Returns
+        -------
+        list of AnalogEdges
+            One a recording: edges, thresholds, and the glitches that were taken out.
+
+        Raises
+        ------
+        QueryError
+            If there is no such input, or several, or its events are there already.
+        FormatError
+            If the trace has no two levels, or the thresholds make no sense.
+
+        Examples
+        --------
+        >>> (EphysRecording & session).add_analog_events("XA0")  # doctest: +SKIP
+        [<52 edges at 1.133 and 2.066 V, 0 glitches taken out>]
+        """
+        from .analog_events import add_analog_events
+
+        return add_analog_events(
+            self,
+            channel,
+            stream_name=stream_name,
+            high_v=high_v,
+            low_v=low_v,
+            min_width_s=min_width_s,
+        )
+
 
 @table("data")
 class EphysRecordingNoiseStats(Computed):
-    """Voltages of each channel of a probe's AP band, in samples' own units."""
+    """Voltages of each channel of a probe's AP band, in samples' own units.
+
+    ``EphysRecordingNoiseStats.populate(key)`` measures 20 snippets of 0.25 s, one at random in
+    each twentieth of the recording and the same ones every time; only these are read, wherever the
+    file is. Times ``probe_gain`` of ProbeConfiguration they are microvolts. ``channel_mad`` is the
+    median distance from the median, which is 0.6745 standard deviations of normal noise.
+    """
 
     definition = """
     -> EphysRecording.ProbeSetting
@@ -163,3 +244,19 @@ class EphysRecordingNoiseStats(Computed):
     channel_peak_to_peak=null : <array>  # (channel,), largest less smallest
     channel_mad=null : <array>           # median absolute deviation
     """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Measure the AP band of one probe; ``populate`` calls it."""
+        from ..formats.channel_noise import measure_noise
+
+        noise = measure_noise((self.lab.EphysRecording.ProbeSetting & key).open())
+        self.insert1(
+            {
+                **key,
+                "channel_median": noise.median,
+                "channel_max": noise.largest,
+                "channel_min": noise.smallest,
+                "channel_peak_to_peak": noise.peak_to_peak,
+                "channel_mad": noise.mad,
+            }
+        )

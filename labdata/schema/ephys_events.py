@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..formats import spikeglx
+from ..errors import QueryError
+from ..formats import openephys, spikeglx
+from ..formats.event_lines import DigitalLine
+from ..formats.raw_bands import open_raw_band
+from ..formats.stream_description import StreamDescription
 from .files import open_in_place
 
 
@@ -14,7 +18,7 @@ def insert_stream(
     lab: Any,
     key: dict[str, Any],
     stream_name: str,
-    lines: Iterable[spikeglx.DigitalLine],
+    lines: Iterable[DigitalLine],
     *,
     sampling_rate_hz: float,
     n_samples: int,
@@ -77,9 +81,12 @@ def add_events(recordings: Any) -> int:
     lab = recordings.lab
     added = 0
     for key in recordings.fetch("KEY"):
-        files = lab.File & (lab.Dataset.DataFiles & key).proj()
+        files = (lab.File & (lab.Dataset.DataFiles & key).proj()).fetch(as_dict=True)
+        if any(row["file_path"].endswith("/structure.oebin") for row in files):
+            added += _add_openephys(lab, key, files)
+            continue
         bands = []
-        for row in files.fetch(as_dict=True):
+        for row in files:
             name = row["file_path"]
             if not name.endswith(("nidq.bin", "obx.bin", ".ap.bin", ".ap.zarr.zip")):
                 continue
@@ -89,6 +96,7 @@ def add_events(recordings: Any) -> int:
                 )
                 open_in_place(meta_row)
             bands.append(open_stored_band(open_in_place(row)))
+        _refuse_segments(key, [band.meta.stream_name for band in bands])
         starts = first_samples([band.meta for band in bands])
         for band in bands:
             added += insert_stream(
@@ -103,12 +111,51 @@ def add_events(recordings: Any) -> int:
     return added
 
 
-def first_samples(streams: Iterable[spikeglx.SpikeGLXMeta]) -> dict[str, int]:
+def _add_openephys(lab: Any, key: dict[str, Any], files: list[dict[str, Any]]) -> int:
+    """Add the edges of Open Ephys, which are in files of their own beside the samples."""
+    samples = (".zarr.zip", "/continuous.dat")
+    nodes = set()
+    for row in files:
+        if not row["file_path"].endswith(samples):
+            path = open_in_place(row)
+            if path.name == "structure.oebin":
+                nodes.add(path.parents[2])
+    recordings = [one for node in sorted(nodes) for one in openephys.find_recordings(node)]
+    names = [s.stream_name for one in recordings for s in one.streams if s.band != "lf"]
+    _refuse_segments(key, names)
+    added = 0
+    for recording in recordings:
+        streams = [stream for stream in recording.streams if stream.band != "lf"]
+        starts = first_samples(streams)
+        for stream in streams:
+            added += insert_stream(
+                lab,
+                key,
+                stream.stream_name,
+                recording.digital_lines(stream),
+                sampling_rate_hz=stream.sampling_rate_hz,
+                n_samples=stream.n_samples,
+                first_sample=starts.get(stream.stream_name),
+            )
+    return added
+
+
+def _refuse_segments(key: dict[str, Any], stream_names: list[str]) -> None:
+    """Refuse streams in several segments: the rule places their events, these methods do not."""
+    several = sorted({name for name in stream_names if stream_names.count(name) > 1})
+    if several:
+        raise QueryError(
+            f"{'/'.join(map(str, key.values()))} has {', '.join(several)} in several segments.",
+            hint="Their events are inserted at upload, on the axis of the segments.",
+        )
+
+
+def first_samples(streams: Iterable[StreamDescription]) -> dict[str, int]:
     """Return the first samples of a run's streams since its acquisition began, where known.
 
     Parameters
     ----------
-    streams : iterable of SpikeGLXMeta
+    streams : iterable of StreamDescription
         The streams of one run, without LF bands.
 
     Returns
@@ -127,7 +174,8 @@ def open_stored_band(path: Path) -> Any:
     Parameters
     ----------
     path : Path
-        A ``.bin`` (with its ``.meta`` beside it) or a ``.zarr.zip``.
+        A ``.bin`` (with its ``.meta`` beside it), a ``continuous.dat`` in its recording, or a
+        ``.zarr.zip``.
 
     Returns
     -------
@@ -138,4 +186,4 @@ def open_stored_band(path: Path) -> Any:
         from ..formats.zarr_band import open_zarr_band
 
         return open_zarr_band(path)
-    return spikeglx.open_band(path)
+    return open_raw_band(path)

@@ -12,6 +12,7 @@ import numpy as np
 from ..clocks import ClockMap, join_maps, synchronise
 from ..errors import ClockError, QueryError
 from ..objects import warn_user
+from .segments import fetch_axes
 
 _DATASET = ("subject_name", "session_name", "dataset_name")
 #: (subject_name, session_name, dataset_name, stream_name)
@@ -119,7 +120,7 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
         "stream_quantum_s": mine.quantum_s,
         "clock_quantum_s": theirs.quantum_s,
     }
-    # first samples count from the start of a run's acquisition, and a dataset is one run
+    # first samples count from the start of a run's acquisition, and streams are of one run each
     same_run = row["clock_dataset"] == row["dataset_name"]
     try:
         found = _synchronise_lines(mine, theirs, settings, same_run=same_run)
@@ -350,6 +351,16 @@ def _synchronise_lines(
     return synchronise(*arguments, **settings, offset_hint_s=hint_s + parted_s)
 
 
+def _require_one_epoch(key: dict[str, Any], n_epochs: int) -> None:
+    """Refuse streams of several runs: their files' dates place them, to a second only."""
+    if n_epochs > 1:
+        raise ClockError(
+            f"Stream {key['stream_name']} of {'/'.join(str(key[k]) for k in _DATASET)} was "
+            f"recorded in {n_epochs} runs of the acquisition, between which pulses do not go on.",
+            hint="Runs that are to be synchronised are put as datasets of their own, with -d.",
+        )
+
+
 @dataclass(frozen=True)
 class _Line:
     """A digital line, and what its stream says of itself."""
@@ -372,10 +383,15 @@ class _Line:
         rate, n_samples = stream["sampling_rate"], stream["n_samples"]
         known = bool(rate and n_samples)
         started = stream["first_sample"]
+        end_s = n_samples / rate if known else 0.0
+        if known and (axes := fetch_axes(lab, {stream_key(stream): rate})):
+            axis = axes[stream_key(stream)]
+            _require_one_epoch(key, int(axis.epoch.max()) + 1)
+            end_s = float(axis.end_s[-1])
         return cls(
             row["event_timestamps"],
             row["event_values"],
-            (0.0, n_samples / rate) if known else None,
+            (0.0, end_s) if known else None,
             1.0 / rate if known else 0.0,
             started / rate if known and started is not None else None,
         )

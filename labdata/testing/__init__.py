@@ -15,6 +15,7 @@ from labdata.testing.guide_mice import MouseTruth
 from labdata.testing.guide_units import SortedUnit
 from labdata.testing.lab import LabTruth, SessionTruth, write_lab
 from labdata.testing.lab_folder import use_lab_folder
+from labdata.testing.openephys_run import OpenEphysTruth, write_openephys_recording
 from labdata.testing.phy_folder import write_phy_folder
 from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
 from labdata.testing.rows import insert_dataset, insert_streams, insert_unit
@@ -28,6 +29,7 @@ __all__ = [
     "GuideTruth",
     "LabTruth",
     "MouseTruth",
+    "OpenEphysTruth",
     "ProbeModel",
     "ProbeSpec",
     "ProbeTruth",
@@ -40,6 +42,7 @@ __all__ = [
     "use_lab_folder",
     "write_guide_lab",
     "write_lab",
+    "write_openephys_recording",
     "write_phy_folder",
     "write_spikeglx_run",
 ]

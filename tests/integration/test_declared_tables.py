@@ -94,6 +94,9 @@ EXPECTED: list[tuple[str, str, str, list[str], str, list[str]]] = [
      "probe_id configuration_id sampling_rate", ["EphysRecording", "ProbeConfiguration"]),
     ("data", "EphysRecording.ProbeFile", "_ephys_recording__probe_file", [*PROBE, *FILE], "",
      ["EphysRecording.ProbeSetting", "File"]),
+    ("data", "EphysRecording.Segment", "_ephys_recording__segment",
+     [*DATASET, "stream_name", "segment_num"],
+     "offset_samples n_samples start_s epoch first_sample", ["EphysRecording"]),
     ("computed", "SpikeSortingParams", "spike_sorting_params", ["parameter_set_num"],
      "algorithm_name parameter_description parameters_dict code_link", []),
     ("computed", "SpikeSorting", "spike_sorting", SORTING,
@@ -274,6 +277,7 @@ NULLABLE = {
     "Atlas.Region": ["region_graph_depth", "region_graph_order", "color_hex"],
     "Procedure": ["procedure_metadata", "weighing_datetime", "notetaker", "note_datetime"],
     "Death": ["notetaker", "note_datetime"],
+    "EphysRecording.Segment": ["first_sample"],
     "EphysRecordingNoiseStats": [
         "channel_median",
         "channel_max",

@@ -14,7 +14,12 @@ from labdata.testing import insert_dataset
 pytestmark = pytest.mark.database
 
 NEW_TABLES = (
-    *("decision_task__trial_set", "_decision_task", "watering", "death", "unit_curation"),
+    "decision_task__trial_set",
+    "_decision_task",
+    "watering",
+    "death",
+    "_ephys_recording__segment",
+    "unit_curation",
 )
 CURRENT = schema_version.CURRENT
 
@@ -47,11 +52,14 @@ def test_an_older_lab_is_not_opened_but_dumped_and_upgraded(lab, tmp_path, capsy
     assert main(["db", "dump", str(tmp_path / "old.sqlite")]) == 0
     capsys.readouterr()
     assert main(["db", "upgrade"]) == 0
-    assert f"version {CURRENT - 1} to {CURRENT}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "version 1 to 2" in said and f"version {CURRENT - 1} to {CURRENT}" in said
     assert main(["db", "upgrade"]) == 0
     assert "up to date" in capsys.readouterr().out
     assert lab.Subject.fetch1("subject_name") == "JC1"
-    assert len(lab.DecisionTask.TrialSet()) == len(lab.UnitCuration()) == 0
+    assert len(lab.DecisionTask.TrialSet()) == 0
+    assert len(lab.EphysRecording.Segment()) == 0
+    assert len(lab.UnitCuration()) == 0
 
 
 def test_a_newer_lab_is_not_opened(lab, capsys) -> None:

@@ -142,15 +142,23 @@ def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
         If the probe has no AP file.
     """
     from ...schema.files import open_in_place
+    from ...schema.recorded_bands import find_band_files
     from .band_recording import BandRecording
 
     probe = {k: key[k] for k in ("subject_name", "session_name", "dataset_name", "probe_num")}
     files = (lab.File & (lab.EphysRecording.ProbeFile & probe).proj()).fetch(as_dict=True)
-    bands = [f for f in files if f["file_path"].endswith((".ap.zarr.zip", ".ap.bin"))]
+    by_path = {file["file_path"]: file for file in files}
+    bands = find_band_files(by_path, "ap")
     if not bands:
         raise TaskError(
             f"Probe {probe['probe_num']} of {probe['dataset_name']} has no AP file.",
             hint="`labdata sessions -a SUBJECT --include-size` lists the files.",
+        )
+    if len(bands) > 1:  # until spikes are placed on the axis of their segments
+        raise TaskError(
+            f"Probe {probe['probe_num']} of {probe['dataset_name']} is in {len(bands)} segments, "
+            "which are not sorted yet.",
+            hint="ProbeSetting.open() gives their concatenation, to sort it elsewhere.",
         )
     for file in files:
         open_in_place(file)
@@ -161,7 +169,7 @@ def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
         sampling_rate_hz=setting["sampling_rate"],
         n_samples=int(setting["n_samples"]),
     )
-    path = str(open_in_place(bands[0]))
+    path = str(open_in_place(by_path[bands[0]]))
     return BandRecording(path, table.coords_um, table.shank), table
 
 

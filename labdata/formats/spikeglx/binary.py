@@ -89,7 +89,7 @@ def open_band(path: str | Path) -> RecordedBand:
     samples = np.memmap(
         check_size(meta), dtype="<i2", mode="r", shape=(meta.n_samples, meta.n_saved_channels)
     )
-    return _band(meta, cast(Samples, samples))
+    return band_of_samples(meta, cast(Samples, samples))
 
 
 def band_of_ranges(ranges: ByteRanges, meta: SpikeGLXMeta) -> RecordedBand:
@@ -119,10 +119,24 @@ def band_of_ranges(ranges: ByteRanges, meta: SpikeGLXMeta) -> RecordedBand:
             f"{meta.file_size_bytes}.",
             hint="One of the two belongs to another recording, or the file was cut.",
         )
-    return _band(meta, samples)
+    return band_of_samples(meta, samples)
 
 
-def _band(meta: SpikeGLXMeta, samples: Samples) -> RecordedBand:
+def band_of_samples(meta: SpikeGLXMeta, samples: Samples) -> RecordedBand:
+    """Return the band of samples that are at hand, as decompressed ones are.
+
+    Parameters
+    ----------
+    meta : SpikeGLXMeta
+        Their description.
+    samples : Samples
+        int16 (n_samples, n_channels).
+
+    Returns
+    -------
+    RecordedBand
+        With the gains that the meta states.
+    """
     return RecordedBand(
         name=meta.name,
         meta=meta,

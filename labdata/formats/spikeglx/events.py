@@ -12,7 +12,6 @@ length of a recording.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,53 +19,12 @@ from numpy.typing import NDArray
 
 from labdata.errors import FormatError
 from labdata.formats.bands import RecordedBand
+from labdata.formats.event_lines import AnalogChannel, DigitalLine
 from labdata.formats.spikeglx.binary import open_band
-from labdata.formats.spikeglx.meta import DIGITAL_KINDS, SpikeGLXMeta
 from labdata.progress import Progress, ignore_progress
 
 #: Bytes of a file that are looked at in one go.
 _CHUNK_BYTES = 1 << 25
-
-
-@dataclass(frozen=True, eq=False)
-class DigitalLine:
-    """The edges of one digital line.
-
-    Parameters
-    ----------
-    event_name : str
-        Number of the bit, as text.
-    samples : ndarray of int64, shape (n,)
-        First sample that has the new value, ascending.
-    values : ndarray of int8, shape (n,)
-        1 for a rise, 0 for a fall.
-    timestamps : ndarray of float64, shape (n,)
-        ``samples`` over the stream's nominal rate, in seconds.
-    """
-
-    event_name: str
-    samples: NDArray[np.int64]
-    values: NDArray[np.int8]
-    timestamps: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class AnalogChannel:
-    """The trace of one analog input.
-
-    Parameters
-    ----------
-    channel_name : str
-        Kind and number, such as ``XA0``.
-    volts : ndarray of float32, shape (n_samples,)
-        Voltage at the input, in volts.
-    sampling_rate_hz : float
-        Samples per second on the stream's own clock.
-    """
-
-    channel_name: str
-    volts: NDArray[np.float32]
-    sampling_rate_hz: float
 
 
 def read_digital_events(
@@ -171,26 +129,8 @@ def read_analog_channels(
         volts[:, start:stop] = band.read_uv(start, stop).T * np.float32(1e-6)
         progress(2 * band.n_channels * (stop - start))
     return [
-        AnalogChannel(_channel_name(band.meta, int(column)), volts[i], band.sampling_rate_hz)
+        AnalogChannel(band.meta.channel_name(int(column)), volts[i], band.sampling_rate_hz)
         for i, column in enumerate(columns)
-    ]
-
-
-def _channel_name(meta: SpikeGLXMeta, column: int) -> str:
-    return f"{meta.channel_kinds[column]}{meta.index_in_kind(column)}"
-
-
-def _first_bits(meta: SpikeGLXMeta, columns: NDArray[np.int64]) -> list[int]:
-    """Return the number of bit 0 of each word, counted over the acquired digital words."""
-    words_before = {}
-    total = 0
-    for kind, count in meta.acquired_counts.items():
-        if kind in DIGITAL_KINDS:
-            words_before[kind] = total
-            total += count
-    return [
-        16 * (words_before[meta.channel_kinds[column]] + meta.index_in_kind(column))
-        for column in columns.tolist()
     ]
 
 
@@ -203,7 +143,8 @@ def _lines(
     """Split changes of words into edges of bits."""
     before = np.concatenate([first[None], words[:-1]])
     lines = []
-    for word, first_bit in enumerate(_first_bits(band.meta, band.digital_channels)):
+    for word, column in enumerate(band.digital_channels.tolist()):
+        first_bit = band.meta.first_bit(column)
         flips = before[:, word] ^ words[:, word]
         used = int(np.bitwise_or.reduce(flips, initial=0))
         for bit in range(16):

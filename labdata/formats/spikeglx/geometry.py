@@ -12,7 +12,6 @@ is set a channel on 1.0-type probes (imro table, or its header on NP1110) and fi
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labdata.errors import FormatError
+from labdata.formats.probe_geometry import ProbeGeometry
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, table_entries
 
 #: Probe types that record 14 bits at a fixed gain of 80 (2.0 prototypes and first 2.0).
 _GAIN_80_TYPES = frozenset({"21", "24"})
 _MAX_INT_OF_OLD_FILES = {True: 8192, False: 512}
-
-
-@dataclass(frozen=True, eq=False)
-class ProbeGeometry:
-    """The contacts of one probe that a file recorded.
-
-    Parameters
-    ----------
-    probe_id : str
-        Serial number.
-    part_number : str
-        Manufacturer's part number, such as ``NP2013`` (phase 3A, which states none: ``NP1010``).
-    probe_type : str
-        SpikeGLX probe type, such as ``0``, ``24``, ``2013``; ``3A`` for phase 3A.
-    n_shanks : int
-        Shanks of the probe, recorded from or not.
-    positions_um : ndarray of float64, shape (n, 2)
-        (x, depth) of each contact in probeinterface's frame, in micrometres.
-    shank : ndarray of int64, shape (n,)
-        Shank of each contact, from 0.
-    channel_idx : ndarray of int64, shape (n,)
-        Acquisition channel of each contact, within its band.
-    uv_per_bit : dict of str to ndarray of float64, shape (n,)
-        Microvolts a bit of each contact, for ``ap`` and, where the probe has it, ``lf``.
-    """
-
-    probe_id: str
-    part_number: str
-    probe_type: str
-    n_shanks: int
-    positions_um: NDArray[np.float64]
-    shank: NDArray[np.int64]
-    channel_idx: NDArray[np.int64]
-    uv_per_bit: dict[str, NDArray[np.float64]]
-
-    @property
-    def n_channels(self) -> int:
-        """Number of contacts recorded."""
-        return int(self.channel_idx.size)
 
 
 def read_probe(meta: SpikeGLXMeta) -> ProbeGeometry:

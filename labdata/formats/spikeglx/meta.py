@@ -102,6 +102,16 @@ class SpikeGLXMeta:
     warnings: tuple[str, ...]
 
     @property
+    def kind(self) -> str:
+        """``spikeglx``: the reader that understands :attr:`text`."""
+        return "spikeglx"
+
+    @property
+    def n_channels(self) -> int:
+        """Columns of the binary file."""
+        return self.n_saved_channels
+
+    @property
     def name(self) -> str:
         """Stream and band: ``imec0.ap``, ``imec0.lf``, ``nidq``, ``obx0``."""
         return f"{self.stream_name}.{self.band}" if self.band in ("ap", "lf") else self.stream_name
@@ -160,6 +170,31 @@ class SpikeGLXMeta:
                 break
             before += count
         return self.saved_channels[column] - before
+
+    def channel_name(self, column: int) -> str:
+        """Return the kind and number of a column, such as ``XA2``.
+
+        Parameters
+        ----------
+        column : int
+            Position among the saved channels.
+        """
+        return f"{self.channel_kinds[column]}{self.index_in_kind(column)}"
+
+    def first_bit(self, column: int) -> int:
+        """Return the number of bit 0 of a digital word, counted over the acquired words.
+
+        Parameters
+        ----------
+        column : int
+            Position among the saved channels.
+        """
+        words_before = 0
+        for kind, count in self.acquired_counts.items():
+            if kind == self.channel_kinds[column]:
+                break
+            words_before += count if kind in DIGITAL_KINDS else 0
+        return 16 * (words_before + self.index_in_kind(column))
 
 
 def read_meta(path: str | Path) -> SpikeGLXMeta:

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labdata.errors import FormatError
+from labdata.formats.event_lines import DigitalLine
+from labdata.formats.probe_geometry import ProbeGeometry
+from labdata.formats.spikeglx.binary import check_size
+from labdata.formats.spikeglx.events import read_digital_events
+from labdata.formats.spikeglx.geometry import read_probe
 from labdata.formats.spikeglx.meta import SpikeGLXMeta, read_meta
 
 _NAME = re.compile(
@@ -48,6 +53,11 @@ class SpikeGLXRun:
         return f"{self.run_name}_g{self.gate}_t{self.trigger}"
 
     @property
+    def epoch_name(self) -> str:
+        """The run: all its gates and triggers number their samples from one start."""
+        return self.run_name
+
+    @property
     def probe_nums(self) -> tuple[int, ...]:
         """Numbers of the probes, ascending."""
         return tuple(sorted({m.probe_num for m in self.streams if m.probe_num is not None}))
@@ -56,6 +66,50 @@ class SpikeGLXRun:
     def files(self) -> tuple[Path, ...]:
         """Every ``.bin`` and ``.meta`` file of the run."""
         return tuple(p for m in self.streams for p in (m.bin_path, m.path))
+
+    def said(self) -> dict[str, str]:
+        """Return where SpikeGLX wrote the run, and its user's notes, by where it was found."""
+        return {
+            f"{field} in {meta.path.name}": meta.fields[field]
+            for meta in self.streams
+            for field in ("fileName", "userNotes")
+            if meta.fields.get(field)
+        }
+
+    def check(self) -> None:
+        """Raise FormatError if the samples of a stream are absent or cut."""
+        for meta in self.streams:
+            check_size(meta)
+
+    def digital_lines(self, meta: SpikeGLXMeta) -> list[DigitalLine]:
+        """Return the edges of every line of a stream.
+
+        Parameters
+        ----------
+        meta : SpikeGLXMeta
+            One of :attr:`streams`.
+        """
+        return read_digital_events(meta.bin_path)
+
+    def probe(self, meta: SpikeGLXMeta) -> ProbeGeometry:
+        """Return where the contacts of a probe are.
+
+        Parameters
+        ----------
+        meta : SpikeGLXMeta
+            A band of it, of :attr:`streams`.
+        """
+        return read_probe(meta)
+
+    def description_files(self, meta: SpikeGLXMeta) -> tuple[Path, ...]:
+        """Return the files that are needed beside the samples of a stream, to open it.
+
+        Parameters
+        ----------
+        meta : SpikeGLXMeta
+            One of :attr:`streams`.
+        """
+        return (meta.path,)
 
     def stream(self, name: str) -> SpikeGLXMeta:
         """Return the description of one stream, such as ``imec0.ap`` or ``nidq``.

@@ -110,7 +110,7 @@ def test_the_recording_while_its_rule_reads_it(lab_rig, small_run, monkeypatch, 
     (path,) = lab_rig.server.rglob("*.ap.bin")
     right = path.read_bytes()
     module, name = {
-        "before the events": (spikeglx, "read_digital_events"),
+        "before the events": (spikeglx.runs, "read_digital_events"),
         "before compressing": (ephys, "compress_band"),
         "before comparing": (ephys, "verify_band"),
     }[when]

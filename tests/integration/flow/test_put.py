@@ -159,10 +159,10 @@ def test_the_same_folder_twice_is_refused(lab_rig):
     refused(lab_rig, folder, f"upload job {job_id}", "COMPLETED")
 
 
-def test_two_runs_in_a_folder_are_refused(lab_rig, small_run, tmp_path):
+def test_runs_that_are_not_of_one_recording_are_refused(lab_rig, small_run, tmp_path):
     folder = lab_rig.record(small_run.run_folder)
     write_spikeglx_run(folder, run_name="other", duration_s=1.0, n_channels=4, n_units=1)
-    refused(lab_rig, folder, "2 runs", "ephys_g0_t0", "other_g0_t0")
+    refused(lab_rig, folder, "different numbers of channels", "ephys_g0_t0", "other_g0_t0")
 
 
 def test_ephys_without_a_run_is_refused(lab_rig):
