@@ -20,6 +20,7 @@ COMMANDS = {
     "upload": "upload what was put: compress, store, describe (on the server)",
     "get": "fetch the files of a session to this computer",
     "clean": "free this computer of files that the store holds",
+    "import": "import a sorting of Kilosort or phy that was made elsewhere",
     "run": "run an analysis",
     "task": "run a task by its number",
     "project": "list, make, describe and archive projects",
@@ -36,11 +37,12 @@ COMMANDS = {
     "demo": "make a small lab with known answers and run everything on it",
     "doctor": "check every setting, and say what to do about what fails",
 }
+#: Command -> its module, where Python keeps the command's name for itself.
+_MODULES = {"import": "import_sorting"}
 
 _EXAMPLES = """examples:
   labdata demo                                  see the whole way on synthetic data
   labdata put ~/data/JC1/20260131_140500/ephys_g0 -r ephys
-  labdata sessions -a JC1 --include-size
   labdata run spikeinterface -a JC1 -s 20260131_140500
   labdata doctor                                is everything set up?
 
@@ -236,7 +238,7 @@ def write(text: str, *, error: bool = False) -> None:
 
 
 def _module(command: str) -> Any:
-    return importlib.import_module(f"{__name__}.{command}")
+    return importlib.import_module(f"{__name__}.{_MODULES.get(command, command)}")
 
 
 def _make_preferences() -> None:

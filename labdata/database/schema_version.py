@@ -19,7 +19,7 @@ from .raw_tables import quote
 
 #: Version of the tables that this labdata declares. Raised with each change of a table, and with
 #: it a step in :data:`STEPS`.
-CURRENT = 3
+CURRENT = 4
 #: Labs made before versions were kept.
 UNMARKED = 1
 MAKING = 0
@@ -48,6 +48,7 @@ _LINEAGE = "~lineage"
 STEPS = {
     1: "makes the tables of procedures, imaging, segmentation, behaviour, video, histology",
     2: "makes the table of the segments of recordings",
+    3: "makes the table of curated units",
 }
 CHANGES: dict[int, Callable[[Any, dict[str, str]], None]] = {}
 

@@ -59,6 +59,7 @@ from .sorting import (  # isort: skip
     SpikeSortingParams,
     UnitCount,
     UnitCountCriteria,
+    UnitCuration,
     UnitMetrics,
 )
 from .imaging import Miniscope, TwoPhoton, Widefield  # isort: skip
@@ -125,6 +126,7 @@ __all__ = [
     "TwoPhoton",
     "UnitCount",
     "UnitCountCriteria",
+    "UnitCuration",
     "UnitMetrics",
     "UploadJob",
     "WaterRestriction",

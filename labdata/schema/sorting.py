@@ -64,6 +64,25 @@ class SpikeSorting(Manual):
     container_version=null : varchar(512)
     """
 
+    def curation(self) -> Any:
+        """Return the curated units of this one sorting, and what can be done to them.
+
+        Returns
+        -------
+        labdata.schema.curation.Curation
+            ``label``, ``merge``, ``split`` and ``undo`` append to the log UnitCuration;
+            ``units()``, ``get_spike_times()`` and ``metrics()`` are of the units as they are now.
+
+        Examples
+        --------
+        >>> curation = (SpikeSorting & key).curation()  # doctest: +SKIP
+        >>> merged = curation.merge([3, 7], note="one drifting unit")  # doctest: +SKIP
+        >>> curation.label([merged], "SUA")  # doctest: +SKIP
+        """
+        from .curation import Curation
+
+        return Curation(self.lab, self.fetch1("KEY"))
+
     class Segment(Part):
         """Snippets of the filtered voltage, for a look."""
 
@@ -203,6 +222,26 @@ class SpikeSorting(Manual):
 
 
 @table("computed")
+class UnitCuration(Manual):
+    """What people decided about the units of a sorting, in order; see SpikeSorting.curation."""
+
+    definition = """
+    -> SpikeSorting
+    entry_num : int32                    # from 0; nothing is changed or left out
+    ---
+    curated_by : varchar(64)             # database user, or the user of the computer
+    entry_datetime : datetime(6)         # UTC
+    action : enum('label', 'merge', 'split', 'undo')
+    unit_ids : json                      # units it was done to
+    new_unit_ids : json                  # units of a merge or split; never used before
+    label=null : varchar(64)             # SUA, MUA, noise, good, ...; empty: none
+    spike_groups=null : <array>          # int64 (n,), of a split: which new unit, by time
+    undoes=null : int32                  # entry that is taken back
+    note : varchar(1000)                 # why
+    """
+
+
+@table("computed")
 class UnitMetrics(Computed):
     """Quality and shape of units; null where a number could not be computed."""
 
@@ -233,8 +272,8 @@ class UnitMetrics(Computed):
     trough_time=null : float64           # ms
     trough_amplitude=null : float64      # uV
     fw3m=null : float64                  # ms, full width at a third of the trough
-    trough_gradient=null : float64       # slope after the trough
-    peak_gradient=null : float64         # slope after the peak
+    trough_gradient=null : float64       # uV/ms, from the trough to the baseline
+    peak_gradient=null : float64         # uV/ms, in the 0.7 ms after the peak
     peak_time=null : float64             # ms
     peak_amplitude=null : float64        # uV
     polarity=null : int8                 # -1 trough first, 1 peak first
@@ -316,3 +355,30 @@ class UnitCount(Computed):
         from .unit_count import make_unit_count
 
         make_unit_count(self, key)
+
+    def report(self) -> Any:
+        """Return which clause of each criterion removed how many units.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a clause of each counted sorting: its key, ``criterion`` (sua or mua),
+            ``clause``, ``units``, ``removed``, ``alone`` (removed by no other clause) and
+            ``missing`` (removed as a number is missing). A criterion with ``|`` between its parts
+            is one clause.
+        """
+        from .unit_count import report_counts
+
+        return report_counts(self)
+
+    def explain(self) -> str:
+        """Return the report in sentences, a line a clause.
+
+        Examples
+        --------
+        >>> (UnitCount & key).explain()  # doctest: +SKIP
+        'isi_contamination < 0.1 removed 41 of 120 (12 of them by it alone)'
+        """
+        from .unit_count import explain_counts
+
+        return explain_counts(self)

@@ -1,7 +1,9 @@
-"""Which units meet the criteria of UnitCountCriteria, and how many."""
+"""Which units meet the criteria of UnitCountCriteria, how many, and which clause removed them."""
 
 from __future__ import annotations
 
+import io
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,10 @@ import pandas as pd
 from ..database.teaching_errors import refused_class
 from ..errors import ObjectError
 from ..objects.expression import check_expression, evaluate
+
+_OPEN, _CLOSE = ("(", "["), (")", "]")
+#: As in :mod:`labdata.objects.expression`.
+_AND, _OR = ("&", "and", "AND"), ("|", "or", "OR")
 
 
 def judge_units(metrics: pd.DataFrame, criteria: str) -> np.ndarray:
@@ -40,6 +46,112 @@ def judge_units(metrics: pd.DataFrame, criteria: str) -> np.ndarray:
     }
     passed = evaluate(criteria, columns)
     return np.broadcast_to(passed, (len(metrics),)).copy()
+
+
+def split_clauses(criteria: str) -> list[str]:
+    """Return the clauses that a unit must meet all of, as they are written.
+
+    Parameters
+    ----------
+    criteria : str
+        For instance ``isi_contamination < 0.1 & (snr > 5 | depth > 100)``, which has two.
+
+    Returns
+    -------
+    list of str
+        The whole text alone, where it is an alternative.
+    """
+    text, depth, ends = " ".join(criteria.split()), 0, []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        depth += (token.string in _OPEN) - (token.string in _CLOSE)
+        if depth == 0 and token.string in _OR:
+            return [text]
+        if depth == 0 and token.string in _AND:
+            ends.append((token.start[1], token.end[1]))
+    # "&&" comes as two tokens with nothing between, which is dropped below
+    starts = [0, *(stop for _, stop in ends)]
+    clauses = [text[a:b] for a, b in zip(starts, [*(a for a, _ in ends), None], strict=True)]
+    return [clause.strip() for clause in clauses if clause.strip()]
+
+
+def removed_by_clause(metrics: pd.DataFrame, criteria: str) -> pd.DataFrame:
+    """Return how many units each clause of a criterion removes.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        One row a unit, columns of UnitMetrics.
+    criteria : str
+        As of :func:`judge_units`.
+
+    Returns
+    -------
+    DataFrame
+        A row a clause: ``clause``, ``units`` (how many there are), ``removed``, ``alone`` (those
+        that meet all other clauses) and ``missing`` (removed as a number is missing).
+
+    Raises
+    ------
+    ObjectError
+        As of :func:`judge_units`.
+    """
+    judge_units(metrics, criteria)  # the text as a whole must be a criterion
+    clauses = split_clauses(criteria)
+    failed = np.array([~judge_units(metrics, clause) for clause in clauses])
+    absent = np.array([_has_missing(metrics, clause) for clause in clauses])
+    return pd.DataFrame(
+        {
+            "clause": clauses,
+            "units": len(metrics),
+            "removed": failed.sum(axis=1),
+            "alone": (failed & (failed.sum(axis=0) == 1)).sum(axis=1),
+            "missing": (failed & absent).sum(axis=1),
+        }
+    )
+
+
+def _has_missing(metrics: pd.DataFrame, clause: str) -> np.ndarray:
+    """Return which units lack a number that a clause names."""
+    words = {t.string for t in tokenize.generate_tokens(io.StringIO(clause).readline)}
+    named = metrics[[name for name in metrics.columns if name in words]]
+    missing: np.ndarray = named.isna().any(axis=1).to_numpy(dtype=bool)
+    return missing
+
+
+def report_counts(table: Any) -> pd.DataFrame:
+    """Return which clause removed how many units; see :meth:`UnitCount.report`."""
+    lab = table.lab
+    names = _metric_names(lab)
+    found = []
+    for key in table.fetch("KEY"):
+        criteria = (lab.UnitCountCriteria & key).fetch1()
+        rows = (lab.UnitMetrics & key).fetch(as_dict=True)
+        metrics = pd.DataFrame(rows, columns=names)
+        for kind in ("sua", "mua"):
+            text = criteria[f"{kind}_criteria"]
+            if text and not text.startswith("manual_"):
+                clauses = removed_by_clause(metrics, text)
+                found.append(clauses.assign(**key, criterion=kind))
+    columns = [*table.primary_key, "criterion", "clause", "units", "removed", "alone", "missing"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def explain_counts(table: Any) -> str:
+    """Return the report of counts in sentences; see :meth:`UnitCount.explain`."""
+    said: list[str] = []
+    keys = list(table.primary_key)
+    for values, clauses in report_counts(table).groupby([*keys, "criterion"], sort=False):
+        *key, kind = values
+        said.append(f"{'/'.join(map(str, key))}: {kind}")
+        said += [_sentence(row) for row in clauses.to_dict("records")]
+    return "\n".join(said) or "No units were counted."
+
+
+def _sentence(row: dict[Any, Any]) -> str:
+    inside = [f"{row['alone']} of them by it alone"] if row["alone"] else []
+    inside += [f"{row['missing']} for a missing number"] if row["missing"] else []
+    more = f" ({', '.join(inside)})" if inside else ""
+    return f"  {row['clause']} removed {row['removed']} of {row['units']}{more}"
 
 
 def check_criteria(table: Any, column: str, value: Any) -> None:

@@ -6,7 +6,10 @@ database stores as NULL and criteria treat as not met.
 References
 ----------
 Hill, Mehta & Kleinfeld (2011) J Neurosci 31:8699, quality metrics to accompany spike sorting.
+Jia et al. (2019) J Neurophysiol 121:1831, features of waveforms on high-density probes.
 Llobet, Wyngaard & Barbour (2022) bioRxiv 2022.02.08.479192, automatic post-processing.
+
+SpikeInterface has the same numbers of the same spikes, but for what a test of both states.
 """
 
 from __future__ import annotations
@@ -21,6 +24,18 @@ from numpy.typing import NDArray
 REFRACTORY_S = 1.5e-3
 #: A channel belongs to a unit's span if its waveform is this share of the largest.
 SPAN_SHARE = 0.2
+#: Bins of the firing rate, s; SpikeInterface's.
+RATE_BIN_S = 5.0
+#: A bin's median depth counts from this many spikes on; of fewer it is mostly noise.
+DRIFT_MIN_SPIKES = 20
+#: Spikes at either end of a recording for its drift of amplitude.
+AMPLITUDE_MIN_SPIKES = 10
+#: How long after the peak its slope is measured, ms; SpikeInterface's.
+RECOVERY_MS = 0.7
+#: Metrics that mean nothing where waveform and amplitudes are not in uV.
+IN_UV = frozenset(
+    {"spike_amplitude", "trough_amplitude", "peak_amplitude", "trough_gradient", "peak_gradient"}
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -106,6 +121,7 @@ def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, 
     if unit.amplitudes_uv is not None and len(unit.amplitudes_uv):
         metrics["spike_amplitude"] = float(np.median(unit.amplitudes_uv))
         metrics["amplitude_cutoff"] = amplitude_cutoff(unit.amplitudes_uv)
+        metrics["amplitude_drift"] = amplitude_drift(seconds, unit.amplitudes_uv, duration_s)
     if unit.positions_um is not None and len(unit.positions_um):
         metrics |= drift_metrics(seconds, unit.positions_um[:, 1], duration_s)
     if unit.waveform_uv is not None and np.any(unit.waveform_uv):
@@ -218,8 +234,11 @@ def presence_ratio(seconds: FloatArray, duration_s: float) -> float:
     return float(np.mean(_rates(seconds, duration_s) > 0))
 
 
-def firing_range(seconds: FloatArray, duration_s: float) -> float:
+def firing_range(seconds: FloatArray, duration_s: float) -> float | None:
     """Return the spread of the firing rate over time, 5th to 95th percentile, Hz.
+
+    The rate is that of whole bins of 5 s, as in SpikeInterface; in longer bins bursts and pauses
+    of seconds average out.
 
     Parameters
     ----------
@@ -227,9 +246,50 @@ def firing_range(seconds: FloatArray, duration_s: float) -> float:
         Spike times.
     duration_s : float
         Length of the recording.
+
+    Returns
+    -------
+    float or None
+        None of a recording shorter than a bin.
     """
-    low, high = np.percentile(_rates(seconds, duration_s), (5, 95))
+    n_bins = int(duration_s / RATE_BIN_S + 1e-9)
+    if n_bins == 0:
+        return None
+    # a spike at the last edge is of no whole bin
+    bins = np.floor(seconds / RATE_BIN_S + 1e-9).astype("int64")
+    rates = np.bincount(bins[bins < n_bins], minlength=n_bins) / RATE_BIN_S
+    low, high = np.percentile(rates, (5, 95))
     return float(high - low)
+
+
+def amplitude_drift(
+    seconds: FloatArray, amplitudes_uv: NDArray[Any], duration_s: float
+) -> float | None:
+    """Return the median amplitude in the last fifth of a recording over that in the first.
+
+    1 is no drift. It is a ratio, so that the unit of the amplitudes does not matter. Own
+    definition; SpikeInterface has the spread of amplitudes in bins instead, which does not say
+    if a unit was fading.
+
+    Parameters
+    ----------
+    seconds : ndarray, shape (n,)
+        Spike times.
+    amplitudes_uv : ndarray, shape (n,)
+        Positive amplitudes.
+    duration_s : float
+        Length of the recording.
+
+    Returns
+    -------
+    float or None
+        None with fewer than ten spikes in either fifth.
+    """
+    first = amplitudes_uv[seconds < 0.2 * duration_s]
+    last = amplitudes_uv[seconds >= 0.8 * duration_s]
+    if min(len(first), len(last)) < AMPLITUDE_MIN_SPIKES or np.median(first) <= 0:
+        return None
+    return float(np.median(last) / np.median(first))
 
 
 def amplitude_cutoff(amplitudes_uv: NDArray[Any], *, n_bins: int = 100) -> float | None:
@@ -264,8 +324,10 @@ def amplitude_cutoff(amplitudes_uv: NDArray[Any], *, n_bins: int = 100) -> float
 
 def drift_metrics(
     seconds: FloatArray, depth_um: NDArray[Any], duration_s: float
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Return how the depth of spikes moved, from its medians in bins of time, um.
+
+    The bins are those of :func:`presence_ratio`; one with fewer than 20 spikes is left out.
 
     Parameters
     ----------
@@ -275,11 +337,22 @@ def drift_metrics(
         Depth of each spike.
     duration_s : float
         Length of the recording.
+
+    Returns
+    -------
+    dict
+        ``depth_drift_range`` from the lowest median to the highest, ``depth_drift_fluctuation``
+        the median absolute deviation of the medians, ``depth_drift_start_to_end`` the last less
+        the first; None where fewer than half of the bins count.
     """
-    bins = np.minimum(
-        (seconds / duration_s * _n_bins(duration_s)).astype(int), _n_bins(duration_s) - 1
-    )
-    medians = np.array([np.median(depth_um[bins == b]) for b in np.unique(bins)])
+    n_bins = _n_bins(duration_s)
+    bins = np.minimum((seconds / duration_s * n_bins).astype(int), n_bins - 1)
+    counts = np.bincount(bins, minlength=n_bins)
+    valid = np.flatnonzero(counts >= DRIFT_MIN_SPIKES)
+    if len(valid) < n_bins / 2:
+        names = ("depth_drift_range", "depth_drift_fluctuation", "depth_drift_start_to_end")
+        return dict.fromkeys(names)
+    medians = np.array([np.median(depth_um[bins == b]) for b in valid])
     return {
         "depth_drift_range": float(np.ptp(medians)),
         "depth_drift_fluctuation": float(np.median(np.abs(medians - np.median(medians)))),
@@ -301,7 +374,7 @@ def waveform_shape(waveform_uv: FloatArray, sampling_rate_hz: float) -> dict[str
     -------
     dict
         Times in ms from the first sample, amplitudes in uV, ``fw3m`` the full width at a third of
-        the trough in ms.
+        the trough in ms, ``trough_gradient`` and ``peak_gradient`` in uV/ms.
     """
     to_ms = 1e3 / sampling_rate_hz
     trough = int(np.argmin(waveform_uv))
@@ -320,7 +393,64 @@ def waveform_shape(waveform_uv: FloatArray, sampling_rate_hz: float) -> dict[str
         "spike_duration": (peak - trough) * to_ms,
         "fw3m": (right - left + 1) * to_ms,
         "polarity": -1 if -waveform_uv[trough] >= waveform_uv.max() else 1,
+        "trough_gradient": trough_gradient(waveform_uv, sampling_rate_hz),
+        "peak_gradient": peak_gradient(waveform_uv, sampling_rate_hz),
     }
+
+
+def trough_gradient(waveform_uv: FloatArray, sampling_rate_hz: float) -> float | None:
+    """Return the slope of repolarisation: a line through trough to the return to baseline.
+
+    Jia et al. 2019; fitted to the samples from the trough to the last below zero, as
+    ``repolarization_slope`` of SpikeInterface is, in uV/s there.
+
+    Parameters
+    ----------
+    waveform_uv : ndarray, shape (n_samples,)
+        One channel's waveform.
+    sampling_rate_hz : float
+        Its rate.
+
+    Returns
+    -------
+    float or None
+        uV/ms; None if it does not return, or within three samples.
+    """
+    trough = int(np.argmin(waveform_uv))
+    returned = np.flatnonzero(waveform_uv[trough:] >= 0)
+    if trough == 0 or len(returned) == 0 or returned[0] < 3:
+        return None
+    return _slope(waveform_uv[trough : trough + int(returned[0])], sampling_rate_hz)
+
+
+def peak_gradient(waveform_uv: FloatArray, sampling_rate_hz: float) -> float | None:
+    """Return the slope of recovery: a line through the 0.7 ms from the peak after the trough.
+
+    Jia et al. 2019; as ``recovery_slope`` of SpikeInterface, in uV/s there.
+
+    Parameters
+    ----------
+    waveform_uv : ndarray, shape (n_samples,)
+        One channel's waveform.
+    sampling_rate_hz : float
+        Its rate.
+
+    Returns
+    -------
+    float or None
+        uV/ms; None with fewer than three samples after the peak.
+    """
+    trough = int(np.argmin(waveform_uv))
+    peak = trough + int(np.argmax(waveform_uv[trough:]))
+    after = waveform_uv[peak : int(peak + RECOVERY_MS / 1e3 * sampling_rate_hz)]
+    return _slope(after, sampling_rate_hz) if len(after) >= 3 else None
+
+
+def _slope(values_uv: FloatArray, sampling_rate_hz: float) -> float:
+    """Return the slope of the line of least squares, uV/ms."""
+    times_ms = np.arange(len(values_uv)) * 1e3 / sampling_rate_hz
+    centred = times_ms - times_ms.mean()
+    return float(centred @ (values_uv - values_uv.mean()) / (centred @ centred))
 
 
 def make_unit_metrics(table: Any, key: dict[str, Any]) -> None:
@@ -328,8 +458,8 @@ def make_unit_metrics(table: Any, key: dict[str, Any]) -> None:
     lab = table.lab
     unit = (lab.SpikeSorting.Unit & key).fetch1()
     wave = (lab.SpikeSorting.Waveforms & key).fetch(as_dict=True)
-    setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & key).fetch1()
-    channels = np.arange(len(setting["channel_idx"]))
+    recording = recording_data(lab, key)
+    channels = np.arange(len(recording.coords_um))
     if wave and wave[0]["waveform_channels"] is not None:
         channels = wave[0]["waveform_channels"]
     data = UnitData(
@@ -340,17 +470,30 @@ def make_unit_metrics(table: Any, key: dict[str, Any]) -> None:
         channels,
         wave[0]["waveform_noise"] if wave else None,
     )
+    table.insert1({**key, **compute_unit_metrics(data, recording)})
+
+
+def recording_data(lab: Any, key: dict[str, Any]) -> RecordingData:
+    """Return what metrics need to know of the recording of a unit or sorting.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : dict
+        Of a probe, or of what was made of it.
+    """
+    setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & key).fetch1()
     n_samples = setting["n_samples"]
     if n_samples is None:  # of recordings from an older lab
         whole = (lab.EphysRecording & key).fetch1("recording_duration")
         n_samples = round(whole * setting["sampling_rate"])
-    recording = RecordingData(
+    return RecordingData(
         setting["sampling_rate"],
         int(n_samples),
         setting["channel_coords"],
         setting["channel_shank"],
     )
-    table.insert1({**key, **compute_unit_metrics(data, recording)})
 
 
 def _shape_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:

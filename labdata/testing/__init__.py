@@ -16,6 +16,7 @@ from labdata.testing.guide_units import SortedUnit
 from labdata.testing.lab import LabTruth, SessionTruth, write_lab
 from labdata.testing.lab_folder import use_lab_folder
 from labdata.testing.openephys_run import OpenEphysTruth, write_openephys_recording
+from labdata.testing.phy_folder import write_phy_folder
 from labdata.testing.probes import PROBE_MODELS, ProbeModel, ProbeSpec
 from labdata.testing.rows import insert_dataset, insert_streams, insert_unit
 from labdata.testing.spikeglx_run import write_spikeglx_run
@@ -42,5 +43,6 @@ __all__ = [
     "write_guide_lab",
     "write_lab",
     "write_openephys_recording",
+    "write_phy_folder",
     "write_spikeglx_run",
 ]

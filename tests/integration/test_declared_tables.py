@@ -150,6 +150,9 @@ EXPECTED: list[tuple[str, str, str, list[str], str, list[str]]] = [
      [*SORTING, "merged_unit_id", "source_unit_id"],
      "spike_times spike_positions spike_amplitudes waveform_median waveform_channels "
      "waveform_ptp waveform_noise merge_datetime", ["SpikeSorting"]),
+    ("computed", "UnitCuration", "unit_curation", [*SORTING, "entry_num"],
+     "curated_by entry_datetime action unit_ids new_unit_ids label spike_groups undoes note",
+     ["SpikeSorting"]),
     ("computed", "SpikeSorting.IntermediateFiles", "spike_sorting__intermediate_files",
      [*SORTING, "file_path", "storage"],
      "", ["SpikeSorting", "AnalysisFile"]),

@@ -19,7 +19,9 @@ NEW_TABLES = (
     "watering",
     "death",
     "_ephys_recording__segment",
+    "unit_curation",
 )
+CURRENT = schema_version.CURRENT
 
 
 @pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
@@ -45,18 +47,19 @@ def test_an_older_lab_is_not_opened_but_dumped_and_upgraded(lab, tmp_path, capsy
     make_old(lab)
     assert main(["subjects"]) == 1
     said = capsys.readouterr().err
-    assert "version 1; this labdata needs 3" in said and "labdata db upgrade" in said
+    assert f"version 1; this labdata needs {CURRENT}" in said and "labdata db upgrade" in said
     assert main(["db", "status"]) == 0
     assert main(["db", "dump", str(tmp_path / "old.sqlite")]) == 0
     capsys.readouterr()
     assert main(["db", "upgrade"]) == 0
     said = capsys.readouterr().out
-    assert "version 1 to 2" in said and "version 2 to 3" in said
+    assert "version 1 to 2" in said and f"version {CURRENT - 1} to {CURRENT}" in said
     assert main(["db", "upgrade"]) == 0
     assert "up to date" in capsys.readouterr().out
     assert lab.Subject.fetch1("subject_name") == "JC1"
     assert len(lab.DecisionTask.TrialSet()) == 0
     assert len(lab.EphysRecording.Segment()) == 0
+    assert len(lab.UnitCuration()) == 0
 
 
 def test_a_newer_lab_is_not_opened(lab, capsys) -> None:
@@ -99,7 +102,7 @@ def test_an_upgrade_that_was_killed_goes_on(lab, monkeypatch) -> None:
     with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
         now.setattr(type(lab), "_fill_lookups", stop)
         lab.upgrade()
-    with pytest.raises(DatabaseError, match="version 2"):
+    with pytest.raises(DatabaseError, match=f"version {CURRENT - 1}; this labdata needs"):
         lab.Subject()
     assert lab.upgrade() and len(lab.Subject()) == 1
 

@@ -141,3 +141,19 @@ def test_units_are_not_counted_before_all_have_metrics() -> None:
     assert len(UnitCount().key_source) == 0
     UnitMetrics.populate()
     assert len(UnitCount().key_source) == 1
+
+
+def test_the_report_says_which_clause_removed_units() -> None:
+    insert_units([2.0, 5.0, 0.5, 3.0], int(DURATION_S * RATE_HZ))
+    UnitMetrics.populate()
+    UnitCount.populate()
+    report = (UnitCount & KEY).report()
+    assert list(report["clause"]) == ["firing_rate > 4", "snr > 5", "firing_rate > 1"]
+    assert list(report["removed"]) == [3, 1, 1]  # unit 0 has no waveform, so no snr
+    assert list(report["alone"]) == [2, 0, 1]
+    assert list(report["missing"]) == [0, 1, 0]
+    said = UnitCount().explain().splitlines()
+    assert said[0] == "JC1/s/d/0/5/1: sua"
+    assert said[1] == "  firing_rate > 4 removed 3 of 4 (2 of them by it alone)"
+    assert said[2] == "  snr > 5 removed 1 of 4 (1 for a missing number)"
+    assert (UnitCount & "sua > 99").explain() == "No units were counted."

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...schema.unit_metrics import RecordingData, UnitData, compute_unit_metrics
+from ...schema.unit_metrics import IN_UV, RecordingData, UnitData, compute_unit_metrics
 
 MS_BEFORE, MS_AFTER = 1.0, 2.0
 SEGMENT_S = 0.5
@@ -25,24 +25,31 @@ class SortedUnit:
     ----------
     samples : ndarray of int64, shape (n,)
         Spike samples, in order.
-    amplitudes_uv : ndarray of float32, shape (n,)
+    amplitudes_uv : ndarray of float32, shape (n,) or None
         Height of each spike on the unit's largest channel, uV, positive.
-    positions_um : ndarray of float32, shape (n, 2)
+    positions_um : ndarray of float32, shape (n, 2) or None
         x and depth of each spike.
-    waveform_uv : ndarray of float32, shape (n_samples, n_channels)
+    waveform_uv : ndarray of float32, shape (n_samples, n_channels) or None
         Median waveform.
     waveform_channels : ndarray of int64, shape (n_channels,)
         Channels of the waveform.
-    noise_uv : float
+    noise_uv : float or None
         Noise on the largest channel.
+    unit_id : int or None
+        Its number; by default its place among the units.
+    in_uv : bool
+        False: amplitudes and waveform are in a sorter's own unit. They are not stored then, and
+        of the metrics only those that do not depend on the unit.
     """
 
     samples: np.ndarray
-    amplitudes_uv: np.ndarray
-    positions_um: np.ndarray
-    waveform_uv: np.ndarray
+    amplitudes_uv: np.ndarray | None
+    positions_um: np.ndarray | None
+    waveform_uv: np.ndarray | None
     waveform_channels: np.ndarray
-    noise_uv: float
+    noise_uv: float | None
+    unit_id: int | None = None
+    in_uv: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class SortedProbe:
         First sample of the snippet.
     n_pre_samples : int
         Samples of a waveform before the spike.
+    sorted_channels : ndarray of int64, shape (n_sorted,) or None
+        Rows of the channel table that were sorted; None: all.
     """
 
     coords_um: np.ndarray
@@ -77,6 +86,7 @@ class SortedProbe:
     segment_uv: np.ndarray | None = None
     segment_offset: int = 0
     n_pre_samples: int = 0
+    sorted_channels: np.ndarray | None = None
 
 
 @contextlib.contextmanager
@@ -155,6 +165,7 @@ def insert_sorting(
     package_versions: dict[str, str],
     sorted_at: datetime,
     confirm: Callable[[], None],
+    additional_params: dict[str, Any] | None = None,
 ) -> None:
     """Insert a sorting with all its parts and metrics in one transaction.
 
@@ -174,11 +185,16 @@ def insert_sorting(
         UTC.
     confirm : callable
         Raises if the task is another worker's by now; see :class:`TaskContext`.
+    additional_params : dict, optional
+        What else is to be known of the sorting, as JSON has it.
     """
     recording = RecordingData(
         probe.sampling_rate_hz, probe.n_samples, probe.coords_um, probe.shank
     )
     rows = [_unit_rows(key, number, unit, recording) for number, unit in enumerate(probe.units)]
+    sorted_channels = probe.sorted_channels
+    if sorted_channels is None:
+        sorted_channels = np.arange(len(probe.coords_um))
     master = {
         **key,
         "algorithm_version": algorithm_version[:56],
@@ -186,15 +202,16 @@ def insert_sorting(
         "n_pre_samples": probe.n_pre_samples,
         "n_sorted_units": len(probe.units),
         "n_detected_spikes": sum(len(u.samples) for u in probe.units),
-        "sorting_channel_indices": np.arange(len(probe.coords_um)),
-        "sorting_channel_coords": probe.coords_um,
+        "sorting_channel_indices": sorted_channels,
+        "sorting_channel_coords": probe.coords_um[sorted_channels],
+        "additional_params": additional_params,
         "package_versions": package_versions,
     }
     with lab.connection.transaction:
         confirm()
         lab.SpikeSorting.insert1(master)
         lab.SpikeSorting.Unit.insert([r[0] for r in rows])
-        lab.SpikeSorting.Waveforms.insert([r[1] for r in rows])
+        lab.SpikeSorting.Waveforms.insert([r[1] for r in rows if r[1] is not None])
         for row in rows:  # one by one: which numbers are missing differs between units
             lab.UnitMetrics.insert1(row[2], allow_direct_insert=True)
         if probe.segment_uv is not None:
@@ -228,8 +245,8 @@ def _collect(analyzer: Any, medians: np.ndarray, noise: np.ndarray) -> tuple[Sor
 
 def _unit_rows(
     key: dict[str, Any], number: int, unit: SortedUnit, recording: RecordingData
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    unit_key = {**key, "unit_id": number}
+) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]:
+    unit_key = {**key, "unit_id": number if unit.unit_id is None else unit.unit_id}
     data = UnitData(
         unit.samples,
         unit.amplitudes_uv,
@@ -238,22 +255,25 @@ def _unit_rows(
         unit.waveform_channels,
         unit.noise_uv,
     )
-    return (
-        {
-            **unit_key,
-            "spike_times": unit.samples,
-            "spike_positions": unit.positions_um,
-            "spike_amplitudes": unit.amplitudes_uv,
-        },
-        {
+    metrics = compute_unit_metrics(data, recording)
+    waveform = None
+    if not unit.in_uv:
+        metrics = {name: value for name, value in metrics.items() if name not in IN_UV}
+    elif unit.waveform_uv is not None:
+        waveform = {
             **unit_key,
             "waveform_median": unit.waveform_uv,
             "waveform_channels": unit.waveform_channels,
             "waveform_ptp": np.ptp(unit.waveform_uv, axis=0),
             "waveform_noise": unit.noise_uv,
-        },
-        {**unit_key, **compute_unit_metrics(data, recording)},
-    )
+        }
+    spikes = {
+        **unit_key,
+        "spike_times": unit.samples,
+        "spike_positions": unit.positions_um,
+        "spike_amplitudes": unit.amplitudes_uv if unit.in_uv else None,
+    }
+    return spikes, waveform, {**unit_key, **metrics}
 
 
 def _segment_row(key: dict[str, Any], probe: SortedProbe) -> dict[str, Any]:

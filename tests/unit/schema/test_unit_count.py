@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from labdata.errors import LabdataError
-from labdata.schema.unit_count import judge_units
+from labdata.schema.unit_count import judge_units, removed_by_clause, split_clauses
 
 NAN = np.nan
 METRICS = pd.DataFrame(
@@ -106,3 +106,31 @@ def test_what_is_no_criterion_is_refused_and_never_run(criteria: str) -> None:
     with pytest.raises(LabdataError) as caught:
         judge_units(METRICS, criteria)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "criteria,clauses",
+    [
+        ("depth > 0", ["depth > 0"]),
+        ("depth > 0 & shank==1", ["depth > 0", "shank==1"]),
+        ("depth > 0 and (shank == 1 | depth < 5)", ["depth > 0", "(shank == 1 | depth < 5)"]),
+        ("depth > 0 && ~(shank == 1 & depth < 5)", ["depth > 0", "~(shank == 1 & depth < 5)"]),
+        ("depth > 0 & shank == 1 | depth < 5", ["depth > 0 & shank == 1 | depth < 5"]),
+    ],
+)
+def test_clauses_are_split_where_all_must_be_met(criteria: str, clauses: list[str]) -> None:
+    assert split_clauses(criteria) == clauses
+
+
+def test_what_each_clause_removed_by_brute_force() -> None:
+    rng = np.random.default_rng(1)
+    metrics = pd.DataFrame(rng.uniform(0, 1, (120, 3)), columns=["a", "b", "c"])
+    metrics.loc[rng.random(120) < 0.2, "b"] = np.nan
+    found = removed_by_clause(metrics, "a < 0.7 & b > 0.3 & abs(c) < 0.9").to_dict("records")
+    passes = [(a < 0.7, b > 0.3, c < 0.9) for a, b, c in metrics.to_numpy()]
+    assert [row["removed"] for row in found] == [sum(not p[i] for p in passes) for i in range(3)]
+    assert [row["alone"] for row in found] == [
+        sum(not p[i] and sum(p) == 2 for p in passes) for i in range(3)
+    ]
+    assert [row["missing"] for row in found] == [0, int(metrics["b"].isna().sum()), 0]
+    assert {row["units"] for row in found} == {120}

@@ -15,6 +15,7 @@ from labdata.schema.unit_metrics import (
     RecordingData,
     UnitData,
     amplitude_cutoff,
+    amplitude_drift,
     compute_unit_metrics,
     contamination_hill,
     contamination_llobet,
@@ -22,7 +23,9 @@ from labdata.schema.unit_metrics import (
     count_violations,
     drift_metrics,
     firing_range,
+    peak_gradient,
     presence_ratio,
+    trough_gradient,
     waveform_shape,
 )
 
@@ -148,9 +151,63 @@ def test_presence_by_brute_force(duration_s: float, n_bins: int) -> None:
     assert presence_ratio(seconds, duration_s) == pytest.approx(
         sum(c > 0 for c in counts) / n_bins
     )
-    rates = np.array(counts) / (duration_s / n_bins)
+
+
+@pytest.mark.parametrize("duration_s", [10.0, 63.5, 600.0])
+def test_firing_range_by_brute_force(duration_s: float) -> None:
+    seconds = np.sort(np.random.default_rng(6).uniform(0, duration_s, 200))
+    starts = np.arange(0, duration_s - 4.999, 5.0).tolist()  # whole bins only
+    rates = [sum(a <= s < a + 5 for s in seconds) / 5 for a in starts]
     expected = np.percentile(rates, 95) - np.percentile(rates, 5)
     assert firing_range(seconds, duration_s) == pytest.approx(expected)
+    assert firing_range(seconds[seconds < 4], 4.0) is None
+
+
+def test_amplitude_drift_of_a_planted_fading() -> None:
+    seconds = np.linspace(0, 100, 1001)[:-1]
+    fading = 100.0 - 0.5 * seconds  # medians 95 in the first fifth, 55 in the last
+    assert amplitude_drift(seconds, fading, 100.0) == pytest.approx(55 / 95, abs=1e-3)
+    for factor in (2.0, 1e-3):  # of no matter
+        assert amplitude_drift(seconds, factor * fading, 100.0) == pytest.approx(55 / 95, abs=1e-3)
+    early = seconds < 70
+    assert amplitude_drift(seconds[early], fading[early], 100.0) is None
+
+
+def test_depth_of_a_few_spikes_is_no_drift() -> None:
+    rng = np.random.default_rng(8)
+    seconds = np.sort(rng.uniform(0, 600, 100))  # ten a bin
+    found = drift_metrics(seconds, rng.normal(1000, 30, 100), 600.0)
+    assert set(found.values()) == {None}
+    # two thirds of the bins have enough; a stray spike in the others is left out
+    steady = np.concatenate([np.linspace(0, 399, 400), [500.0]])
+    depth = np.concatenate([np.full(400, 50.0), [900.0]])
+    assert drift_metrics(steady, depth, 600.0)["depth_drift_range"] == 0.0
+
+
+def test_gradients_of_planted_slopes() -> None:
+    waveform = np.zeros(80)
+    waveform[20:31] = np.linspace(-100, 0, 11)  # 10 uV a sample: 300 uV/ms at 30 kHz
+    waveform[40:61] = np.linspace(40, 0, 21)
+    assert trough_gradient(waveform, RATE_HZ) == pytest.approx(300.0)
+    assert peak_gradient(waveform, RATE_HZ) == pytest.approx(-60.0)
+    assert trough_gradient(waveform, 2 * RATE_HZ) == pytest.approx(600.0)
+    assert trough_gradient(-np.ones(20), RATE_HZ) is None  # never returns
+    assert peak_gradient(waveform[:42], RATE_HZ) is None
+
+
+@pytest.mark.sorting
+def test_gradients_are_spikeinterfaces() -> None:
+    theirs = pytest.importorskip("spikeinterface.metrics.template.metrics")
+    rng = np.random.default_rng(9)
+    for _ in range(20):
+        waveform = spike(20, 35) + rng.normal(0, 4, 60)
+        trough = int(np.argmin(waveform))
+        peak = trough + int(np.argmax(waveform[trough:]))
+        places = {"trough_index": trough, "peak_after_index": peak}
+        slope = theirs.get_repolarization_slope(waveform, RATE_HZ, places)
+        assert trough_gradient(waveform, RATE_HZ) == pytest.approx(slope / 1e3)
+        slope = theirs.get_recovery_slope(waveform, RATE_HZ, places, recovery_window_ms=0.7)
+        assert peak_gradient(waveform, RATE_HZ) == pytest.approx(slope / 1e3)
 
 
 def test_drift_of_a_planted_movement() -> None:

@@ -1,0 +1,424 @@
+"""A sorting that was made outside of labdata, from its Kilosort or phy folder into the tables.
+
+It goes the way of labdata's own sortings, in one transaction, after it was compared with the
+recording that it is said to be of. The number of a unit is the number of its cluster.
+
+Scale: what ``amplitudes.npy`` and ``templates.npy`` hold is in the sorter's own unit. Of Kilosort
+1 to 3, and of what follows them, a spike is its amplitude times its template with the whitening
+undone, in units of the raw samples, so that the uV of one such unit make it uV; this is given as
+`uv_per_bit`. Kilosort 4's amplitudes are norms and no factors of templates. Without a known scale
+no waveform and no amplitude is stored, and of the metrics those alone that no scale changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TaskError
+from ..formats.phy import PhyFolder, read_phy
+from ..keys import one_row
+from .analyses.sorted_units import SortedProbe, SortedUnit, insert_sorting
+from .analyses.sorting import find_parameter_set
+from .analysis import package_versions
+from .task import check_may_run
+
+#: How much the rate of a sorting may differ from its recording's: they are rounded differently.
+RATE_TOLERANCE = 1e-3
+#: A channel has a part in a waveform if it is this share of the largest.
+_WAVEFORM_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class ImportedSorting:
+    """What was imported, or would be.
+
+    Attributes
+    ----------
+    key : dict
+        Of SpikeSorting.
+    n_units, n_spikes : int
+        How many.
+    notes : tuple of str
+        What the user must know: missing files, no scale, spikes left out.
+    done : str
+        ``imported``, ``there already``, or ``planned``.
+    """
+
+    key: dict[str, Any]
+    n_units: int
+    n_spikes: int
+    notes: tuple[str, ...]
+    done: str
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """How a folder is to be understood.
+
+    Attributes
+    ----------
+    algorithm : str or None
+        What sorted; by default as the files tell, else ``phy``.
+    parameters : mapping
+        Parameters of the sorter, as far as they are known.
+    uv_per_bit : float or None
+        uV of one unit of the raw samples, where amplitudes and templates are in those.
+    drop_outside : bool
+        Leave spikes out that lie before the recording or after its end.
+    """
+
+    algorithm: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    uv_per_bit: float | None = None
+    drop_outside: bool = False
+
+
+def import_phy(
+    folder: str | Path,
+    key: Any,
+    options: ImportOptions | None = None,
+    *,
+    parameter_set_num: int | None = None,
+    dry_run: bool = False,
+    lab: Any = None,
+) -> ImportedSorting:
+    """Import a Kilosort or phy folder as the sorting of a probe.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+    key : dict or query
+        What selects one probe of one recording.
+    options : ImportOptions, optional
+        How the folder is to be understood.
+    parameter_set_num : int, optional
+        A parameter set that is there; by default one is found or made of algorithm and parameters.
+    dry_run : bool, optional
+        Read and check all, insert nothing.
+    lab : Lab, optional
+        Tables of another project.
+
+    Returns
+    -------
+    ImportedSorting
+        The same folder imported again is success, and changes nothing.
+
+    Raises
+    ------
+    FormatError
+        If the folder cannot be read.
+    QueryError
+        If the key selects no probe or several.
+    TaskError
+        If the folder is not of this recording, or another sorting has the parameter set.
+    """
+    if lab is None:
+        from ..schema import default_lab as lab
+    options = options or ImportOptions()
+    check_may_run(lab)
+    setting = one_row(lab.EphysRecording.ProbeSetting, key, "probe", ("probe_num",))
+    setting |= (lab.ProbeConfiguration & setting).fetch1()
+    found = read_phy(folder)
+    channels = _channel_table(lab, setting)
+    check_recording(found, channels)
+    found, notes = _inside(found, channels.n_samples, drop=options.drop_outside)
+    algorithm = options.algorithm or found.sorter() or "phy"
+    _check_scale(found, algorithm, options.uv_per_bit)
+    probe = units_of_phy(found, channels, algorithm, options.uv_per_bit)
+    notes += _notes(found, algorithm, options.uv_per_bit)
+    digest = content_hash(found, options.uv_per_bit)
+    facts = {
+        "imported_from": "phy",
+        "content_sha256": digest,
+        "labels": {n: {str(c): v for c, v in of.items()} for n, of in found.labels.items()},
+        "notes": list(notes),
+    }
+    probe_key = {k: setting[k] for k in lab.EphysRecording.ProbeSetting.primary_key}
+    plan = ImportedSorting(probe_key, len(probe.units), len(found.samples), notes, "planned")
+    if dry_run:
+        return plan
+    number = _parameter_set(lab, algorithm, options.parameters, parameter_set_num)
+    sorting_key = {**probe_key, "parameter_set_num": number}
+    if _is_there(lab, sorting_key, digest):
+        return replace(plan, key=sorting_key, done="there already")
+    insert_sorting(
+        lab,
+        sorting_key,
+        probe,
+        algorithm_version=algorithm,
+        package_versions=package_versions(("labdata-jupyter", "numpy")),
+        sorted_at=datetime.fromtimestamp(
+            (found.path / "spike_times.npy").stat().st_mtime, UTC
+        ).replace(tzinfo=None),
+        confirm=lambda: None,
+        additional_params=facts,
+    )
+    return replace(plan, key=sorting_key, done="imported")
+
+
+def check_recording(found: PhyFolder, channels: SortedProbe) -> None:
+    """Raise if a folder cannot be of a recording.
+
+    Parameters
+    ----------
+    found : PhyFolder
+        The folder.
+    channels : SortedProbe
+        Channel table, rate and length of the recording.
+
+    Raises
+    ------
+    TaskError
+        What differs.
+    """
+    rate, own = found.sampling_rate_hz, channels.sampling_rate_hz
+    if rate is not None and abs(rate - own) > RATE_TOLERANCE * own:
+        raise TaskError(
+            f"params.py says {rate:g} Hz, and the recording has {own:g} Hz.",
+            hint="Is this the folder of another recording or probe? Check -s, -d and --probe.",
+        )
+    n_channels = len(channels.coords_um)
+    n_file = found.n_channels_file
+    if n_file is not None and n_file not in (n_channels, n_channels + 1):
+        raise TaskError(
+            f"params.py says that the sorted file had {n_file} channels; the recording has "
+            f"{n_channels}, and one for the sync line.",
+            hint="A file with other columns was sorted, so that the channel map is of that file.",
+        )
+    rows = found.channel_map
+    if rows is None and found.templates is not None and found.templates.shape[2] != n_channels:
+        raise TaskError(
+            f"The templates are of {found.templates.shape[2]} channels, the recording has "
+            f"{n_channels}, and there is no channel_map.npy to say which.",
+            hint="Add channel_map.npy of the sorter's folder.",
+        )
+    if rows is not None and len(rows) and (rows.min() < 0 or rows.max() >= n_channels):
+        raise TaskError(
+            f"channel_map.npy names channel {rows.max()}; the recording has {n_channels}.",
+            hint="Is this the folder of another probe? Check --probe.",
+        )
+
+
+def units_of_phy(
+    found: PhyFolder, channels: SortedProbe, algorithm: str, uv_per_bit: float | None
+) -> SortedProbe:
+    """Return the units of a folder on the channel table of their recording.
+
+    A unit's waveform is the mean of its spikes' templates, whitening undone, each times its
+    spike's amplitude where the scale is known. Its position is the centre of mass of the
+    waveform's peak-to-peak on its shank; single spikes have none.
+
+    Parameters
+    ----------
+    found : PhyFolder
+        The folder.
+    channels : SortedProbe
+        The recording.
+    algorithm : str
+        What sorted.
+    uv_per_bit : float or None
+        uV of one unit of raw samples.
+    """
+    rows = np.arange(len(channels.coords_um)) if found.channel_map is None else found.channel_map
+    templates, amplitudes = found.unwhitened(), found.amplitudes
+    if templates is not None and amplitudes is not None and algorithm != "kilosort4":
+        amplitudes = amplitudes * np.abs(templates).max(axis=(1, 2))[found.spike_templates]
+    scaled = amplitudes if amplitudes is None else amplitudes * (uv_per_bit or 1.0)
+    order = np.argsort(found.clusters, kind="stable")
+    ids, starts = np.unique(found.clusters[order], return_index=True)
+    units = []
+    for unit_id, mine in zip(ids, np.split(order, starts[1:]), strict=False):
+        waveform, used = _waveform(found, templates, mine, uv_per_bit)
+        units.append(
+            SortedUnit(
+                samples=found.samples[mine],
+                amplitudes_uv=None if scaled is None else scaled[mine].astype("float32"),
+                positions_um=None,
+                waveform_uv=waveform,
+                waveform_channels=rows[used],
+                noise_uv=None,
+                unit_id=int(unit_id),
+                in_uv=uv_per_bit is not None,
+            )
+        )
+    heights = [np.abs(u.waveform_uv).max(axis=1) for u in units if u.waveform_uv is not None]
+    return replace(
+        channels,
+        units=tuple(units),
+        n_pre_samples=int(np.median(np.argmax(heights, axis=1))) if heights else 0,
+        sorted_channels=rows,
+    )
+
+
+def _waveform(
+    found: PhyFolder,
+    templates: NDArray[np.float32] | None,
+    mine: NDArray[np.int64],
+    uv_per_bit: float | None,
+) -> tuple[NDArray[np.float32] | None, NDArray[np.int64]]:
+    """Return a unit's waveform where it is not small, and its places among the sorted channels."""
+    if templates is None:
+        return None, np.arange(0)
+    factors = None if uv_per_bit is None else found.amplitudes
+    whole = mean_template(templates, found.spike_templates, factors, mine) * (uv_per_bit or 1.0)
+    height = np.ptp(whole, axis=0)
+    used = np.flatnonzero(height >= _WAVEFORM_SHARE * height.max())
+    return whole[:, used].astype("float32"), used
+
+
+def mean_template(
+    templates: NDArray[np.float32],
+    spike_templates: NDArray[np.int64],
+    factors: NDArray[np.float64] | None,
+    mine: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return the mean of the templates of some spikes, each times its factor.
+
+    Parameters
+    ----------
+    templates : ndarray, shape (n_templates, n_samples, n_channels)
+        The templates.
+    spike_templates : ndarray of int64, shape (n_spikes,)
+        Template of each spike.
+    factors : ndarray, shape (n_spikes,) or None
+        None: each counts once.
+    mine : ndarray of int64
+        Which spikes.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples, n_channels)
+    """
+    of = spike_templates[mine]
+    weights = np.bincount(of, None if factors is None else factors[mine]) / len(mine)
+    used = np.flatnonzero(weights)
+    mean: NDArray[np.float64] = np.tensordot(weights[used], templates[used], axes=1)
+    return mean
+
+
+def content_hash(found: PhyFolder, uv_per_bit: float | None) -> str:
+    """Return the identity of what a folder brings: spikes, units, templates, labels, scale.
+
+    Parameters
+    ----------
+    found : PhyFolder
+        The folder.
+    uv_per_bit : float or None
+        Scale.
+    """
+    digest = hashlib.sha256(json.dumps([found.labels, uv_per_bit], sort_keys=True).encode())
+    for content in (
+        *(found.samples, found.clusters, found.spike_templates, found.amplitudes),
+        *(found.templates, found.channel_map, found.whitening_inverse),
+    ):
+        digest.update(b"-" if content is None else str(content.shape).encode())
+        digest.update(b"" if content is None else np.ascontiguousarray(content).tobytes())
+    return digest.hexdigest()
+
+
+def _channel_table(lab: Any, setting: dict[str, Any]) -> SortedProbe:
+    n_samples = setting["n_samples"]
+    if n_samples is None:  # of recordings from an older lab
+        whole = (lab.EphysRecording & setting).fetch1("recording_duration")
+        n_samples = round(whole * setting["sampling_rate"])
+    return SortedProbe(
+        coords_um=setting["channel_coords"],
+        shank=setting["channel_shank"],
+        sampling_rate_hz=setting["sampling_rate"],
+        n_samples=int(n_samples),
+    )
+
+
+def _inside(found: PhyFolder, n_samples: int, *, drop: bool) -> tuple[PhyFolder, tuple[str, ...]]:
+    """Return the spikes inside the recording; those outside are an error unless dropped."""
+    inside = (found.samples >= 0) & (found.samples < n_samples)
+    n_outside = int(np.sum(~inside))
+    if n_outside == 0:
+        return found, ()
+    said = (
+        f"{n_outside} of {len(inside)} spikes lie outside the recording of {n_samples} samples: "
+        f"the first at {found.samples[0]}, the last at {found.samples[-1]}"
+    )
+    if not drop:
+        raise TaskError(
+            f"{said}.",
+            hint="Is it the folder of another recording? If Kilosort only padded the ends, "
+            "--drop-outside leaves them out.",
+        )
+    kept = replace(
+        found,
+        samples=found.samples[inside],
+        clusters=found.clusters[inside],
+        spike_templates=found.spike_templates[inside],
+        amplitudes=None if found.amplitudes is None else found.amplitudes[inside],
+    )
+    return kept, (f"{said}; they were left out",)
+
+
+def _check_scale(found: PhyFolder, algorithm: str, uv_per_bit: float | None) -> None:
+    if uv_per_bit is None:
+        return
+    if algorithm == "kilosort4":
+        raise TaskError(
+            "The amplitudes of Kilosort 4 are no factors of its templates: uV cannot be made of "
+            "them.",
+            hint="Leave --uv-per-bit out.",
+        )
+    needed = {
+        "amplitudes.npy": found.amplitudes,
+        "templates.npy": found.templates,
+        "whitening_mat_inv.npy": found.whitening_inverse,
+    }
+    for name, content in needed.items():
+        if content is None:
+            raise TaskError(f"--uv-per-bit needs {name}, which {found.path} has not.")
+
+
+def _notes(found: PhyFolder, algorithm: str, uv_per_bit: float | None) -> tuple[str, ...]:
+    notes = [f"no {name}" for name in found.missing]
+    if uv_per_bit is None:
+        notes.append("no scale: amplitudes and waveforms in uV are left empty")
+    if found.templates is not None and found.whitening_inverse is None:
+        notes.append("the shapes and places of units are of whitened templates")
+    if algorithm == "phy":
+        notes.append("nothing tells which program sorted; --algorithm names it")
+    return tuple(notes)
+
+
+def _parameter_set(
+    lab: Any, algorithm: str, parameters: Mapping[str, Any] | None, number: int | None
+) -> int:
+    if number is None:
+        return find_parameter_set(lab, algorithm, {"imported_from": "phy", **(parameters or {})})
+    if not lab.SpikeSortingParams & {"parameter_set_num": number}:
+        raise TaskError(
+            f"There is no parameter set {number}.",
+            hint="Leave --parameter-set out to make one, or insert it into SpikeSortingParams.",
+        )
+    return number
+
+
+def _is_there(lab: Any, key: dict[str, Any], digest: str) -> bool:
+    """Whether the same content is stored under a key; other content there is an error."""
+    rows = (lab.SpikeSorting & key).fetch("additional_params")
+    if len(rows) == 0:
+        return False
+    stored = json.loads(rows[0]) if isinstance(rows[0], str) else rows[0] or {}
+    if stored.get("content_sha256") == digest:
+        return True
+    raise TaskError(
+        f"Probe {key['probe_num']} has another sorting of parameter set "
+        f"{key['parameter_set_num']} already.",
+        hint="Tell the two apart by --params (what was set, or who curated), or delete the other "
+        "with `labdata delete --table SpikeSorting`.",
+    )
