@@ -47,18 +47,19 @@ def test_any_change_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch, chang
         require_still(look)
 
 
-@pytest.mark.parametrize(("age_s", "waited_s"), [(1e6, 0.1), (5.0, 0.4)])
+@pytest.mark.parametrize(("age_s", "waited_s"), [(1e6, 0.1), (5.0, 1.5)])
 def test_fresh_files_are_watched_longer(
     folder: Path, monkeypatch: pytest.MonkeyPatch, age_s: float, waited_s: float
 ) -> None:
     monkeypatch.setattr(quiet, "SETTLE_S", 0.1)
-    monkeypatch.setattr(quiet, "SETTLE_FRESH_S", 0.4)
+    monkeypatch.setattr(quiet, "SETTLE_FRESH_S", 1.5)
     then = time.time() - age_s
     os.utime(folder / "a.bin", (then, then))
     look = look_first(folder, list_files(folder))
     time.sleep(0.05)  # what else is checked meanwhile counts
     require_still(look)
-    assert waited_s <= time.monotonic() - look.at_s < waited_s + 0.2
+    # a busy machine may be late, by less than the two differ
+    assert waited_s <= time.monotonic() - look.at_s < waited_s + 1.2
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="lists of open files: Linux only")
