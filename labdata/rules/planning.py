@@ -133,17 +133,17 @@ def plan_put(
     LabdataError
         If the rule refuses the files.
     """
-    lab = lab or default_lab()
-    refuse_archived(lab)
-    check_role(lab, "put folders", ("experimenter", "admin"))
     preferences = preferences or load_preferences()
     folder = Path(folder).expanduser().absolute().resolve()
     root = containing_folder(folder, preferences)
+    files = list_files(folder)
+    look = look_first(folder, files)  # before the database is asked: that takes its moment too
+    lab = lab or default_lab()
+    refuse_archived(lab)
+    check_role(lab, "put folders", ("experimenter", "admin"))
     names = _read_names(folder, root, preferences)
     key = _dataset_key(names, subject, session, dataset)
     kind = dataset_type or guess_dataset_type(key["dataset_name"])
-    files = list_files(folder)
-    look = look_first(folder, files)
     chosen, why = _choose_rule(rule, kind, files)
     known = _check(lab, key, chosen, folder, root, files)
     if not subject_is_right:

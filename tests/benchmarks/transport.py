@@ -50,6 +50,9 @@ def main(folder: Path, size_gib: float) -> None:
     work = folder / "work"
     work.mkdir(parents=True)
     os.environ["LABDATA_PATH"] = str(work / "labdata")
+    # modules are compiled once, as an installation has them
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(work / "pyc")
     os.environ["PYTHONPATH"] = os.pathsep.join([sys.path[0], os.environ.get("PYTHONPATH", "")])
     with run_seaweed(work / "weed") as server:
         server.make_bucket("lab")
