@@ -7,7 +7,9 @@ a defect of labdata itself.
 
 from __future__ import annotations
 
+import sys
 import traceback
+import warnings
 
 
 class LabdataError(Exception):
@@ -114,3 +116,21 @@ class MissingPackageError(LabdataError):
             f"{package} is needed for this and is not installed.",
             hint=f"pip install 'labdata-jupyter[{extra}]'",
         )
+
+
+class UnsyncedWarning(UserWarning):
+    """Times are on a stream's own clock and cannot be compared with other streams."""
+
+
+def warn_user(text: str) -> None:
+    """Warn at the line of the first caller outside labdata, so that it is shown there.
+
+    Parameters
+    ----------
+    text : str
+        What a user of the times must know.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labdata."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, UnsyncedWarning, stacklevel=level)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..errors import QueryError
+from ..errors import QueryError, warn_user
 from ..keys import lab_of, one_row
 from ._parts import DATASET, as_json, joined, on_clock, repeated
 
@@ -50,7 +50,7 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
     >>> events = labdata.events(key)  # doctest: +SKIP
     >>> stimuli = labdata.onsets_of(events, 1, stream="nidq")  # doctest: +SKIP
     """
-    from ..objects import concat_events, warn_user
+    from ..objects import concat_events
     from ..schema.synced_events import streams_on_clocks
 
     lab = lab_of(key, lab)

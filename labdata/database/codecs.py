@@ -121,7 +121,8 @@ def _decode(data: bytes, out: np.ndarray | None) -> np.ndarray:
     if header.mode == _SHORT_DIFFERENCES:
         steps = np.empty(array.shape, "<u4")
         _decompress(block, steps)
-        return np.cumsum(steps, out=array, dtype=array.dtype)
+        # of one type and not in place: so NumPy sums without Python's lock, on all cores at once
+        return np.cumsum(steps.astype(array.dtype), out=array)
     _decompress(block, array)
     return array if header.mode == _PLAIN else np.cumsum(array, out=array)
 

@@ -11,7 +11,7 @@ that keep it; no subclass and no accessor, so that there is one way to do a thin
 [[2, 1], [0, 0]]
 """
 
-from labdata.objects._attrs import UnsyncedWarning, warn_user
+from labdata.errors import UnsyncedWarning
 from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
 from labdata.objects.converting import (
     from_pynapple,
@@ -81,7 +81,6 @@ __all__ = [
     "to_spikeinterface",
     "tuning_curve",
     "validate",
-    "warn_user",
     "wrap_recording",
     "wrap_spikes",
 ]

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-import warnings
 from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import xarray as xr
 
-from labdata.errors import ObjectError
+from labdata.errors import ObjectError, warn_user
 
 #: Version of the data model.
 SCHEMA = 1
 
 Attrs = dict[str, str | float | int]
-
-
-class UnsyncedWarning(UserWarning):
-    """Times are on a stream's own clock and cannot be compared with other streams."""
 
 
 @runtime_checkable
@@ -178,17 +172,3 @@ def require_kind(ds: xr.Dataset, *kinds: str) -> None:
             f"Expected a dataset of kind {' or '.join(kinds)}, got {found!r}.",
             hint="xarray drops attributes in arithmetic; use xr.set_options(keep_attrs=True).",
         )
-
-
-def warn_user(text: str) -> None:
-    """Warn at the line of the first caller outside labdata, so that it is shown there.
-
-    Parameters
-    ----------
-    text : str
-        What a user of the times must know.
-    """
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labdata."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, UnsyncedWarning, stacklevel=level)

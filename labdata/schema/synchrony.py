@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..clocks import ClockMap, join_maps, synchronise
-from ..errors import ClockError, QueryError
-from ..objects import warn_user
+from ..errors import ClockError, QueryError, warn_user
 from .segments import fetch_axes
 
 _DATASET = ("subject_name", "session_name", "dataset_name")

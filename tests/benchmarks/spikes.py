@@ -37,6 +37,9 @@ def main(folder: Path, peer: Path | None) -> None:
     shutil.rmtree(folder / "work", ignore_errors=True)
     work = folder / "work"
     (work / "server").mkdir(parents=True)
+    # modules are compiled once, as an installation has them
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(work / "pyc")
     with run_server(find_program(), work / "server", tls=True) as server:
         place = {"port": server.port, "password": server.password}
         ours = _environment(work / "ours", _our_preferences(place))

@@ -90,6 +90,7 @@ def fill() -> dict[str, Any]:
 
 def get_spike_times() -> dict[str, float]:
     """Read spike times as the user guide does."""
+    import labdata.schema.spike_times
     from labdata.schema import Session, SpikeSorting
 
     Session().fetch("KEY")  # connected, and the tables are known
