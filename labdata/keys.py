@@ -127,6 +127,8 @@ def _by_names(table: Any, key: Mapping[str, Any]) -> Any:
     mine = set(table.heading.names)
     conditions: list[Any] = [{name: value for name, value in key.items() if name in mine}]
     left = [name for name in key if name not in mine]
+    if not left:
+        return dj.AndList(conditions)
     for other in related:
         shared = [name for name in key if name in other.heading.names]
         if set(shared) & set(left):

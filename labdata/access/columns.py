@@ -57,8 +57,10 @@ class StoredTrains:
     def lazy_variables(self) -> dict[str, xr.Variable]:
         """Return the columns that are stored for every one of the units."""
         found = {}
+        attributes = {attribute for attribute, *_ in SPIKE_COLUMNS.values()} - {"spike_times"}
+        lacking = {one for one in attributes if self.unit_without(one) is not None}
         for name, (attribute, _, _, unit) in SPIKE_COLUMNS.items():
-            if self.unit_without(attribute) is None:
+            if attribute not in lacking:
                 data = indexing.LazilyIndexedArray(UnitColumn(self, name))
                 found[name] = xr.Variable("spike", data, {"units": unit})
         return found

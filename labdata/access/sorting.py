@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +15,8 @@ from .units import choose_units, unit_coords
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
 
-    from ..clocks import SampleMap
-    from ..schema.spike_trains import PlacedTrains, TrainHeads
-    from ..schema.synchrony import StreamClock
+    from ..schema.placed_sorting import PlacedSpikes
     from .columns import StoredTrains
 
 #: ``with_`` -> variable of a spikes dataset.
@@ -109,82 +105,54 @@ def _sorted_spikes(
 ) -> tuple[xr.Dataset, StoredTrains]:
     """Build the spikes of one sorting: of the chosen units, inside the window."""
     from ..objects import wrap_spikes
-    from ..schema.spike_times import probe_maps, probe_stream
+    from ..schema.placed_sorting import place_sorting
+    from ..schema.spike_times import probe_stream
     from ..schema.spike_trains import read_heads
     from .columns import StoredTrains
 
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
     query = lab.SpikeSorting.Unit & sorting_key
-    stream = probe_stream(sorting)
-    ((clock, sample_map),) = probe_maps(lab, lab.SpikeSorting & sorting_key).values()
     heads = read_heads(query)
     coords = unit_coords(lab, sorting_key, heads.unit_ids, criteria)
     if units is not None:
         chosen = choose_units(units, heads.unit_ids, coords)
         heads = heads.take(chosen)
         coords = {name: (values[chosen], notes) for name, (values, notes) in coords.items()}
-    times, labels, placed = _place(query, heads, sample_map, window_s)
-    kept = [len(part) for part in placed.seconds]
+    chosen_by = query if units is None else None
+    placed = place_sorting(lab, sorting_key, heads, query=chosen_by, window_s=window_s)
+    kept = [len(part) for part in placed.trains.seconds]
     columns = StoredTrains(
         lab,
         sorting_key,
         heads.unit_ids,
-        n_stored=placed.n_stored,
-        first=placed.first,
+        n_stored=placed.trains.n_stored,
+        first=placed.trains.first,
         offsets=np.concatenate([[0], np.cumsum(kept)]).astype("int64"),
     )
     found = wrap_spikes(
-        times,
-        labels,
-        stream=stream[3],
-        sync=clock.sync_attrs(),
+        placed.times_s,
+        placed.labels,
+        stream=probe_stream(sorting)[3],
+        sync=placed.clock.sync_attrs,
         unit=heads.unit_ids,
         unit_coords=coords,
         spike_vars=columns.lazy_variables(),
         provenance=_provenance(lab, sorting),
         attrs={
-            **_span(lab, sorting_key, sample_map, times, window_s),
-            "sampling_rate_hz": sample_map.sampling_rate_hz,
+            **_span(placed, window_s),
+            "sampling_rate_hz": placed.clock.sampling_rate_hz,
             "project": lab.project,
-            **_attrs(sorting, clock, placed),
+            **_attrs(sorting, placed),
         },
     )
     return found, columns
 
 
-def _place(
-    query: Any,
-    heads: TrainHeads,
-    sample_map: SampleMap,
-    window_s: tuple[float, float] | None,
-) -> tuple[NDArray[np.float64], NDArray[np.int32], PlacedTrains]:
-    """Return times and units of all spikes, sorted by both, and how the trains were placed."""
-    from ..schema.spike_trains import place_trains, read_trains
-
-    trains, maps = read_trains(query, heads), itertools.repeat(sample_map)
-    if window_s is not None:
-        placed = place_trains(trains, maps, window_s=window_s)
-        times = np.concatenate([np.empty(0), *placed.seconds])
-        lengths = [len(part) for part in placed.seconds]
-        return times, np.repeat(heads.unit_ids, lengths), placed
-    times = np.empty(int(heads.n_spikes.sum()))
-    parts = np.split(times, np.cumsum(heads.n_spikes)[:-1])
-    placed = place_trains(trains, maps, out=parts)
-    return times, np.repeat(heads.unit_ids, heads.n_spikes), placed
-
-
-def _span(
-    lab: Any,
-    sorting_key: Mapping[str, Any],
-    sample_map: SampleMap,
-    times: NDArray[np.float64],
-    window_s: tuple[float, float] | None,
-) -> dict[str, float]:
+def _span(placed: PlacedSpikes, window_s: tuple[float, float] | None) -> dict[str, float]:
     """Return the time that the spikes are of: the recording, or the window inside it."""
-    n_samples = (lab.EphysRecording.ProbeSetting & sorting_key).fetch1("n_samples")
-    start, stop = sample_map.apply(np.array([0, n_samples or 0])).tolist()
-    if not n_samples:
-        stop = float(times.max(initial=start))
+    start, stop = placed.clock.recorded_s
+    if start == stop:
+        stop = float(placed.times_s.max(initial=start))
     if window_s is not None:
         start = max(start, window_s[0])
         stop = max(start, min(stop, window_s[1]))
@@ -213,10 +181,10 @@ def _chosen_vars(with_: Sequence[str]) -> list[str]:
     return [_SPIKE_VARS[name] for name in names]
 
 
-def _attrs(sorting: dict[str, Any], clock: StreamClock, placed: PlacedTrains) -> dict[str, Any]:
-    attrs: dict[str, Any] = {"clock_dataset": clock.dataset}
-    if clock.clock_map is not None:
-        attrs["stream_n_extrapolated"] = int(placed.n_extrapolated.sum())
+def _attrs(sorting: dict[str, Any], placed: PlacedSpikes) -> dict[str, Any]:
+    attrs: dict[str, Any] = {"clock_dataset": placed.clock.dataset}
+    if placed.clock.mapped:
+        attrs["stream_n_extrapolated"] = int(placed.trains.n_extrapolated.sum())
     return attrs | {"parameter_set_num": int(sorting["parameter_set_num"])}
 
 

@@ -184,18 +184,15 @@ def fetch_rows(
         ordering = ordering or ["KEY"]
     if ordering or limit is not None or offset is not None:
         expression = expression & dj.Top(limit, ordering or None, offset or 0)
-    if not undecoded:
-        return list(expression.to_dicts(squeeze=squeeze))
     heading, source = expression.heading, expression.connection
-    return [
-        {
-            name: row[name]
-            if name in undecoded
-            else decode_attribute(heading[name], row[name], squeeze, connection=source)
-            for name in heading.names
-        }
-        for row in expression.cursor(as_dict=True)
-    ]
+    # each look into a heading builds it anew
+    columns = {name: heading[name] for name in heading.names if name not in undecoded}
+    coded = {name: one for name, one in columns.items() if one.codec or one.json or one.uuid}
+    rows = list(expression.cursor(as_dict=True).fetchall())
+    for row in rows:
+        for name, column in coded.items():
+            row[name] = decode_attribute(column, row[name], squeeze, connection=source)
+    return rows
 
 
 def _expand_key(expression: Any, attrs: Iterable[str]) -> list[str]:

@@ -166,6 +166,8 @@ class Preferences(_Model):
         The server's inbox as seen from here, the host that uploads, and the store it uploads to.
     on_failure : FailurePreferences
         A command or web address that is told when an upload fails.
+    spike_cache_gb : float
+        Spikes of large sortings that are kept below ``scratch_path``, on their clock; 0 for none.
     """
 
     local_paths: list[str] = Field(default_factory=lambda: ["~/data"], min_length=1)
@@ -188,6 +190,7 @@ class Preferences(_Model):
     upload_host: str | None = None
     upload_storage: str | None = None
     on_failure: FailurePreferences = Field(default_factory=FailurePreferences)
+    spike_cache_gb: float = Field(20.0, ge=0)
 
     _file: Path | None = None
     _origins: dict[str, str] = {}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..database.datajoint_compat import fetch_rows
 from .segments import fetch_axes
-from .spike_trains import check_same, cut_pieces, place_trains
+from .spike_trains import check_same, fetch_heads, heads_of
 from .synchrony import StreamClock, StreamKey, check_method, stream_clocks, warn_unsynced
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ..clocks import SampleMap
 
 _PROBE = ("subject_name", "session_name", "dataset_name", "probe_num")
@@ -91,41 +88,36 @@ def probe_maps(lab: Any, units: Any) -> dict[StreamKey, tuple[StreamClock, Sampl
 
 def _in_seconds(units: Any, extra_keys: tuple[str, ...], *, warn: bool) -> list[dict[str, Any]]:
     """Return rows with times in seconds, by the rate and the map of each row's own probe."""
-    maps = probe_maps(units.lab, units)
-    sizes = fetch_rows(units.proj(n_bytes="LENGTH(spike_times)"))
-    n_bytes = np.array([row.pop("n_bytes") for row in sizes], dtype="int64")
-    of_rows = [maps[probe_stream(row)] for row in sizes]
-    rows: list[dict[str, Any]] = []
-    placed = place_trains(
-        _read(units, sizes, n_bytes, extra_keys, rows), (sample_map for _, sample_map in of_rows)
-    )
-    for index, (row, (clock, _)) in enumerate(zip(rows, of_rows, strict=True)):
-        row["spike_times"] = placed.seconds[index]
-        row |= {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
-        row["n_extrapolated"] = int(placed.n_extrapolated[index])
+    from .placed_sorting import place_sorting
+
+    lab, names = units.lab, list(units.primary_key)
+    heads = fetch_heads(units)
+    extras = [name for name in dict.fromkeys(extra_keys) if name not in (*names, "spike_times")]
+    rows = units.fetch(*names, *extras, as_dict=True) if extras else heads
+    check_same(*([[row[k] for k in names] for row in some] for some in (rows, heads)))
+    maps = functools.cache(lambda: probe_maps(lab, units))
+    found: list[dict[str, Any]] = []
+    for sorting, group in itertools.groupby(heads, lambda row: _sorting_key(lab, row)):
+        key = dict(sorting)
+        probe_map = functools.partial(_one_map, maps, probe_stream(key))
+        these = heads_of(list(group))
+        placed = place_sorting(lab, key, these, query=units & key, probe_map=probe_map)
+        clock, trains = placed.clock, placed.trains
+        said = {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
+        for seconds, outside in zip(trains.seconds, trains.n_extrapolated.tolist(), strict=True):
+            row = rows[len(found)]
+            times = {"spike_times": seconds} | {name: row[name] for name in extras}
+            found.append({k: row[k] for k in names} | times | said | {"n_extrapolated": outside})
     if warn:
-        warn_unsynced(probe_stream(row) for row in rows if not row["synced"])
-    return rows
+        warn_unsynced(probe_stream(row) for row in found if not row["synced"])
+    return found
 
 
-def _read(
-    units: Any,
-    keys: list[dict[str, Any]],
-    n_bytes: NDArray[np.int64],
-    extra_keys: tuple[str, ...],
-    rows: list[dict[str, Any]],
-) -> Iterator[bytes]:
-    """Yield the stored trains of units in pieces, and add their rows to a list."""
-    wanted = dict.fromkeys([*units.primary_key, "spike_times", *extra_keys])
-    for piece in cut_pieces(range(len(keys)), n_bytes):
-        found = fetch_rows(
-            units, list(wanted), undecoded=["spike_times"], limit=len(piece), offset=piece[0]
-        )
-        check_same(
-            [{name: row[name] for name in units.primary_key} for row in found],
-            [{name: keys[n][name] for name in units.primary_key} for n in piece],
-        )
-        for row in found:
-            train, row["spike_times"] = row["spike_times"], None
-            rows.append({name: row[name] for name in wanted})
-            yield train
+def _one_map(
+    maps: Callable[[], dict[StreamKey, tuple[StreamClock, SampleMap]]], stream: StreamKey
+) -> tuple[StreamClock, SampleMap]:
+    return maps()[stream]
+
+
+def _sorting_key(lab: Any, row: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, row[name]) for name in lab.SpikeSorting.primary_key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ _MOST_THREADS = 8
 _AHEAD = 8
 #: Stored trains that are fetched at once, bytes.
 _PIECE_BYTES = 8 << 20
+_NOTHING = np.empty(0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +63,14 @@ class TrainHeads:
     ----------
     unit_ids : ndarray of int32, shape (n_units,)
         Ascending.
-    n_spikes, n_bytes : ndarray of int64, shape (n_units,)
-        Spikes of each, and the bytes that are stored of it.
+    n_spikes, n_bytes, crc : ndarray of int64, shape (n_units,)
+        Spikes of each, the bytes that are stored of it, and their CRC-32.
     """
 
     unit_ids: NDArray[np.int32]
     n_spikes: NDArray[np.int64]
     n_bytes: NDArray[np.int64]
+    crc: NDArray[np.int64]
 
     def take(self, chosen: NDArray[np.int64]) -> TrainHeads:
         """Return those of some units.
@@ -78,7 +80,9 @@ class TrainHeads:
         chosen : ndarray of int64
             Their positions, ascending.
         """
-        return TrainHeads(self.unit_ids[chosen], self.n_spikes[chosen], self.n_bytes[chosen])
+        return TrainHeads(
+            self.unit_ids[chosen], self.n_spikes[chosen], self.n_bytes[chosen], self.crc[chosen]
+        )
 
 
 def read_heads(units: Any) -> TrainHeads:
@@ -89,50 +93,80 @@ def read_heads(units: Any) -> TrainHeads:
     units : SpikeSorting.Unit
         Units of one sorting.
     """
-    start = f"LEFT(spike_times, {HEAD_BYTES})"
-    rows = fetch_rows(units.proj(start=start, n_bytes="LENGTH(spike_times)"))
+    return heads_of(fetch_heads(units))
+
+
+def fetch_heads(units: Any) -> list[dict[str, Any]]:
+    """Return the keys of units, with what :func:`heads_of` needs of their trains.
+
+    Parameters
+    ----------
+    units : SpikeSorting.Unit
+        Units, of any sortings.
+    """
+    columns = {"n_bytes": "LENGTH(spike_times)", "crc": "CRC32(spike_times)"}
+    return fetch_rows(units.proj(start=f"LEFT(spike_times, {HEAD_BYTES})", **columns))
+
+
+def heads_of(rows: list[dict[str, Any]]) -> TrainHeads:
+    """Return what is known of the trains of some units of one sorting.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of :func:`fetch_heads`.
+    """
     return TrainHeads(
         np.array([row["unit_id"] for row in rows], dtype="int32"),
         np.array([count_values(row["start"]) for row in rows], dtype="int64"),
         np.array([row["n_bytes"] for row in rows], dtype="int64"),
+        np.array([row["crc"] for row in rows], dtype="int64"),
     )
 
 
-def read_trains(units: Any, heads: TrainHeads) -> Iterator[bytes]:
+def read_trains(units: Any, heads: TrainHeads, *, some: bool) -> Iterator[bytes]:
     """Yield the stored trains of units of one sorting, fetched a few megabytes at a time.
 
     Parameters
     ----------
     units : SpikeSorting.Unit
-        Units of one sorting, among them these.
+        Units of one sorting.
     heads : TrainHeads
         Of the units that are wanted.
+    some : bool
+        Whether they are some of the units, else they are all.
 
     Raises
     ------
     QueryError
         If the units are others by now.
     """
-    for wanted in cut_pieces(heads.unit_ids, heads.n_bytes):
-        chosen = units & [{"unit_id": int(unit)} for unit in wanted]
-        rows = fetch_rows(chosen, ["unit_id", "spike_times"], undecoded=["spike_times"])
-        check_same([row["unit_id"] for row in rows], wanted.tolist())
+    columns = ["unit_id", "spike_times"]
+    for span in cut_pieces(heads.n_bytes):
+        wanted = heads.unit_ids[span].tolist()
+        if some:
+            chosen = units & [{"unit_id": unit} for unit in wanted]
+            rows = fetch_rows(chosen, columns, undecoded=["spike_times"])
+        else:
+            limit, offset = span.stop - span.start, span.start
+            rows = fetch_rows(
+                units, columns, undecoded=["spike_times"], limit=limit, offset=offset
+            )
+        check_same([row["unit_id"] for row in rows], wanted)
         yield from (row.pop("spike_times") for row in rows)
 
 
-def cut_pieces(items: Any, n_bytes: NDArray[np.int64]) -> list[Any]:
-    """Return items that are fetched one after the other in pieces of a few megabytes.
+def cut_pieces(n_bytes: NDArray[np.int64]) -> list[slice]:
+    """Return spans of items that are fetched one after the other, a few megabytes each.
 
     Parameters
     ----------
-    items : ndarray or range, of length n
-        What is fetched.
     n_bytes : ndarray of int64, shape (n,)
-        Of each.
+        Of each item.
     """
     piece = np.cumsum(n_bytes) // _PIECE_BYTES
-    ends = [*(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(items)]
-    return [items[a:b] for a, b in zip([0, *ends], ends, strict=False) if a < b]
+    ends = [*(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(n_bytes)]
+    return [slice(a, b) for a, b in zip([0, *ends], ends, strict=False) if a < b]
 
 
 def check_same(found: list[Any], wanted: list[Any]) -> None:
@@ -161,6 +195,7 @@ def place_trains(
     maps: Iterable[SampleMap],
     *,
     out: Iterable[NDArray[np.float64] | None] | None = None,
+    sink: Callable[[int, NDArray[np.float64]], None] | None = None,
     window_s: tuple[float, float] | None = None,
 ) -> PlacedTrains:
     """Decode trains and put each on its clock; the next are fetched meanwhile.
@@ -173,6 +208,9 @@ def place_trains(
         One a train.
     out : iterable of ndarray of float64, optional
         One a train, of its length, which is filled; by default new arrays. Not with a window.
+    sink : callable, optional
+        Called with the number of a train and its seconds, by several threads at once and in any
+        order; they are not held then, and none are returned.
     window_s : (float, float), optional
         Keep what happened in ``[start, stop)`` on the clock.
 
@@ -187,7 +225,7 @@ def place_trains(
     """
 
     def place(
-        train: bytes, sample_map: SampleMap, filled: NDArray[np.float64] | None
+        number: int, train: bytes, sample_map: SampleMap, filled: NDArray[np.float64] | None
     ) -> tuple[NDArray[np.float64], int, int, int]:
         samples = decode_array(train)
         counts = len(samples), sample_map.count_extrapolated(samples)
@@ -198,15 +236,19 @@ def place_trains(
                 f"A train has {len(samples)} spikes where it had {len(filled)} a moment ago.",
                 hint="Is it being sorted anew? Ask again when that has ended.",
             )
-        return sample_map.apply(samples, out=filled), 0, *counts
+        seconds = sample_map.apply(samples, out=filled)
+        if sink is not None:
+            sink(number, seconds)
+            return _NOTHING, 0, *counts
+        return seconds, 0, *counts
 
     threads = min(count_cores(), _MOST_THREADS)
     filled = itertools.repeat(None) if out is None else out
     waiting: deque[Any] = deque()
     placed = []
     with ThreadPoolExecutor(threads) as pool:
-        for train, sample_map, target in zip(trains, maps, filled, strict=False):
-            waiting.append(pool.submit(place, train, sample_map, target))
+        for number, *given in zip(itertools.count(), trains, maps, filled):
+            waiting.append(pool.submit(place, number, *given))
             if len(waiting) > _AHEAD * threads:
                 placed.append(waiting.popleft().result())
         placed += [one.result() for one in waiting]
@@ -223,6 +265,23 @@ def _within(
     seconds = sample_map.apply(samples[begin:end])
     start, stop = np.searchsorted(seconds, window_s)  # a time at the start is in, at the stop not
     return seconds[start:stop], int(begin + start)
+
+
+def cut_window(
+    seconds: list[NDArray[np.float64]], window_s: tuple[float, float]
+) -> tuple[list[NDArray[np.float64]], NDArray[np.int64]]:
+    """Return the part of each train inside a window, and which spike is the first of it.
+
+    Parameters
+    ----------
+    seconds : list of ndarray of float64
+        Trains, ascending.
+    window_s : (float, float)
+        A time at the start is inside, one at the stop is not.
+    """
+    spans = [np.searchsorted(train, window_s) for train in seconds]
+    cut = [train[a:b] for train, (a, b) in zip(seconds, spans, strict=True)]
+    return cut, np.array([a for a, _ in spans], np.int64)
 
 
 def count_cores() -> int:

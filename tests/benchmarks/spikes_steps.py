@@ -18,6 +18,8 @@ N_UNITS, N_SPIKES, DURATION_S, RATE_HZ, NIDQ_HZ = 600, 40_000, 3600.0, 30_000.0,
 SESSION = {"subject_name": "JC1", "session_name": "20250601_100000"}
 KEY = {**SESSION, "dataset_name": "ephys_g0"}
 SORTING = {**KEY, "probe_num": 0, "parameter_set_num": 5}
+#: A sorting of 50 million spikes.
+LARGE, N_LARGE = {**SORTING, "parameter_set_num": 6}, 50_000_000
 WINDOW_S = (0.5, 1.5)
 
 
@@ -85,12 +87,36 @@ def fill() -> dict[str, Any]:
     lab.SpikeSorting.insert1({**SORTING, "n_sorted_units": N_UNITS})
     for unit, samples in enumerate(trains()):
         lab.SpikeSorting.Unit.insert1({**SORTING, "unit_id": unit, "spike_times": samples})
+    fill_large(lab)
     return {}
+
+
+def fill_large(lab: Any) -> None:
+    """Insert a sorting of 50 million spikes."""
+    from labdata.database.codecs import SpikeTrainCodec
+
+    lab.SpikeSortingParams.insert1(
+        {
+            "parameter_set_num": 6,
+            "algorithm_name": "none",
+            "parameters_dict": {"large": True},
+            "parameters_hash": "1" * 64,
+        }
+    )
+    lab.SpikeSorting.insert1({**LARGE, "n_sorted_units": N_LARGE // N_SPIKES})
+    table = lab.SpikeSorting.Unit
+    values = [SORTING[name] for name in table.primary_key[:-2]]
+    stored = [SpikeTrainCodec().encode(train) for train, _ in zip(trains(), range(50))]  # noqa: B905
+    for unit in range(N_LARGE // N_SPIKES):
+        names = ", ".join(f"`{name}`" for name in [*table.primary_key, "spike_times"])
+        lab.connection.query(
+            f"INSERT INTO {table.full_table_name} ({names}) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [*values, 6, unit, stored[unit % 50]],
+        )
 
 
 def get_spike_times() -> dict[str, float]:
     """Read spike times as the user guide does."""
-    import labdata.schema.spike_times
     from labdata.schema import Session, SpikeSorting
 
     Session().fetch("KEY")  # connected, and the tables are known
@@ -108,11 +134,37 @@ def spikes() -> dict[str, float]:
     Session().fetch("KEY")
     labdata.spikes  # noqa: B018  (imports it)
     import labdata.access.columns
+    import labdata.objects
+    import labdata.schema.placed_sorting
 
     return measured(
         lambda: labdata.spikes(SORTING),
         lambda ds: ds["spike_time"].values.sum() + ds["spike_unit"].values.sum(),
     )
+
+
+def large() -> dict[str, float]:
+    """Read 50 million spikes, all touched."""
+    return read_large(lambda ds: ds["spike_time"].values.sum() + ds["spike_unit"].values.sum())
+
+
+def large_open() -> dict[str, float]:
+    """Open 50 million spikes, and look at one."""
+    return read_large(lambda ds: float(ds["spike_time"][N_LARGE // 2]))
+
+
+def read_large(touch: Callable[[Any], float]) -> dict[str, float]:
+    """Measure reading the large sorting."""
+    import labdata
+    from labdata.schema import Session
+
+    Session().fetch("KEY")
+    labdata.spikes  # noqa: B018  (imports it)
+    import labdata.access.columns
+    import labdata.objects
+    import labdata.schema.placed_sorting
+
+    return measured(lambda: labdata.spikes(LARGE), touch)
 
 
 def old_fill() -> dict[str, Any]:

@@ -1,0 +1,212 @@
+"""Spike times of whole sortings, kept on this computer once they are on their clock.
+
+A file is used only while it says what the database says: the length and CRC-32 of every stored
+train, as the server computes them of what it holds now, and a digest of all that the clock is made
+of (:mod:`.clock_inputs`). It is read whole and compared with its own sums once after every start
+of the computer, and whenever it is not the file that was compared. It is the user's alone;
+removing any of them, or the folder, costs the time to read them anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import FormatError
+from ..formats.train_file import TrainFile, TrainWriter, check_trains, open_trains
+from ..preferences import absolute_folder, labdata_folder
+
+if TYPE_CHECKING:
+    from ..preferences import Preferences
+    from .spike_trains import TrainHeads
+
+logger = logging.getLogger(__name__)
+
+#: Sortings of fewer spikes are read from the database as fast.
+LEAST_SPIKES = 500_000
+#: Bytes of a spike in a file.
+_SPIKE_BYTES = 12
+#: What was used within this time is not removed to make room.
+_IN_USE_S = 3600.0
+_SUFFIX, _CHECKED = ".trains", ".checked"
+
+
+def cache_file(lab: Any, sorting: Mapping[str, Any], preferences: Preferences) -> Path | None:
+    """Return the file of a sorting's spikes, there or not; None where none are kept.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    sorting : mapping
+        Key of SpikeSorting.
+    preferences : Preferences
+        The user's.
+    """
+    if not preferences.spike_cache_gb:
+        return None
+    scratch = absolute_folder("scratch_path", preferences.scratch_path)
+    database = lab.connection
+    where = [database.conn_info["host"], database.conn_info["port"]]
+    place = str(labdata_folder()) if database.embedded else where
+    key = {name: sorting[name] for name in lab.SpikeSorting.primary_key}
+    text = json.dumps([place, lab.SpikeSorting.full_table_name, key], default=str)
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return scratch / f"labdata-spikes-{_owner()}" / f"{name}{_SUFFIX}"
+
+
+def read_cached(path: Path, heads: TrainHeads, clock_digest: str) -> TrainFile | None:
+    """Return the file of a sorting if it holds what the database does, else None.
+
+    Parameters
+    ----------
+    path : Path
+        Of :func:`cache_file`.
+    heads : TrainHeads
+        Units that are wanted, as they are stored now.
+    clock_digest : str
+        Of what their clock is made of now.
+    """
+    try:
+        if not _is_own(path):
+            return None
+        found = open_trains(path)
+        if found.notes["clock_digest"] != clock_digest or not _holds(found, heads):
+            return None
+        _check_once(path)
+        os.utime(path.with_suffix(_CHECKED))  # used now
+    except FileNotFoundError:
+        return None
+    except (FormatError, OSError, KeyError, TypeError, ValueError) as error:
+        logger.warning("Kept spikes are read anew from the database: %s", error)
+        with suppress(OSError):
+            path.unlink()
+        return None
+    return found
+
+
+def _holds(found: TrainFile, heads: TrainHeads) -> bool:
+    """Return whether all wanted units are in a file, each with the bytes that are stored now."""
+    places = np.searchsorted(found.unit_ids, heads.unit_ids)
+    if len(places) and places[-1] >= len(found.unit_ids):
+        return False
+    n_bytes, crc = (np.array(found.notes[name], np.int64) for name in ("n_bytes", "crc"))
+    return (
+        np.array_equal(found.unit_ids[places], heads.unit_ids)
+        and np.array_equal(n_bytes[places], heads.n_bytes)
+        and np.array_equal(crc[places], heads.crc)
+    )
+
+
+def _check_once(path: Path) -> None:
+    """Compare a file with its own sums, unless this very file was since the computer's start."""
+    note, facts = path.with_suffix(_CHECKED), _identity(path)
+    with suppress(OSError, ValueError):
+        if json.loads(note.read_text("utf-8")) == facts:
+            return
+    check_trains(path)
+    _note_checked(path, facts)
+
+
+def _note_checked(path: Path, facts: list[Any]) -> None:
+    path.with_suffix(_CHECKED).write_text(json.dumps(facts), "utf-8")
+
+
+def _identity(path: Path) -> list[Any]:
+    """Return what changes whenever a file does, or the computer was started again."""
+    import psutil
+
+    stat = path.stat()
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    started = boot.read_text().strip() if boot.exists() else str(round(psutil.boot_time(), -1))
+    return [stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, started]
+
+
+@contextmanager
+def new_file(path: Path, heads: TrainHeads, limit_gb: float) -> Iterator[TrainWriter | None]:
+    """Write a file of spikes; it has its name at the end of the block, or there is none.
+
+    Parameters
+    ----------
+    path : Path
+        Of :func:`cache_file`.
+    heads : TrainHeads
+        All units of the sorting.
+    limit_gb : float
+        What all files may take.
+
+    Yields
+    ------
+    TrainWriter or None
+        None where no file can be made: too many spikes, or no room.
+    """
+    n_bytes = int(heads.n_spikes.sum()) * _SPIKE_BYTES
+    partial = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.partial")
+    try:
+        if not _make_room(path.parent, n_bytes, limit_gb * 1e9):
+            yield None
+            return
+        file = os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b")
+    except OSError as error:
+        logger.warning("The spikes are not kept for the next time: %s", error)
+        yield None
+        return
+    try:
+        with file:
+            yield TrainWriter(file, heads.unit_ids, heads.n_spikes)
+        partial.replace(path)
+        _note_checked(path, _identity(path))
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _make_room(folder: Path, n_bytes: int, limit_bytes: float) -> bool:
+    """Remove the files that were not used for longest; return whether there is room for one."""
+    import shutil
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if n_bytes > limit_bytes or not _is_own(folder):
+        return False
+    now = time.time()
+    kept = []
+    for file in folder.iterdir():
+        with suppress(OSError):
+            if file.suffix == _SUFFIX:
+                note = file.with_suffix(_CHECKED)
+                used = (note if note.exists() else file).stat().st_mtime
+                kept.append((used, file.stat().st_size, file))
+            elif file.suffix == ".partial" and now - file.stat().st_mtime > _IN_USE_S:
+                file.unlink()  # its writer was killed
+    taken = sum(size for _, size, _ in kept)
+    for used, size, file in sorted(kept):
+        short = taken + n_bytes > limit_bytes or shutil.disk_usage(folder).free < 2 * n_bytes
+        if not short or now - used < _IN_USE_S:
+            break
+        with suppress(OSError):  # Windows keeps a file that is mapped
+            file.unlink()
+            file.with_suffix(_CHECKED).unlink(missing_ok=True)
+            taken -= size
+    free = shutil.disk_usage(folder).free
+    return taken + n_bytes <= limit_bytes and free >= 2 * n_bytes
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file or folder is the user's, as far as the system tells."""
+    return not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
+
+
+def _owner() -> str:
+    import getpass
+
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()

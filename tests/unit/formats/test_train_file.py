@@ -1,0 +1,108 @@
+"""Files of spike trains: what is written is mapped, what is damaged is found."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labdata.errors import FormatError
+from labdata.formats.train_file import TrainWriter, check_trains, open_trains
+
+UNITS = np.array([3, 5, 90], "int32")
+TRAINS = [np.linspace(0, 9, 1000), np.empty(0), np.array([1.5, 2.5])]
+
+
+def write(path: Path, trains: list[np.ndarray] = TRAINS, notes: dict | None = None) -> Path:
+    """Write trains from three threads, last one first."""
+    with path.open("w+b") as file:
+        writer = TrainWriter(file, UNITS[: len(trains)], np.array([len(t) for t in trains]))
+        with ThreadPoolExecutor(3) as pool:
+            jobs = [pool.submit(writer.put, i, t) for i, t in reversed(list(enumerate(trains)))]
+        for job in jobs:
+            job.result()
+        writer.finish(notes or {})
+    return path
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = write(tmp_path / "x", notes={"clock": {"name": "nidq"}})
+    check_trains(path)
+    found = open_trains(path)
+    assert found.unit_ids.tolist() == UNITS.tolist()
+    assert found.notes == {"clock": {"name": "nidq"}}
+    assert np.array_equal(found.times_s, np.concatenate(TRAINS))
+    assert np.array_equal(found.labels, np.repeat(UNITS, [1000, 0, 2]))
+    assert found.offsets.tolist() == [0, 1000, 1000, 1002]
+    assert (found.times_s.dtype, found.labels.dtype) == ("float64", "int32")
+
+
+def test_the_same_without_positioned_writes(tmp_path, monkeypatch):
+    """As on Windows."""
+    whole = write(tmp_path / "x").read_bytes()
+    monkeypatch.delattr("os.pwrite")
+    assert write(tmp_path / "y").read_bytes() == whole
+
+
+def test_changing_what_is_mapped_changes_no_file(tmp_path):
+    path = write(tmp_path / "x")
+    before = path.read_bytes()
+    found = open_trains(path)
+    found.times_s[:] = 0
+    found.labels[:] = 0
+    assert path.read_bytes() == before
+    assert open_trains(path).times_s[-1] == 2.5
+
+
+def test_no_spikes(tmp_path):
+    path = write(tmp_path / "x", [np.empty(0)])
+    check_trains(path)
+    assert len(open_trains(path).times_s) == len(open_trains(path).labels) == 0
+
+
+def test_fewer_spikes_than_announced_are_refused(tmp_path):
+    with (tmp_path / "x").open("w+b") as file:
+        writer = TrainWriter(file, UNITS[:1], np.array([3]))
+        with pytest.raises(ValueError, match="2 spikes for 3"):
+            writer.put(0, np.zeros(2))
+
+
+@pytest.mark.parametrize("place", [0, 7_999, 8_015, 8_016, 12_000, 12_023])
+def test_a_flipped_bit_among_the_spikes_is_found(tmp_path, place):
+    path = write(tmp_path / "x")
+    flip(path, place)
+    open_trains(path)  # which does not look
+    with pytest.raises(FormatError, match="damaged at unit"):
+        check_trains(path)
+
+
+@pytest.mark.parametrize("place", [12_024 + 5, -21, -20, -12, -1])
+def test_a_flipped_bit_at_the_end_is_found(tmp_path, place):
+    path = write(tmp_path / "x")
+    flip(path, place)
+    with pytest.raises(FormatError):
+        open_trains(path)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 20, 12_000, 12_100])
+def test_a_file_that_is_cut_off_is_refused(tmp_path, n_bytes):
+    path = write(tmp_path / "x")
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(FormatError):
+        open_trains(path)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    path = tmp_path / "x"
+    path.write_text(json.dumps({"a": 1}) * 10)
+    with pytest.raises(FormatError, match="no whole file"):
+        open_trains(path)
+
+
+def flip(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 4
+    path.write_bytes(data)
