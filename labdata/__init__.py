@@ -33,6 +33,7 @@ _PUBLIC = {
     "plot_probe": "labdata.objects",
     "plot_psth": "labdata.objects",
     "plot_raster": "labdata.objects",
+    "plot_tuning_curve": "labdata.objects",
     "plot_unit_counts": "labdata.objects",
     "plot_waveform": "labdata.objects",
     "psth": "labdata.objects",

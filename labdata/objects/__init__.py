@@ -31,6 +31,7 @@ from labdata.objects.plots import (
     plot_probe,
     plot_psth,
     plot_raster,
+    plot_tuning_curve,
     plot_unit_counts,
     plot_waveform,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "plot_probe",
     "plot_psth",
     "plot_raster",
+    "plot_tuning_curve",
     "plot_unit_counts",
     "plot_waveform",
     "psth",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labdata.errors import MissingPackageError
+from labdata.errors import MissingPackageError, ObjectError
 
 #: Okabe and Ito (2008), without yellow, which is too light on white.
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -13,6 +13,10 @@ CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", 
 AMBER = "#9A5B00"
 #: Grey of what is not data.
 QUIET = "#6B6B6B"
+#: Largest firing rate that has a colour of its own, Hz.
+MOST_HZ = 30.0
+#: Units that are named one by one.
+MOST_LABELS = 25
 #: Above so many marks a plot counts them instead.
 MOST_MARKS = 50_000
 
@@ -36,6 +40,39 @@ def axes_or_current(ax: Any) -> Any:
     except ImportError as missing:
         raise MissingPackageError("matplotlib", "notebook") from missing
     return plt.gca()
+
+
+def wants_screen(backend: str, ax: Any) -> bool:
+    """Return whether a plot is for a screen, with Bokeh, else it is for paper.
+
+    Parameters
+    ----------
+    backend : {"matplotlib", "bokeh"}
+        As the user gave it.
+    ax : object or None
+        Where to draw, which is of matplotlib.
+
+    Raises
+    ------
+    ObjectError
+        If there is no such backend, or `ax` is given to Bokeh.
+    MissingPackageError
+        If Bokeh is wanted and not installed.
+    """
+    if backend == "matplotlib":
+        return False
+    if backend != "bokeh":
+        raise ObjectError(f"There is no backend {backend!r}.", hint='Use "matplotlib" or "bokeh".')
+    if ax is not None:
+        raise ObjectError(
+            "A plot for Bokeh makes its own figure, and takes no axes.",
+            hint="Leave ax out; bokeh.layouts puts figures together.",
+        )
+    try:
+        import bokeh  # noqa: F401
+    except ImportError as missing:
+        raise MissingPackageError("bokeh", "widgets") from missing
+    return True
 
 
 def tidy_axes(ax: Any) -> None:

@@ -10,14 +10,18 @@ import xarray as xr
 
 from labdata.errors import MissingPackageError, ObjectError
 from labdata.objects._attrs import require_kind
-from labdata.objects.plots._style import CATEGORIES, QUIET, tidy_axes
+from labdata.objects.plots._style import CATEGORIES, QUIET, tidy_axes, wants_screen
 
 #: Units a side; more are too small to read.
 _MOST_UNITS = 10
 
 
 def plot_correlograms(
-    found: xr.Dataset, units: Sequence[int] | None = None, *, figure: Any = None
+    found: xr.Dataset,
+    units: Sequence[int] | None = None,
+    *,
+    figure: Any = None,
+    backend: str = "matplotlib",
 ) -> Any:
     """Draw the autocorrelograms of units on the diagonal and those of pairs above it.
 
@@ -29,17 +33,19 @@ def plot_correlograms(
         Labels, ten at most; default all that the dataset has.
     figure : matplotlib.figure.Figure, optional
         Where to draw; default a new one.
+    backend : {"matplotlib", "bokeh"}
+        For paper, or for a screen.
 
     Returns
     -------
-    matplotlib.figure.Figure
+    matplotlib.figure.Figure or bokeh.layouts.GridPlot
 
     Raises
     ------
     ObjectError
-        If there are more than ten units, or none, or one is not there.
+        If there are more than ten units, or none, one is not there, or there is no such backend.
     MissingPackageError
-        If matplotlib is not installed.
+        If it is not installed.
 
     Examples
     --------
@@ -49,6 +55,10 @@ def plot_correlograms(
     require_kind(found, "correlogram")
     labels = [int(u) for u in (found["unit"].values if units is None else units)]
     _check(found, labels)
+    if wants_screen(backend, figure):
+        from labdata.objects.plots.screen import draw_correlograms
+
+        return draw_correlograms(found, labels)
     n = len(labels)
     figure = figure or _new_figure(n)
     axes = figure.subplots(n, n, sharex=True, squeeze=False)

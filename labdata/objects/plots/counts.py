@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from labdata.errors import ObjectError
-from labdata.objects.plots._style import CATEGORIES, axes_or_current, tidy_axes
+from labdata.objects.plots._style import CATEGORIES, axes_or_current, tidy_axes, wants_screen
 
 _NEEDED = ("session_datetime", "unit_criteria_id", "sua")
 
 
-def plot_unit_counts(rows: Any, *, ax: Any = None) -> Any:
+def plot_unit_counts(rows: Any, *, ax: Any = None, backend: str = "matplotlib") -> Any:
     """Draw the number of single units of each session over days, a line a criterion.
 
     Parameters
@@ -23,17 +23,19 @@ def plot_unit_counts(rows: Any, *, ax: Any = None) -> Any:
         session, such as those of two probes, are dots above each other; the line is their sum.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default the current axes.
+    backend : {"matplotlib", "bokeh"}
+        For paper, or for a screen.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    matplotlib.axes.Axes or bokeh.plotting.figure
 
     Raises
     ------
     ObjectError
-        If a column is missing.
+        If a column is missing, or there is no such backend.
     MissingPackageError
-        If matplotlib is not installed.
+        If it is not installed.
 
     Examples
     --------
@@ -49,6 +51,10 @@ def plot_unit_counts(rows: Any, *, ax: Any = None) -> Any:
             f"The rows have no {missing[0]}; they have: {', '.join(map(str, table))}.",
             hint="Fetch them of (Session * UnitCount & subject).",
         )
+    if wants_screen(backend, ax):
+        from labdata.objects.plots.screen import draw_unit_counts
+
+        return draw_unit_counts(table)
     ax = axes_or_current(ax)
     for k, (criterion, mine) in enumerate(table.groupby("unit_criteria_id")):
         style = {"color": CATEGORIES[k % len(CATEGORIES)], "marker": "osD^v"[k % 5]}

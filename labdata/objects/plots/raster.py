@@ -8,14 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labdata.objects.plots._style import MOST_MARKS, QUIET, axes_or_current, mark_event, tidy_axes
-
-#: Columns of the picture that stands for too many ticks.
-_COLUMNS = 500
+from labdata.objects.plots._style import (
+    MOST_MARKS,
+    QUIET,
+    axes_or_current,
+    mark_event,
+    tidy_axes,
+    wants_screen,
+)
+from labdata.objects.plots.prepared import count_raster
 
 
 def plot_raster(
-    trials: Sequence[ArrayLike], *, markersize: float = 5, ax: Any = None, color: str = "black"
+    trials: Sequence[ArrayLike],
+    *,
+    markersize: float = 5,
+    ax: Any = None,
+    color: str = "black",
+    backend: str = "matplotlib",
 ) -> Any:
     """Draw one row of ticks a trial.
 
@@ -32,15 +42,19 @@ def plot_raster(
         Where to draw; default the current axes.
     color : str
         Colour of the ticks.
+    backend : {"matplotlib", "bokeh"}
+        For paper, or for a screen.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    matplotlib.axes.Axes or bokeh.plotting.figure
 
     Raises
     ------
+    ObjectError
+        If there is no such backend.
     MissingPackageError
-        If matplotlib is not installed.
+        If it is not installed.
 
     Examples
     --------
@@ -48,10 +62,14 @@ def plot_raster(
     >>> from labdata.objects import aligned_lists
     >>> labdata.plot_raster(aligned_lists(aligned, 3))  # doctest: +SKIP
     """
-    ax = axes_or_current(ax)
     times = [np.asarray(t, dtype=np.float64).reshape(-1) for t in trials]
     x = np.concatenate(times) if times else np.empty(0)
     y = np.repeat(np.arange(len(times)), [len(t) for t in times])
+    if wants_screen(backend, ax):
+        from labdata.objects.plots.screen import draw_raster
+
+        return draw_raster(x, y, len(times), size=markersize, color=color)
+    ax = axes_or_current(ax)
     if len(x) > MOST_MARKS:
         _draw_counts(ax, x, y, len(times))
     else:
@@ -66,9 +84,6 @@ def plot_raster(
 
 def _draw_counts(ax: Any, x: Any, y: Any, n_trials: int) -> None:
     """Draw how many spikes there are in each of many bins of each trial."""
-    rows = np.arange(n_trials + 1) - 0.5
-    counts, edges, _ = np.histogram2d(x, y, [np.linspace(x.min(), x.max(), _COLUMNS + 1), rows])
-    extent = (edges[0], edges[-1], -0.5, n_trials - 0.5)
-    ax.imshow(counts.T, extent=extent, origin="lower", aspect="auto", cmap="Greys")
-    said = f"{len(x):,} spikes, counted in bins of {(edges[1] - edges[0]) * 1e3:.3g} ms"
-    ax.set_title(said, loc="left", fontsize=7, color=QUIET)
+    counts, extent, note = count_raster(x, y, n_trials)
+    ax.imshow(counts, extent=extent, origin="lower", aspect="auto", cmap="Greys")
+    ax.set_title(note, loc="left", fontsize=7, color=QUIET)

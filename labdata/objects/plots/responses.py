@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from labdata.errors import ObjectError
 from labdata.objects._attrs import require_kind
 from labdata.objects.plots._style import (
     CATEGORIES,
+    MOST_LABELS,
     axes_or_current,
     mark_event,
     note_clock,
     tidy_axes,
+    wants_screen,
 )
-
-#: Units that are named one by one.
-_MOST_LABELS = 25
+from labdata.objects.plots.prepared import lines_of, psth_picture
 
 
-def plot_psth(mean: xr.Dataset, unit: int | None = None, *, ax: Any = None) -> Any:
+def plot_psth(
+    mean: xr.Dataset, unit: int | None = None, *, ax: Any = None, backend: str = "matplotlib"
+) -> Any:
     """Draw the mean rate of one unit with its standard error, or of all units as a picture.
 
     Parameters
@@ -32,17 +33,20 @@ def plot_psth(mean: xr.Dataset, unit: int | None = None, *, ax: Any = None) -> A
         Label; a line a condition. Without it each unit is a row of a picture.
     ax : matplotlib.axes.Axes, optional
         Where to draw; default the current axes.
+    backend : {"matplotlib", "bokeh"}
+        For paper, or for a screen.
 
     Returns
     -------
-    matplotlib.axes.Axes
+    matplotlib.axes.Axes or bokeh.plotting.figure
 
     Raises
     ------
     ObjectError
-        If the unit is not there, or a picture of several conditions is asked for.
+        If the unit is not there, a picture of several conditions is asked for, or there is no
+        such backend.
     MissingPackageError
-        If matplotlib is not installed.
+        If it is not installed.
 
     Examples
     --------
@@ -50,6 +54,12 @@ def plot_psth(mean: xr.Dataset, unit: int | None = None, *, ax: Any = None) -> A
     >>> labdata.plot_psth(mean, 3)  # doctest: +SKIP
     """
     require_kind(mean, "mean_psth")
+    if wants_screen(backend, ax):
+        from labdata.objects.plots import screen
+
+        return (
+            screen.draw_psth_picture(mean) if unit is None else screen.draw_psth_lines(mean, unit)
+        )
     ax = axes_or_current(ax)
     if unit is None:
         _draw_picture(mean, ax)
@@ -62,24 +72,15 @@ def plot_psth(mean: xr.Dataset, unit: int | None = None, *, ax: Any = None) -> A
 
 
 def _draw_lines(mean: xr.Dataset, unit: int, ax: Any) -> None:
-    if unit not in mean["unit"].values:
-        raise ObjectError(
-            f"Unit {unit} is not among the {mean.sizes['unit']} units of this dataset.",
-            hint="mean.unit lists them; they are labels, not positions.",
-        )
-    one = mean.sel(unit=unit)
-    time_s = one["time"].values
-    several = "condition" in one.dims
-    for k in range(one.sizes["condition"] if several else 1):
-        mine = one.isel(condition=k) if several else one
-        label = f"{mine['condition'].item()} (n = {int(mine['n_trials'])})" if several else None
-        rate, sem = mine["rate"].values, mine["sem"].values
+    lines, title = lines_of(mean, unit)
+    for k, line in enumerate(lines):
         color = CATEGORIES[k % len(CATEGORIES)]
         dashes = ("-", "--", ":")[k // len(CATEGORIES) % 3]
-        ax.plot(time_s, rate, dashes, color=color, linewidth=1.2, label=label)
-        ax.fill_between(time_s, rate - sem, rate + sem, color=color, alpha=0.25, linewidth=0)
-    if several:
-        title = one["condition"].attrs.get("long_name", "condition")
+        label = line.label or None
+        ax.plot(line.time_s, line.rate_hz, dashes, color=color, linewidth=1.2, label=label)
+        low, high = line.rate_hz - line.sem_hz, line.rate_hz + line.sem_hz
+        ax.fill_between(line.time_s, low, high, color=color, alpha=0.25, linewidth=0)
+    if title:
         ax.legend(title=title, fontsize=7, title_fontsize=7, frameon=False)
     ax.set_ylim(bottom=0)
     ax.set_ylabel(f"Rate of unit {unit} (Hz)")
@@ -87,20 +88,17 @@ def _draw_lines(mean: xr.Dataset, unit: int, ax: Any) -> None:
 
 
 def _draw_picture(mean: xr.Dataset, ax: Any) -> None:
-    if "condition" in mean.dims:
-        raise ObjectError(
-            f"A picture of all units shows one condition; there are {mean.sizes['condition']}.",
-            hint="Choose one with mean.sel(condition=...), or a unit.",
-        )
-    time_s = mean["time"].values
-    half = float(mean.attrs["bin_s"]) / 2
-    n = mean.sizes["unit"]
-    extent = (time_s[0] - half, time_s[-1] + half, n - 0.5, -0.5)
-    rate = mean["rate"].values
-    image = ax.imshow(rate, extent=extent, aspect="auto", cmap="viridis", interpolation="none")
-    if np.isfinite(rate).any():
-        image.set_clim(0, float(np.nanpercentile(rate, 99)) or 1.0)
-    ax.figure.colorbar(image, ax=ax, label="Rate (Hz)", extend="max")
-    ax.set_ylabel("Unit" if n <= _MOST_LABELS else f"Unit ({n}, in the order of the dataset)")
-    if n <= _MOST_LABELS:
-        ax.set_yticks(np.arange(n), mean["unit"].values.astype(str))
+    picture = psth_picture(mean)
+    left, right, top, bottom = picture.extent  # the first unit is at the top
+    image = ax.imshow(
+        picture.values,
+        extent=(left, right, bottom, top),
+        aspect="auto",
+        cmap="viridis",
+        interpolation="none",
+    )
+    image.set_clim(0, picture.most)
+    ax.figure.colorbar(image, ax=ax, label=picture.label, extend="max")
+    ax.set_ylabel(picture.y_label)
+    if mean.sizes["unit"] <= MOST_LABELS:
+        ax.set_yticks(np.arange(mean.sizes["unit"]), mean["unit"].values.astype(str))

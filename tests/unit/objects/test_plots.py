@@ -7,7 +7,7 @@ import pytest
 
 import labdata
 from labdata.errors import ObjectError
-from labdata.objects import build_spikes, build_waveforms, correlogram, drift_map, psth
+from labdata.objects import build_spikes, correlogram, drift_map, psth
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 STIMULI = [10.0, 20.0, 30.0, 40.0]
@@ -18,26 +18,6 @@ def ax():
     figure, axes = pyplot.subplots()
     yield axes
     pyplot.close(figure)
-
-
-@pytest.fixture
-def waveforms():
-    """A unit on channels 1 to 4 of six, in two columns of one shank and one of another."""
-    shape = np.array([0.0, -1.0, 0.5], dtype=np.float32)
-    wave = shape[:, None] * np.array([40.0, 100.0, 30.0, 20.0])
-    return build_waveforms(
-        {7: (wave, np.array([1, 2, 3, 4]))},
-        sampling_rate_hz=1000.0,
-        n_before=1,
-        stream="imec0",
-        channel=np.arange(6, dtype=np.int32),
-        channel_coords={
-            "x": (np.array([0.0, 32, 0, 32, 250, 250]), {"units": "um"}),
-            "depth": (np.array([0.0, 0, 15, 15, 0, 15]), {"units": "um"}),
-            "shank": (np.array([0, 0, 0, 0, 1, 1]), {"units": "1"}),
-        },
-        unit_coords={},
-    )
 
 
 def texts(ax):
