@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..clocks import SampleMap
+    from ..schema.curated_units import CuratedUnits
     from ..schema.spike_trains import PlacedTrains, TrainHeads
     from ..schema.synchrony import StreamClock
     from .columns import StoredTrains
@@ -34,6 +35,7 @@ def spikes(
     units: str | Sequence[int] | None = None,
     window_s: tuple[float, float] | None = None,
     with_: Sequence[str] = (),
+    curated: bool = False,
     lab: Any = None,
 ) -> xr.Dataset:
     """Return the sorted spikes of one probe, on the clock that StreamSync names.
@@ -55,6 +57,10 @@ def spikes(
         silent ones included.
     with_ : sequence of {"amplitude", "depth"}, optional
         Read these columns at once. Without it they are read when they are looked at.
+    curated : bool, optional
+        The units as they are after manual curation (``labdata curate``,
+        ``SpikeSorting.curation()``): merged units in place of their sources, the parts of split
+        ones, without a log the sorter's. `criteria` then judge these units by their own metrics.
     lab : Lab, optional
         Tables of another project.
 
@@ -65,6 +71,11 @@ def spikes(
         StreamSync they are on the probe's own clock, and ``synced``, ``sync_note`` and a warning
         say so. ``sample_index`` and, where they are stored of every unit, ``spike_amplitude``
         (uV), ``spike_depth`` and ``spike_x`` (um) are lazy: 12 bytes a spike are held.
+
+        The attribute ``curated`` says whose units they are. Curated ones have the coordinates
+        ``curation_label``, ``made_by`` (``"sorter"``, ``"merge"`` or ``"split"``) and
+        ``source_units``; ``curation_entries`` is how many entries of the log are in them,
+        ``curation_by`` and ``curation_datetime`` (UTC) whose and when the last was.
 
     Raises
     ------
@@ -88,7 +99,9 @@ def spikes(
     lab = lab_of(key, lab)
     wanted = _chosen_vars(with_)
     sorting = one_row(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
-    found, columns = _sorted_spikes(lab, sorting, criteria, units, _checked_window(window_s))
+    found, columns = _sorted_spikes(
+        lab, sorting, criteria, units, _checked_window(window_s), curated=curated
+    )
     for name in wanted:
         if name not in found:
             attribute = SPIKE_COLUMNS[name][0]
@@ -106,24 +119,29 @@ def _sorted_spikes(
     criteria: int | None,
     units: str | Sequence[int] | None,
     window_s: tuple[float, float] | None,
+    *,
+    curated: bool,
 ) -> tuple[xr.Dataset, StoredTrains]:
     """Build the spikes of one sorting: of the chosen units, inside the window."""
     from ..objects import wrap_spikes
+    from ..schema.curated_units import CuratedUnits
     from ..schema.spike_times import probe_maps, probe_stream
-    from ..schema.spike_trains import read_heads
+    from ..schema.spike_trains import read_heads, read_trains
     from .columns import StoredTrains
 
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
     query = lab.SpikeSorting.Unit & sorting_key
     stream = probe_stream(sorting)
     ((clock, sample_map),) = probe_maps(lab, lab.SpikeSorting & sorting_key).values()
-    heads = read_heads(query)
-    coords = unit_coords(lab, sorting_key, heads.unit_ids, criteria)
+    of_log = CuratedUnits(lab, sorting_key) if curated else None
+    heads = read_heads(query) if of_log is None else of_log.heads()
+    coords = unit_coords(lab, sorting_key, heads.unit_ids, criteria, of_log)
     if units is not None:
         chosen = choose_units(units, heads.unit_ids, coords)
         heads = heads.take(chosen)
         coords = {name: (values[chosen], notes) for name, (values, notes) in coords.items()}
-    times, labels, placed = _place(query, heads, sample_map, window_s)
+    trains = read_trains(query, heads) if of_log is None else of_log.trains(heads)
+    times, labels, placed = _place(trains, heads, sample_map, window_s)
     kept = [len(part) for part in placed.seconds]
     columns = StoredTrains(
         lab,
@@ -132,6 +150,7 @@ def _sorted_spikes(
         n_stored=placed.n_stored,
         first=placed.first,
         offsets=np.concatenate([[0], np.cumsum(kept)]).astype("int64"),
+        curated=of_log,
     )
     found = wrap_spikes(
         times,
@@ -147,21 +166,22 @@ def _sorted_spikes(
             "sampling_rate_hz": sample_map.sampling_rate_hz,
             "project": lab.project,
             **_attrs(sorting, clock, placed),
+            **_curation_attrs(of_log),
         },
     )
     return found, columns
 
 
 def _place(
-    query: Any,
+    trains: Iterable[bytes | NDArray[np.int64]],
     heads: TrainHeads,
     sample_map: SampleMap,
     window_s: tuple[float, float] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32], PlacedTrains]:
     """Return times and units of all spikes, sorted by both, and how the trains were placed."""
-    from ..schema.spike_trains import place_trains, read_trains
+    from ..schema.spike_trains import place_trains
 
-    trains, maps = read_trains(query, heads), itertools.repeat(sample_map)
+    maps = itertools.repeat(sample_map)
     if window_s is not None:
         placed = place_trains(trains, maps, window_s=window_s)
         times = np.concatenate([np.empty(0), *placed.seconds])
@@ -218,6 +238,18 @@ def _attrs(sorting: dict[str, Any], clock: StreamClock, placed: PlacedTrains) ->
     if clock.clock_map is not None:
         attrs["stream_n_extrapolated"] = int(placed.n_extrapolated.sum())
     return attrs | {"parameter_set_num": int(sorting["parameter_set_num"])}
+
+
+def _curation_attrs(of_log: CuratedUnits | None) -> dict[str, Any]:
+    """Return whose units these are, and up to which entry of the log."""
+    if of_log is None:
+        return {"curated": 0}
+    attrs: dict[str, Any] = {"curated": 1, "curation_entries": len(of_log.rows)}
+    if of_log.rows:
+        last = of_log.rows[-1]
+        attrs["curation_by"] = str(last["curated_by"])
+        attrs["curation_datetime"] = last["entry_datetime"].isoformat(" ", "seconds")
+    return attrs
 
 
 def _provenance(lab: Any, sorting: dict[str, Any]) -> str:

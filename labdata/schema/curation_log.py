@@ -130,7 +130,8 @@ def replay(
     Parameters
     ----------
     trains : mapping of int to ndarray of int64
-        The sorter's units and their spike samples, in order.
+        The sorter's units and their spike samples, in order; a train that no merge or split
+        takes may be left empty.
     entries : sequence of Entry
         The log.
     labels : mapping of int to str, optional

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import tokenize
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..database.teaching_errors import refused_class
-from ..errors import ObjectError
+from ..errors import ObjectError, QueryError
 from ..objects.expression import check_expression, evaluate
 
 _OPEN, _CLOSE = ("(", "["), (")", "]")
@@ -46,6 +47,46 @@ def judge_units(metrics: pd.DataFrame, criteria: str) -> np.ndarray:
     }
     passed = evaluate(criteria, columns)
     return np.broadcast_to(passed, (len(metrics),)).copy()
+
+
+def judge_passes(
+    lab: Any, metrics: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]
+) -> np.ndarray:
+    """Return the verdict on units, as ``passes`` of UnitCount.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    metrics : sequence of mapping
+        One a unit, columns of UnitMetrics.
+    criteria : mapping
+        A row of UnitCountCriteria.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_units,)
+        1 single unit, 0 multi unit, -1 neither.
+
+    Raises
+    ------
+    QueryError
+        If the units of the criterion were chosen by hand.
+    ObjectError
+        As of :func:`judge_units`.
+    """
+    if criteria["sua_criteria"].startswith("manual_"):
+        raise QueryError(
+            f"Criterion {criteria['unit_criteria_id']} is {criteria['sua_criteria']!r}: its units "
+            "were chosen by hand, and others cannot be judged by it.",
+            hint="UnitCountCriteria lists the criteria; one that is an expression can judge.",
+        )
+    frame = pd.DataFrame(metrics, columns=_metric_names(lab))
+    single = judge_units(frame, criteria["sua_criteria"])
+    multi = np.ones(len(frame), dtype=bool)
+    if criteria["mua_criteria"]:
+        multi = judge_units(frame, criteria["mua_criteria"])
+    return np.where(single, 1, np.where(multi, 0, -1))
 
 
 def split_clauses(criteria: str) -> list[str]:
@@ -191,14 +232,8 @@ def _metric_names(lab: Any) -> list[str]:
 def make_unit_count(table: Any, key: dict[str, Any]) -> None:
     """Judge the units of one sorting; see :class:`UnitCount`."""
     lab = table.lab
-    criteria = (lab.UnitCountCriteria & key).fetch1()
     units = (lab.UnitMetrics & key).fetch(as_dict=True)
-    metrics = pd.DataFrame(units, columns=_metric_names(lab))
-    single = judge_units(metrics, criteria["sua_criteria"])
-    multi = np.ones(len(metrics), dtype=bool)
-    if criteria["mua_criteria"]:
-        multi = judge_units(metrics, criteria["mua_criteria"])
-    passes = np.where(single, 1, np.where(multi, 0, -1))
+    passes = judge_passes(lab, units, (lab.UnitCountCriteria & key).fetch1())
     table.insert1(
         {
             **key,
