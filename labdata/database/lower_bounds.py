@@ -79,6 +79,7 @@ NOT_NEGATIVE: dict[str, tuple[str, ...]] = {
         "n_isi_violations",
     ),
     "UnitCount": ("all", "sua", "mua"),
+    "CuratedUnitCount": ("all", "sua", "mua"),
 }
 
 

@@ -55,6 +55,7 @@ from .histology import (  # isort: skip
     ProbeBrainRegion,
 )
 from .sorting import (  # isort: skip
+    CuratedUnitCount,
     SpikeSorting,
     SpikeSortingParams,
     UnitCount,
@@ -84,6 +85,7 @@ __all__ = [
     "CellSegmentationMetrics",
     "CellSegmentationParams",
     "ComputeTask",
+    "CuratedUnitCount",
     "Dataset",
     "DatasetEvents",
     "DatasetType",
