@@ -46,6 +46,7 @@ _PUBLIC = {
     "to_dataframe": "labdata.objects",
     "to_pynapple": "labdata.objects",
     "to_spikeinterface": "labdata.objects",
+    "trials": "labdata.access",
     "tuning_curve": "labdata.objects",
     "validate": "labdata.objects",
     "waveforms": "labdata.access",

@@ -11,7 +11,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 if TYPE_CHECKING:
-    from ..clocks import SampleMap
+    from ..clocks import SampleMap, SegmentAxis
     from ..formats.bands import RecordedBand
 
 #: Values read together, of all channels of the file: a second of a probe, 23 MB.
@@ -121,6 +121,44 @@ class Voltages(_LazyArray):
             found[order[at:end]] = block[ranked[at:end] - begin]
             at = end
         return found
+
+
+class SampleNumbers(_LazyArray):
+    """Numbers of some samples, int64: sample 0 is the first that the file has.
+
+    Parameters
+    ----------
+    start, stop : int
+        Half-open range of samples.
+    """
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start = start
+        self.dtype = np.dtype(np.int64)
+        self.shape = (stop - start,)
+
+    def _rows(self, rows: NDArray[np.int64], *columns: NDArray[np.int64]) -> NDArray[Any]:
+        return rows + self.start
+
+
+class SegmentNumbers(_LazyArray):
+    """Which segment each of some samples is of, int32.
+
+    Parameters
+    ----------
+    axis : SegmentAxis
+        Where the segments are.
+    start, stop : int
+        Half-open range of samples.
+    """
+
+    def __init__(self, axis: SegmentAxis, start: int, stop: int) -> None:
+        self.axis, self.start = axis, start
+        self.dtype = np.dtype(np.int32)
+        self.shape = (stop - start,)
+
+    def _rows(self, rows: NDArray[np.int64], *columns: NDArray[np.int64]) -> NDArray[Any]:
+        return self.axis.segment_of(rows + self.start).astype(np.int32)
 
 
 class SampleTimes(_LazyArray):

@@ -11,7 +11,7 @@ that keep it; no subclass and no accessor, so that there is one way to do a thin
 [[2, 1], [0, 0]]
 """
 
-from labdata.objects._attrs import UnsyncedWarning, warn_user
+from labdata.objects._attrs import PauseWarning, UnsyncedWarning, warn_user
 from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
 from labdata.objects.converting import (
     from_pynapple,
@@ -43,6 +43,7 @@ from labdata.objects.validate import count_orphans, find_faults, validate
 from labdata.objects.voltages import build_waveforms, wrap_recording
 
 __all__ = [
+    "PauseWarning",
     "UnsyncedWarning",
     "align_spikes",
     "aligned_lists",

@@ -177,7 +177,7 @@ def test_what_is_not_there_is_refused(world, options, error, said):
         labdata.recording(PROBE, **options)
 
 
-def test_a_recording_in_segments_is_refused_rather_than_placed_without_its_pauses(world):
+def test_segments_that_the_files_do_not_have_are_refused_rather_than_placed_anyhow(world):
     lab, _ = world
     stream = {**KEY, "stream_name": "imec1"}
     for number in (0, 1):
