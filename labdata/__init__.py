@@ -18,6 +18,7 @@ _PUBLIC = {
     "concat_spikes": "labdata.objects",
     "correlogram": "labdata.objects",
     "count_spikes": "labdata.objects",
+    "cut_waveforms": "labdata.objects",
     "drift_map": "labdata.objects",
     "events": "labdata.access",
     "from_dataframe": "labdata.objects",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Values read together, of all channels of the file: a second of a probe, 23 MB.
 _BLOCK_VALUES = 385 * 30_000
+#: Samples between two that are wanted over which it is not worth to read on: a second of a probe.
+_LEAP_ROWS = 30_000
 #: Samples whose numbers are held together.
 _BLOCK_ROWS = 1 << 20
 
@@ -113,10 +115,12 @@ class Voltages(_LazyArray):
         order = np.argsort(rows, kind="stable")
         ranked = rows[order] + self.start
         step = max(1, _BLOCK_VALUES // band.n_channels)
+        leaps = np.flatnonzero(np.diff(ranked) > _LEAP_ROWS) + 1
         at = 0
         while at < len(ranked):  # a block of the file at a time, and none that is not wanted
             begin = int(ranked[at])
             end = int(np.searchsorted(ranked, begin + step))
+            end = min(end, *leaps[np.searchsorted(leaps, at, "right") :][:1].tolist(), len(ranked))
             block = band.read_uv(begin, int(ranked[end - 1]) + 1, chosen)
             found[order[at:end]] = block[ranked[at:end] - begin]
             at = end

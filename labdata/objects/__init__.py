@@ -35,6 +35,7 @@ from labdata.objects.plots import (
     plot_waveform,
 )
 from labdata.objects.selecting import iter_units, restrict_time, select_units, spikes_of, tidy
+from labdata.objects.snippets import cut_waveforms
 from labdata.objects.spikes import build_spikes, wrap_spikes
 from labdata.objects.tables import from_dataframe, to_dataframe
 from labdata.objects.trials import build_trials
@@ -56,6 +57,7 @@ __all__ = [
     "correlogram",
     "count_orphans",
     "count_spikes",
+    "cut_waveforms",
     "drift_map",
     "find_faults",
     "from_dataframe",
