@@ -49,7 +49,7 @@ STEPS = {
     1: "makes the tables of procedures, imaging, segmentation, behaviour, video, histology",
     2: "makes the table of the segments of recordings",
     3: "makes the table of curated units",
-    4: "makes the table of counts of curated units",
+    4: "makes the tables of counts of curated units and of reports of synchronisations",
 }
 CHANGES: dict[int, Callable[[Any, dict[str, str]], None]] = {}
 

@@ -22,6 +22,7 @@ NEW_TABLES = (
     "unit_curation",
     "__curated_unit_count__unit",
     "__curated_unit_count",
+    "__stream_sync_report",
 )
 CURRENT = schema_version.CURRENT
 
@@ -62,6 +63,7 @@ def test_an_older_lab_is_not_opened_but_dumped_and_upgraded(lab, tmp_path, capsy
     assert len(lab.DecisionTask.TrialSet()) == 0
     assert len(lab.EphysRecording.Segment()) == 0
     assert len(lab.UnitCuration()) == len(lab.CuratedUnitCount.Unit()) == 0
+    assert len(lab.StreamSyncReport()) == 0
 
 
 def test_a_newer_lab_is_not_opened(lab, capsys) -> None:

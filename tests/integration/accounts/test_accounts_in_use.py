@@ -12,8 +12,10 @@ import pytest
 import labdata
 from labdata.cli import main
 from labdata.database.claims import claim_row
+from labdata.database.own_roles import own_roles
 from labdata.errors import LabdataError
 from labdata.schema import default_lab, load_project_schema
+from labdata.schema.sync_reports import may_keep
 
 pytestmark = [pytest.mark.database, pytest.mark.server]
 
@@ -220,6 +222,14 @@ def test_computed_tables_are_populated(accounts: Any, role: str) -> None:
         for table in (lab.UnitCount, lab.UnitMetrics):
             table.delete(safemode=False)
             assert not len(table())
+
+
+def test_reports_of_synchronisations_are_kept_by_who_may_make_results(member: Any) -> None:
+    may = own_roles(default_lab)[-1] in ("analyst", "admin")
+    assert may_keep(default_lab) == may
+    key = (default_lab.SpikeSorting & member.keys[OURS]).fetch1("KEY")
+    with pytest.raises(LabdataError, match="0 synchronisations"):
+        (default_lab.StreamSyncReport & key).report()
 
 
 @pytest.mark.filterwarnings("ignore:NOT SYNCHRONISED")
