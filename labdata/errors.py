@@ -122,15 +122,21 @@ class UnsyncedWarning(UserWarning):
     """Times are on a stream's own clock and cannot be compared with other streams."""
 
 
-def warn_user(text: str) -> None:
+class PauseWarning(UserWarning):
+    """Samples follow each other in an array though time passed between them unrecorded."""
+
+
+def warn_user(text: str, kind: type[UserWarning] = UnsyncedWarning) -> None:
     """Warn at the line of the first caller outside labdata, so that it is shown there.
 
     Parameters
     ----------
     text : str
         What a user of the times must know.
+    kind : type of UserWarning, optional
+        Of the warning.
     """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("labdata."):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, UnsyncedWarning, stacklevel=level)
+    warnings.warn(text, kind, stacklevel=level)

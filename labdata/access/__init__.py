@@ -10,6 +10,7 @@ from .sessions import count_sessions, find_sessions_page
 from .sorting import spikes
 from .streams import events
 from .tree import session_tree
+from .trials import trials
 
 __all__ = [
     "count_sessions",
@@ -18,5 +19,6 @@ __all__ = [
     "recording",
     "session_tree",
     "spikes",
+    "trials",
     "waveforms",
 ]

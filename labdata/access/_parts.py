@@ -60,12 +60,12 @@ def on_clock(own_s: np.ndarray, clock: StreamClock) -> tuple[np.ndarray, np.ndar
     return clock.clock_map.apply_with_flags(own_s)
 
 
-def as_json(content: dict[str, Any]) -> str:
-    """Return provenance as the text that an attribute holds.
+def as_json(content: dict[str, Any] | list[Any]) -> str:
+    """Return provenance and the like as the text that an attribute holds.
 
     Parameters
     ----------
-    content : dict
+    content : dict or list
         Of values that have a text.
     """
     import json

@@ -8,7 +8,7 @@ sorting it was opened with: where the units have been sorted anew since, reading
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -17,6 +17,9 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from ..errors import QueryError
+
+if TYPE_CHECKING:
+    from ..schema.curated_units import CuratedUnits
 
 #: Variable -> (attribute of SpikeSorting.Unit, column of it, dtype, unit).
 SPIKE_COLUMNS: dict[str, tuple[str, int | None, str, str]] = {
@@ -45,6 +48,8 @@ class StoredTrains:
         Which of them is the first that the dataset holds.
     offsets : ndarray of int64, shape (n_units + 1,)
         Where each unit's spikes begin in the dataset.
+    curated : CuratedUnits or None
+        Whose units they are; None: the sorter's.
     """
 
     lab: Any
@@ -53,6 +58,7 @@ class StoredTrains:
     n_stored: NDArray[np.int64]
     first: NDArray[np.int64]
     offsets: NDArray[np.int64]
+    curated: CuratedUnits | None = None
 
     def lazy_variables(self) -> dict[str, xr.Variable]:
         """Return the columns that are stored for every one of the units."""
@@ -74,8 +80,11 @@ class StoredTrains:
             Of SpikeSorting.Unit.
         """
         units = self.lab.SpikeSorting.Unit & self.key & f"{attribute} IS NULL"
-        without = np.intersect1d(units.fetch("unit_id"), self.unit_ids)
-        return int(without[0]) if len(without) else None
+        without = set(units.fetch("unit_id")) if units else set()
+        if self.curated is None or not without:
+            return min(without & set(self.unit_ids.tolist()), default=None)
+        curated = self.curated
+        return next((u for u in self.unit_ids.tolist() if without & set(curated.sources(u))), None)
 
 
 class UnitColumn(BackendArray):  # type: ignore[misc]
@@ -106,7 +115,8 @@ class UnitColumn(BackendArray):  # type: ignore[misc]
     def __reduce__(self) -> Any:
         trains = self.trains
         arrays = (trains.unit_ids, trains.n_stored, trains.first, trains.offsets)
-        return _open_again, (trains.lab.project, trains.key, arrays, self.name)
+        n_entries = None if trains.curated is None else len(trains.curated.rows)
+        return _open_again, (trains.lab.project, trains.key, arrays, self.name, n_entries)
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
         (wanted,) = key
@@ -145,6 +155,10 @@ class UnitColumn(BackendArray):  # type: ignore[misc]
             query = query & [{"unit_id": label} for label in ids]
         rows = query.fetch("unit_id", self.attribute, as_dict=True)
         stored = {ids[r["unit_id"]]: r[self.attribute] for r in rows if r["unit_id"] in ids}
+        if trains.curated is not None:
+            made = [label for label, unit in ids.items() if unit not in stored]
+            columns = trains.curated.column(self.attribute, made) if made else {}
+            stored |= {ids[label]: values for label, values in columns.items()}
         for unit in units:
             values = stored.get(unit)
             if values is None or len(values) != trains.n_stored[unit]:
@@ -160,10 +174,16 @@ class UnitColumn(BackendArray):  # type: ignore[misc]
 
 
 def _open_again(
-    project: str, key: dict[str, Any], arrays: tuple[Any, ...], name: str
+    project: str,
+    key: dict[str, Any],
+    arrays: tuple[Any, ...],
+    name: str,
+    n_entries: int | None = None,
 ) -> UnitColumn:
     """Make a column in another process, on its own connection."""
     from ..schema import default_lab, load_project_schema
+    from ..schema.curated_units import CuratedUnits
 
     lab = default_lab if default_lab.project == project else load_project_schema(project)
-    return UnitColumn(StoredTrains(lab, key, *arrays), name)
+    curated = None if n_entries is None else CuratedUnits(lab, key, n_entries)
+    return UnitColumn(StoredTrains(lab, key, *arrays, curated), name)

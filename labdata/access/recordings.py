@@ -53,16 +53,26 @@ def recording(
         at a time. With a window the times are in memory and ``sel(time=...)`` works; of the whole
         recording they are lazy as well, and are chosen by ``isel``. Without a StreamSync they are
         on the probe's own clock, and ``synced``, ``sync_note`` and a warning say so.
+        ``sample_index`` counts the samples of the file, as that of spikes does.
+
+        Of a recording in several segments ``time`` goes on with a leap at each pause, in which
+        there are no samples, and ``segment`` numbers the segment of each; the attribute
+        ``stream_pauses_s`` lists all pauses as JSON, and a warning tells those inside what is
+        returned. ``groupby("segment")`` takes the pieces apart.
 
     Raises
     ------
     QueryError
-        If the key selects no probe or several, it has no such band, or no such channel, or was
-        recorded in several segments, whose pauses are not put between samples yet.
+        If the key selects no probe or several, or it has no such band, or no such channel.
     ObjectError
-        If the window is empty, or nothing was recorded in it.
+        If the window is empty, or nothing was recorded in it, as in a pause.
     ClockError
         If the pulses cannot be matched within the tolerance.
+
+    Warns
+    -----
+    PauseWarning
+        If samples on both sides of a pause follow each other in what is returned.
 
     Examples
     --------
@@ -74,7 +84,10 @@ def recording(
     from xarray.core import indexing
 
     from ..clocks import tabulate
+    from ..formats.concatenation import concatenate_bands
     from ..objects import wrap_recording
+    from ..schema.recorded_bands import open_probe_pieces
+    from ..schema.segments import piece_axis
     from ..schema.spike_times import probe_stream
     from ..schema.synchrony import stream_clocks
     from .voltages import OpenBand, SampleTimes, Voltages
@@ -83,10 +96,11 @@ def recording(
     setting = one_row(lab.EphysRecording.ProbeSetting, key, "probe", ("probe_num",))
     probe_key = {k: setting[k] for k in lab.EphysRecording.ProbeSetting.primary_key}
     stream = probe_stream(setting)
-    samples = (lab.EphysRecording.ProbeSetting & probe_key).open(band=band)
-    _check_one_piece(lab, stream, setting["sampling_rate"])
+    pieces = open_probe_pieces(lab.EphysRecording.ProbeSetting & probe_key, band=band)
+    samples = concatenate_bands(pieces)
     clock = stream_clocks(lab, [stream])[stream]
-    sample_map = tabulate(clock.clock_map, samples.sampling_rate_hz)
+    axis = piece_axis(lab, stream, pieces)
+    sample_map = tabulate(clock.clock_map, samples.sampling_rate_hz, axis)
     start, stop = _samples_in(window_s, sample_map, samples.n_samples)
     labels, columns, coords = _channels(lab, setting, samples, channels)
     opened = OpenBand(lab.project, probe_key, band, samples)
@@ -95,29 +109,72 @@ def recording(
         times: Any = indexing.LazilyIndexedArray(SampleTimes(sample_map, start, stop))
     else:
         times = sample_map.apply(np.arange(start, stop))
-    first, last = sample_map.apply(np.array([start, stop])).tolist()
     attrs: dict[str, Any] = {
-        "t_start": first,
-        "t_stop": last,
         "sampling_rate_hz": samples.sampling_rate_hz,
         "band": band,
         "first_sample": start,
         "project": lab.project,
         "clock_dataset": clock.dataset,
+        **_span(sample_map, start, stop),
     }
     if clock.clock_map is not None:
-        attrs["stream_extrapolated_s"] = _outside(clock.clock_map, samples)
-    return wrap_recording(
+        end_s = samples.n_samples / samples.sampling_rate_hz if axis is None else axis.end_s[-1]
+        attrs["stream_extrapolated_s"] = _outside(clock.clock_map, float(end_s))
+    found = wrap_recording(
         xr.Variable(("time", "channel"), voltages),
         xr.Variable("time", times),
         stream=stream[3],
         sync=clock.sync_attrs(),
         channel=labels,
         channel_coords=coords,
+        sample_coords=_sample_coords(sample_map, start, stop),
         indexed=window_s is not None,
         provenance=as_json({"key": probe_key, "band": samples.name, "labdata": __version__}),
         attrs=attrs,
     )
+    _warn_of_pauses(found)
+    return found
+
+
+def _span(sample_map: SampleMap, start: int, stop: int) -> dict[str, Any]:
+    """Return the span of the samples on the clock, and all pauses of the stream."""
+    if start == stop:
+        first = last = float(sample_map.apply(np.array([start]))[0])
+    else:
+        first, last = sample_map.span_s(start, stop)
+    pauses = sample_map.pauses_s().tolist()
+    more = {"stream_pauses_s": as_json(pauses)} if pauses else {}
+    return {"t_start": first, "t_stop": last, **more}
+
+
+def _sample_coords(sample_map: SampleMap, start: int, stop: int) -> dict[str, xr.Variable]:
+    """Return the number of each sample, and the segment that it is of where there are several."""
+    import xarray as xr
+    from xarray.core import indexing
+
+    from .voltages import SampleNumbers, SegmentNumbers
+
+    lazy: dict[str, Any] = {"sample_index": SampleNumbers(start, stop)}
+    if sample_map.axis is not None:
+        lazy["segment"] = SegmentNumbers(sample_map.axis, start, stop)
+    return {n: xr.Variable("time", indexing.LazilyIndexedArray(x)) for n, x in lazy.items()}
+
+
+def _warn_of_pauses(found: xr.Dataset) -> None:
+    """Warn of the pauses inside a recording, over which its samples follow each other."""
+    import json
+
+    from ..errors import PauseWarning, warn_user
+
+    pauses = json.loads(str(found.attrs.get("stream_pauses_s", "[]")))
+    start, stop = found.attrs["t_start"], found.attrs["t_stop"]
+    inside = [f"{a:.3f} to {b:.3f} s" for a, b in pauses if start < a and b < stop]
+    if inside:
+        warn_user(
+            f"Nothing was recorded from {', '.join(inside)}: the samples before and after follow "
+            "each other in the array. `segment` tells them apart, `time` is each sample's own.",
+            PauseWarning,
+        )
 
 
 def waveforms(
@@ -241,20 +298,6 @@ def _channels(
     return labels[chosen], columns[chosen], coords
 
 
-def _check_one_piece(lab: Any, stream: tuple[str, str, str, str], rate_hz: float) -> None:
-    """Refuse a recording in several segments: sample over rate would leave out its pauses."""
-    from ..schema.segments import fetch_axes
-
-    axis = fetch_axes(lab, {stream: rate_hz}).get(stream)
-    if axis is not None and axis.n_segments > 1:
-        raise QueryError(
-            f"{'/'.join(stream)} was recorded in {axis.n_segments} segments; labdata.recording "
-            "does not place those yet.",
-            hint="(EphysRecording.ProbeSetting & key).open() gives the samples of all, one after "
-            "another, and EphysRecording.Segment the time of each segment.",
-        )
-
-
 def _samples_in(
     window_s: tuple[float, float] | None, sample_map: SampleMap, n_samples: int
 ) -> tuple[int, int]:
@@ -270,16 +313,17 @@ def _samples_in(
     times = sample_map.apply(np.arange(low, high))
     start, stop = low + np.searchsorted(times, [begin, end])
     if start == stop:
-        first, last = sample_map.apply(np.array([0, n_samples])).tolist()
+        first, last = sample_map.span_s(0, n_samples)
+        pauses = [f"{a:.3f} to {b:.3f} s" for a, b in sample_map.pauses_s().tolist()]
+        but = f", but for pauses: {', '.join(pauses)}" if pauses else ""
         raise ObjectError(
             f"Nothing was recorded between {begin} and {end} s.",
-            hint=f"The recording is from {first:.3f} to {last:.3f} s on this clock.",
+            hint=f"The recording is from {first:.3f} to {last:.3f} s on this clock{but}.",
         )
     return int(start), int(stop)
 
 
-def _outside(clock_map: Any, samples: RecordedBand) -> float:
-    """Return how many seconds of the whole band lie outside the pulses."""
+def _outside(clock_map: Any, end_s: float) -> float:
+    """Return how many seconds of a band that ends at `end_s` are outside the pulses."""
     first, last = clock_map.covered_s
-    duration_s = samples.n_samples / samples.sampling_rate_hz
-    return float(max(0.0, first) + max(0.0, duration_s - last))
+    return float(max(0.0, first) + max(0.0, end_s - last))

@@ -16,6 +16,7 @@ from .units import choose_units, unit_coords
 if TYPE_CHECKING:
     import xarray as xr
 
+    from ..schema.curated_units import CuratedUnits
     from ..schema.placed_sorting import PlacedSpikes
     from .columns import StoredTrains
 
@@ -30,6 +31,7 @@ def spikes(
     units: str | Sequence[int] | None = None,
     window_s: tuple[float, float] | None = None,
     with_: Sequence[str] = (),
+    curated: bool = False,
     lab: Any = None,
 ) -> xr.Dataset:
     """Return the sorted spikes of one probe, on the clock that StreamSync names.
@@ -51,6 +53,10 @@ def spikes(
         silent ones included.
     with_ : sequence of {"amplitude", "depth"}, optional
         Read these columns at once. Without it they are read when they are looked at.
+    curated : bool, optional
+        The units as they are after manual curation (``labdata curate``,
+        ``SpikeSorting.curation()``): merged units in place of their sources, the parts of split
+        ones, without a log the sorter's. `criteria` then judge these units by their own metrics.
     lab : Lab, optional
         Tables of another project.
 
@@ -61,6 +67,11 @@ def spikes(
         StreamSync they are on the probe's own clock, and ``synced``, ``sync_note`` and a warning
         say so. ``sample_index`` and, where they are stored of every unit, ``spike_amplitude``
         (uV), ``spike_depth`` and ``spike_x`` (um) are lazy: 12 bytes a spike are held.
+
+        The attribute ``curated`` says whose units they are. Curated ones have the coordinates
+        ``curation_label``, ``made_by`` (``"sorter"``, ``"merge"`` or ``"split"``) and
+        ``source_units``; ``curation_entries`` is how many entries of the log are in them,
+        ``curation_by`` and ``curation_datetime`` (UTC) whose and when the last was.
 
     Raises
     ------
@@ -84,7 +95,9 @@ def spikes(
     lab = lab_of(key, lab)
     wanted = _chosen_vars(with_)
     sorting = one_row(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
-    found, columns = _sorted_spikes(lab, sorting, criteria, units, _checked_window(window_s))
+    found, columns = _sorted_spikes(
+        lab, sorting, criteria, units, _checked_window(window_s), curated=curated
+    )
     for name in wanted:
         if name not in found:
             attribute = SPIKE_COLUMNS[name][0]
@@ -102,9 +115,12 @@ def _sorted_spikes(
     criteria: int | None,
     units: str | Sequence[int] | None,
     window_s: tuple[float, float] | None,
+    *,
+    curated: bool,
 ) -> tuple[xr.Dataset, StoredTrains]:
     """Build the spikes of one sorting: of the chosen units, inside the window."""
     from ..objects import wrap_spikes
+    from ..schema.curated_units import CuratedUnits
     from ..schema.placed_sorting import place_sorting
     from ..schema.spike_times import probe_stream
     from ..schema.spike_trains import read_heads
@@ -112,14 +128,16 @@ def _sorted_spikes(
 
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
     query = lab.SpikeSorting.Unit & sorting_key
-    heads = read_heads(query)
-    coords = unit_coords(lab, sorting_key, heads.unit_ids, criteria)
+    of_log = CuratedUnits(lab, sorting_key) if curated else None
+    heads = read_heads(query) if of_log is None else of_log.heads()
+    coords = unit_coords(lab, sorting_key, heads.unit_ids, criteria, of_log)
     if units is not None:
         chosen = choose_units(units, heads.unit_ids, coords)
         heads = heads.take(chosen)
         coords = {name: (values[chosen], notes) for name, (values, notes) in coords.items()}
-    chosen_by = query if units is None else None
-    placed = place_sorting(lab, sorting_key, heads, query=chosen_by, window_s=window_s)
+    trains = None if of_log is None else of_log.trains(heads)
+    of_all = query if units is None and of_log is None else None
+    placed = place_sorting(lab, sorting_key, heads, query=of_all, window_s=window_s, trains=trains)
     kept = [len(part) for part in placed.trains.seconds]
     columns = StoredTrains(
         lab,
@@ -128,6 +146,7 @@ def _sorted_spikes(
         n_stored=placed.trains.n_stored,
         first=placed.trains.first,
         offsets=np.concatenate([[0], np.cumsum(kept)]).astype("int64"),
+        curated=of_log,
     )
     found = wrap_spikes(
         placed.times_s,
@@ -143,6 +162,7 @@ def _sorted_spikes(
             "sampling_rate_hz": placed.clock.sampling_rate_hz,
             "project": lab.project,
             **_attrs(sorting, placed),
+            **_curation_attrs(of_log),
         },
     )
     return found, columns
@@ -186,6 +206,18 @@ def _attrs(sorting: dict[str, Any], placed: PlacedSpikes) -> dict[str, Any]:
     if placed.clock.mapped:
         attrs["stream_n_extrapolated"] = int(placed.trains.n_extrapolated.sum())
     return attrs | {"parameter_set_num": int(sorting["parameter_set_num"])}
+
+
+def _curation_attrs(of_log: CuratedUnits | None) -> dict[str, Any]:
+    """Return whose units these are, and up to which entry of the log."""
+    if of_log is None:
+        return {"curated": 0}
+    attrs: dict[str, Any] = {"curated": 1, "curation_entries": len(of_log.rows)}
+    if of_log.rows:
+        last = of_log.rows[-1]
+        attrs["curation_by"] = str(last["curated_by"])
+        attrs["curation_datetime"] = last["entry_datetime"].isoformat(" ", "seconds")
+    return attrs
 
 
 def _provenance(lab: Any, sorting: dict[str, Any]) -> str:

@@ -11,18 +11,21 @@ from ..keys import lab_of, one_row
 from ._parts import DATASET, as_json
 from .sorting import spikes
 from .streams import events
+from .trials import trials
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
-def session_tree(key: Any, *, lab: Any = None) -> xr.DataTree:
-    """Return the spikes and events of all datasets of one session, in one tree.
+def session_tree(key: Any, *, trials_stream: str | None = None, lab: Any = None) -> xr.DataTree:
+    """Return the spikes, events and trials of all datasets of one session, in one tree.
 
     Parameters
     ----------
     key : dict or query
         What selects one session.
+    trials_stream : str, optional
+        Stream on whose clock the tasks wrote their times; see :func:`labdata.trials`.
     lab : Lab, optional
         Tables of another project.
 
@@ -33,14 +36,15 @@ def session_tree(key: Any, *, lab: Any = None) -> xr.DataTree:
         (``imec0_p5``) where a stream was sorted several times, and its dataset
         (``<dataset>_imec0``) where several datasets have the stream; ``/events``, or
         ``/events/<dataset>`` where several have events, or a group a stream where streams are on
-        several clocks. Each is what :func:`labdata.spikes` and :func:`labdata.events` return,
-        with its own clock. What a session does not have is not there. ``labdata.save`` and
-        ``labdata.load`` keep it whole.
+        several clocks; ``/trials/<set>``, or ``/trials/<dataset>/<set>`` where several datasets
+        have trials. Each is what :func:`labdata.spikes`, :func:`labdata.events` and
+        :func:`labdata.trials` return, with its own clock. What a session does not have is not
+        there. ``labdata.save`` and ``labdata.load`` keep it whole.
 
     Raises
     ------
     QueryError
-        If the key selects no session or several, or it has neither spikes nor events.
+        If the key selects no session or several, or it has neither spikes, events nor trials.
     ClockError
         If the pulses cannot be matched within the tolerance.
 
@@ -57,9 +61,10 @@ def session_tree(key: Any, *, lab: Any = None) -> xr.DataTree:
     session = one_row(lab.Session, key, "session", ("session_name",))
     session_key = {k: session[k] for k in lab.Session.primary_key}
     nodes = _spikes_of(lab, session_key) | _events_of(lab, session_key)
+    nodes |= _trials_of(lab, session_key, trials_stream)
     if not nodes:
         raise QueryError(
-            f"Session {'/'.join(map(str, session_key.values()))} has neither spikes nor events.",
+            f"Session {'/'.join(map(str, session_key.values()))} has no spikes, events or trials.",
             hint="`labdata sessions -a SUBJECT` shows what its datasets have.",
         )
     provenance = as_json({"key": session_key, "labdata": __version__})
@@ -98,4 +103,16 @@ def _events_of(lab: Any, session_key: dict[str, Any]) -> dict[str, xr.Dataset]:
         except QueryError:  # on several clocks: each stream by itself
             for stream in (lab.DatasetEvents & dataset).fetch("stream_name"):
                 found[f"{where}/{stream}"] = events(dataset, stream=str(stream), lab=lab)
+    return found
+
+
+def _trials_of(lab: Any, session_key: dict[str, Any], stream: str | None) -> dict[str, xr.Dataset]:
+    keys = (lab.DecisionTask.TrialSet & session_key).fetch("KEY")
+    several = len({key["dataset_name"] for key in keys}) > 1
+    found = {}
+    for key in keys:
+        name = str(key["trialset_description"]).replace("/", "_")
+        where = f"/trials/{key['dataset_name']}/{name}" if several else f"/trials/{name}"
+        dataset = {k: key[k] for k in DATASET}
+        found[where] = trials(dataset, key["trialset_description"], stream=stream, lab=lab)
     return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import QueryError
+
+if TYPE_CHECKING:
+    from ..schema.curated_units import CuratedUnits
 
 #: UnitMetrics attribute -> coordinate of a spikes dataset and its unit.
 _COORDS = {
@@ -26,7 +29,11 @@ _COORDS = {
 
 
 def unit_coords(
-    lab: Any, sorting_key: dict[str, Any], units: np.ndarray, criteria: int | None
+    lab: Any,
+    sorting_key: dict[str, Any],
+    units: np.ndarray,
+    criteria: int | None,
+    curated: CuratedUnits | None = None,
 ) -> dict[str, Any]:
     """Return the coordinates of a spikes dataset: metrics and verdicts, with their units.
 
@@ -40,6 +47,9 @@ def unit_coords(
         Labels.
     criteria : int or None
         ``unit_criteria_id``; None takes the only one there is, if it is the only one.
+    curated : CuratedUnits, optional
+        Whose units these are; by default they are the sorter's. Labels of the curator and where
+        the units are from come along, and the units are judged as they are now.
 
     Raises
     ------
@@ -47,16 +57,51 @@ def unit_coords(
         If no units were counted by the criteria.
     """
     rows = {r["unit_id"]: r for r in (lab.UnitMetrics & sorting_key).fetch(as_dict=True)}
+    if curated is None:
+        return _metric_coords(rows, units) | _verdicts(lab, sorting_key, units, criteria)
+    chosen = _chosen_criteria(lab, sorting_key, criteria, lab.UnitCountCriteria)
+    if rows or chosen is not None:
+        from ..schema.curated_metrics import curated_metrics
+
+        rows = curated_metrics(curated)
+    coords = _metric_coords(rows, units) | _curation_coords(curated, units)
+    if chosen is None:
+        return coords
+    from ..schema.unit_count import judge_passes
+
+    row = (lab.UnitCountCriteria & {"unit_criteria_id": chosen}).fetch1()
+    passes = judge_passes(lab, [rows[unit] for unit in units.tolist()], row)
+    return coords | _passes_coords(passes, chosen)
+
+
+def _metric_coords(rows: Mapping[int, Mapping[str, Any]], units: np.ndarray) -> dict[str, Any]:
     coords: dict[str, Any] = {}
-    if len(rows):
-        for column, (name, unit) in _COORDS.items():
-            values = [rows.get(u, {}).get(column) for u in units.tolist()]
-            whole = column in ("shank", "channel_index", "num_spikes") and None not in values
-            numbers = np.array([np.nan if v is None else v for v in values], dtype="float64")
-            coords[name] = (numbers.astype("int64") if whole else numbers, {"units": unit})
-        x = [_first(rows.get(u, {}).get("position")) for u in units.tolist()]
-        coords["x"] = (np.array(x, dtype="float64"), {"units": "um"})
-    return coords | _verdicts(lab, sorting_key, units, criteria)
+    if not rows:
+        return coords
+    for column, (name, unit) in _COORDS.items():
+        values = [rows.get(u, {}).get(column) for u in units.tolist()]
+        whole = column in ("shank", "channel_index", "num_spikes") and None not in values
+        numbers = np.array([np.nan if v is None else v for v in values], dtype="float64")
+        coords[name] = (numbers.astype("int64") if whole else numbers, {"units": unit})
+    x = [_first(rows.get(u, {}).get("position")) for u in units.tolist()]
+    coords["x"] = (np.array(x, dtype="float64"), {"units": "um"})
+    return coords
+
+
+def _curation_coords(curated: CuratedUnits, units: np.ndarray) -> dict[str, Any]:
+    """Return what a curator made of units: labels, what made them, which they are from."""
+    made, labels = curated.made_by, curated.state.labels
+    columns = {
+        "curation_label": [labels.get(unit, "") for unit in units.tolist()],
+        "made_by": [made.get(unit, "sorter") for unit in units.tolist()],
+        "source_units": [" ".join(map(str, curated.sources(unit))) for unit in units.tolist()],
+    }
+    notes = {
+        "curation_label": "label of the curator, or of the sorter; empty: none",
+        "made_by": "sorter, merge or split",
+        "source_units": "units of the sorter that the spikes are of",
+    }
+    return {n: (np.array(v, dtype=str), {"long_name": notes[n]}) for n, v in columns.items()}
 
 
 def choose_units(
@@ -107,20 +152,31 @@ def _first(position: Any) -> float:
 def _verdicts(
     lab: Any, sorting_key: dict[str, Any], units: np.ndarray, criteria: int | None
 ) -> dict[str, Any]:
-    counts = lab.UnitCount & sorting_key
-    known = [int(n) for n in counts.fetch("unit_criteria_id")]
+    criteria = _chosen_criteria(lab, sorting_key, criteria, lab.UnitCount & sorting_key)
     if criteria is None:
-        if len(known) != 1:
-            return {}
-        criteria = known[0]
-    if criteria not in known:
-        raise QueryError(
-            f"No units were counted by criterion {criteria}.",
-            hint=f"Counted by: {known or 'none'}; `UnitCount.populate(key)` counts.",
-        )
+        return {}
     rows = (lab.UnitCount.Unit & sorting_key & {"unit_criteria_id": criteria}).fetch(as_dict=True)
     passes = {row["unit_id"]: row["passes"] for row in rows}
-    verdict = np.array([passes.get(u, -1) for u in units.tolist()])
+    return _passes_coords(np.array([passes.get(u, -1) for u in units.tolist()]), criteria)
+
+
+def _chosen_criteria(
+    lab: Any, sorting_key: dict[str, Any], criteria: int | None, known: Any
+) -> int | None:
+    """Return the criterion that is asked for, or the only one that units were counted by."""
+    if criteria is None:
+        counted = (lab.UnitCount & sorting_key).fetch("unit_criteria_id")
+        return int(counted[0]) if len(counted) == 1 else None
+    ids = [int(n) for n in known.fetch("unit_criteria_id")]
+    if criteria not in ids:
+        raise QueryError(
+            f"No units were counted by criterion {criteria}.",
+            hint=f"Counted by: {ids or 'none'}; `UnitCount.populate(key)` counts.",
+        )
+    return criteria
+
+
+def _passes_coords(verdict: np.ndarray, criteria: int) -> dict[str, Any]:
     notes = {"units": "1", "unit_criteria_id": criteria}
     return {
         "passes_sua": ((verdict == 1).astype("int8"), notes),

@@ -11,11 +11,13 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 if TYPE_CHECKING:
-    from ..clocks import SampleMap
+    from ..clocks import SampleMap, SegmentAxis
     from ..formats.bands import RecordedBand
 
 #: Values read together, of all channels of the file: a second of a probe, 23 MB.
 _BLOCK_VALUES = 385 * 30_000
+#: Samples between two that are wanted over which it is not worth to read on: a second of a probe.
+_LEAP_ROWS = 30_000
 #: Samples whose numbers are held together.
 _BLOCK_ROWS = 1 << 20
 
@@ -113,14 +115,54 @@ class Voltages(_LazyArray):
         order = np.argsort(rows, kind="stable")
         ranked = rows[order] + self.start
         step = max(1, _BLOCK_VALUES // band.n_channels)
+        leaps = np.flatnonzero(np.diff(ranked) > _LEAP_ROWS) + 1
         at = 0
         while at < len(ranked):  # a block of the file at a time, and none that is not wanted
             begin = int(ranked[at])
             end = int(np.searchsorted(ranked, begin + step))
+            end = min(end, *leaps[np.searchsorted(leaps, at, "right") :][:1].tolist(), len(ranked))
             block = band.read_uv(begin, int(ranked[end - 1]) + 1, chosen)
             found[order[at:end]] = block[ranked[at:end] - begin]
             at = end
         return found
+
+
+class SampleNumbers(_LazyArray):
+    """Numbers of some samples, int64: sample 0 is the first that the file has.
+
+    Parameters
+    ----------
+    start, stop : int
+        Half-open range of samples.
+    """
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start = start
+        self.dtype = np.dtype(np.int64)
+        self.shape = (stop - start,)
+
+    def _rows(self, rows: NDArray[np.int64], *columns: NDArray[np.int64]) -> NDArray[Any]:
+        return rows + self.start
+
+
+class SegmentNumbers(_LazyArray):
+    """Which segment each of some samples is of, int32.
+
+    Parameters
+    ----------
+    axis : SegmentAxis
+        Where the segments are.
+    start, stop : int
+        Half-open range of samples.
+    """
+
+    def __init__(self, axis: SegmentAxis, start: int, stop: int) -> None:
+        self.axis, self.start = axis, start
+        self.dtype = np.dtype(np.int32)
+        self.shape = (stop - start,)
+
+    def _rows(self, rows: NDArray[np.int64], *columns: NDArray[np.int64]) -> NDArray[Any]:
+        return self.axis.segment_of(rows + self.start).astype(np.int32)
 
 
 class SampleTimes(_LazyArray):

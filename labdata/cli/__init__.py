@@ -22,6 +22,7 @@ COMMANDS = {
     "clean": "free this computer of files that the store holds",
     "import": "import a sorting of Kilosort or phy that was made elsewhere",
     "run": "run an analysis",
+    "curate": "label, merge and split sorted units by hand, in a log with undo",
     "task": "run a task by its number",
     "project": "list, make, describe and archive projects",
     "account": "give lab members accounts on the lab's server, with a role in each project",

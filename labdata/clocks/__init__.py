@@ -9,7 +9,13 @@
 """
 
 from labdata.clocks.chain import ChainReport, join_maps
-from labdata.clocks.clock_map import ClockMap, estimate_quantum, fit_clock, synchronise
+from labdata.clocks.clock_map import (
+    ALGORITHM_VERSION,
+    ClockMap,
+    estimate_quantum,
+    fit_clock,
+    synchronise,
+)
 from labdata.clocks.edges import Onsets, remove_glitches, select_onsets
 from labdata.clocks.matching import PulseMatch, match_pulses
 from labdata.clocks.report import SyncReport
@@ -17,6 +23,7 @@ from labdata.clocks.sample_map import SampleMap, tabulate
 from labdata.clocks.segments import SegmentAxis, place_segments
 
 __all__ = [
+    "ALGORITHM_VERSION",
     "ChainReport",
     "ClockMap",
     "Onsets",

@@ -8,6 +8,7 @@ extrapolates it; errors add up.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
@@ -114,6 +115,18 @@ class ChainReport:
             "covered_s": list(self.covered_s),
             "links": [link.to_dict() for link in self.links],
         }
+
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> ChainReport:
+        """Return the report that :meth:`to_dict` gave the values of.
+
+        Parameters
+        ----------
+        facts : mapping
+            As JSON gave them back.
+        """
+        start, stop = facts["covered_s"]
+        return cls(tuple(SyncReport.from_dict(link) for link in facts["links"]), (start, stop))
 
     def to_attrs(self) -> dict[str, str | float | int]:
         """Return the attributes of an object whose times went through this chain.

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+#: Of what turns pulses into maps; raised with each change by which a number comes out differently,
+#: so that stored reports of before are computed anew.
+ALGORITHM_VERSION = 1
 #: Share of the pulses inside the overlap that must match.
 LEAST_MATCHED = 0.7
 #: Pulses at each end that the rate outside is fitted to (more where smoothing used more).

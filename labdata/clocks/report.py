@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from labdata.markup import badge, card, facts_table
@@ -15,6 +17,8 @@ _EVIDENCE = {
     "spans": "the spans of the recordings",
     "overlap": "the overlap of the pulses",
 }
+#: Numbers that are None where there is none; of others None in JSON is NaN.
+_MAY_BE_NONE = ("alternative_offset_s",)
 #: Times listed in text; `to_dict` has all of them.
 _LISTED = 5
 
@@ -182,6 +186,19 @@ class SyncReport:
         facts = {name: _plain(value) for name, value in asdict(self).items()}
         return facts | {"headline": self.headline, "warnings": list(self.warnings)}
 
+    @classmethod
+    def from_dict(cls, facts: Mapping[str, Any]) -> SyncReport:
+        """Return the report that :meth:`to_dict` gave the values of.
+
+        Parameters
+        ----------
+        facts : mapping
+            As JSON gave them back.
+        """
+        values = {field.name: _nested(facts[field.name]) for field in fields(cls)}
+        missing = {n: math.nan for n, v in values.items() if v is None and n not in _MAY_BE_NONE}
+        return cls(**(values | missing))
+
     def to_attrs(self) -> dict[str, str | float | int]:
         """Return the attributes of an object whose times went through this map.
 
@@ -282,3 +299,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value != value:
         return None
     return value
+
+
+def _nested(value: Any) -> Any:
+    return tuple(_nested(v) for v in value) if isinstance(value, list) else value

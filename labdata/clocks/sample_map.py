@@ -73,8 +73,7 @@ class SampleMap:
             return self._cells.apply(samples, out)
         if self.clock_map is None and self.axis is None:
             return np.divide(samples, self.sampling_rate_hz, out=out)
-        own_s = self._own_seconds(samples)
-        seconds = own_s if self.clock_map is None else self.clock_map.apply(own_s)
+        seconds = self._on_clock(self._own_seconds(samples))
         if out is None:
             return seconds
         out[...] = seconds
@@ -114,17 +113,54 @@ class SampleMap:
         Returns
         -------
         start, stop : int
-            At most four samples wider than the window; all samples of a stream in segments, as a
-            window may begin or end in a pause.
+            At most four samples wider than the window.
         """
-        if self.axis is not None:
-            return 0, self.axis.total_samples
         own_s = np.asarray(window_s, dtype=np.float64)
         if self.clock_map is not None:
             own_s = self.clock_map.invert().apply(own_s)
         most = 1e18  # an open window's end is no integer
-        low, high = np.clip(own_s * self.sampling_rate_hz, -most, most)
+        low, high = np.clip(self._count_before(own_s), -most, most)
         return int(np.floor(low)) - 1, int(np.ceil(high)) + 2
+
+    def _count_before(self, own_s: FloatArray) -> FloatArray:
+        """Return how many samples were taken before some times, those of pauses included."""
+        if self.axis is None:
+            return own_s * self.sampling_rate_hz
+        k = np.clip(np.searchsorted(self.axis.start_s, own_s, side="right") - 1, 0, None)
+        within = (own_s - self.axis.start_s[k]) * self.sampling_rate_hz
+        lasts = k == self.axis.n_segments - 1  # which goes on at its rate
+        whole = np.where(lasts, within, np.minimum(within, self.axis.n_samples[k]))
+        return np.asarray(self.axis.offset_samples[k] + whole, np.float64)
+
+    def pauses_s(self) -> FloatArray:
+        """Return where nothing was recorded between two segments.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_pauses, 2)
+            Start and stop of each, seconds on the clock.
+        """
+        if self.axis is None:
+            return np.empty((0, 2))
+        own_s = np.column_stack([self.axis.end_s[:-1], self.axis.start_s[1:]])
+        long = self.axis.pauses_s > 0.5 / self.sampling_rate_hz
+        return self._on_clock(own_s[long].ravel()).reshape(-1, 2)
+
+    def span_s(self, start: int, stop: int) -> tuple[float, float]:
+        """Return the time from one sample to the end of the last before another.
+
+        Parameters
+        ----------
+        start, stop : int
+            Half-open range of samples, not empty.
+        """
+        own_s = self._own_seconds(np.array([start, stop - 1]))
+        own_s[1] += 1 / self.sampling_rate_hz
+        first, last = self._on_clock(own_s).tolist()
+        return first, last
+
+    def _on_clock(self, own_s: FloatArray) -> FloatArray:
+        return own_s if self.clock_map is None else self.clock_map.apply(own_s)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,6 +31,15 @@ NOT_NEGATIVE: dict[str, tuple[str, ...]] = {
     "EphysRecording.ProbeSetting": ("sampling_rate", "n_samples"),
     "EphysRecording.Segment": ("offset_samples", "n_samples", "epoch"),
     "DatasetEvents": ("sampling_rate", "n_samples", "first_sample"),
+    "StreamSyncReport": (
+        "n_matched",
+        "n_dropped",
+        "n_spurious",
+        "residual_rms_s",
+        "residual_max_s",
+        "tolerance_s",
+        "extrapolated_s",
+    ),
     "DatasetVideo": ("frame_rate", "n_frames"),
     "DecisionTask": (
         "n_total_trials",
@@ -79,6 +88,7 @@ NOT_NEGATIVE: dict[str, tuple[str, ...]] = {
         "n_isi_violations",
     ),
     "UnitCount": ("all", "sua", "mua"),
+    "CuratedUnitCount": ("all", "sua", "mua"),
 }
 
 

@@ -67,6 +67,19 @@ def roles_that_may(lab: Lab, table: Any, privilege: str) -> list[Role]:
     ]
 
 
+def has_role(lab: Lab, needed: Sequence[Role]) -> bool:
+    """Return whether this account has one of some roles, or rights on the whole lab.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of the project.
+    needed : sequence of str
+        Roles, each of which is enough.
+    """
+    return not is_limited(lab) or bool(set(own_roles(lab)) & set(needed))
+
+
 def check_role(lab: Lab, deed: str, needed: Sequence[Role]) -> None:
     """Raise if this account has none of the roles that a deed takes.
 

@@ -19,7 +19,7 @@ from .raw_tables import quote
 
 #: Version of the tables that this labdata declares. Raised with each change of a table, and with
 #: it a step in :data:`STEPS`.
-CURRENT = 4
+CURRENT = 5
 #: Labs made before versions were kept.
 UNMARKED = 1
 MAKING = 0
@@ -49,6 +49,7 @@ STEPS = {
     1: "makes the tables of procedures, imaging, segmentation, behaviour, video, histology",
     2: "makes the table of the segments of recordings",
     3: "makes the table of curated units",
+    4: "makes the tables of counts of curated units and of reports of synchronisations",
 }
 CHANGES: dict[int, Callable[[Any, dict[str, str]], None]] = {}
 

@@ -11,7 +11,7 @@ that keep it; no subclass and no accessor, so that there is one way to do a thin
 [[2, 1], [0, 0]]
 """
 
-from labdata.errors import UnsyncedWarning
+from labdata.errors import PauseWarning, UnsyncedWarning
 from labdata.objects.aligned import align_spikes, aligned_lists, count_spikes
 from labdata.objects.converting import (
     from_pynapple,
@@ -36,6 +36,7 @@ from labdata.objects.plots import (
     plot_waveform,
 )
 from labdata.objects.selecting import iter_units, restrict_time, select_units, spikes_of, tidy
+from labdata.objects.snippets import cut_waveforms
 from labdata.objects.spikes import build_spikes, wrap_spikes
 from labdata.objects.tables import from_dataframe, to_dataframe
 from labdata.objects.trials import build_trials
@@ -44,6 +45,7 @@ from labdata.objects.validate import count_orphans, find_faults, validate
 from labdata.objects.voltages import build_waveforms, wrap_recording
 
 __all__ = [
+    "PauseWarning",
     "UnsyncedWarning",
     "align_spikes",
     "aligned_lists",
@@ -56,6 +58,7 @@ __all__ = [
     "correlogram",
     "count_orphans",
     "count_spikes",
+    "cut_waveforms",
     "drift_map",
     "find_faults",
     "from_dataframe",

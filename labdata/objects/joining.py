@@ -32,7 +32,7 @@ def concat_spikes(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     ObjectError
-        If there is none, or their clocks differ.
+        If there is none, their clocks differ, or some have curated units and some the sorter's.
 
     Examples
     --------
@@ -42,6 +42,7 @@ def concat_spikes(datasets: Sequence[xr.Dataset]) -> xr.Dataset:
     """
     _check_any(datasets)
     _check_one_clock(datasets, "datasets")
+    _check_alike_curated(datasets)
     parts, base = [], 0
     for ds in map(tidy, datasets):
         parts.append(_renumbered(ds, base))
@@ -148,4 +149,12 @@ def _check_one_clock(datasets: Sequence[xr.Dataset], what: str) -> None:
         raise ObjectError(
             f"The {what} are on different clocks: {', '.join(clocks)}.",
             hint="Synchronise all of them to one clock first.",
+        )
+
+
+def _check_alike_curated(datasets: Sequence[xr.Dataset]) -> None:
+    if {int(ds.attrs["curated"]) for ds in datasets if "curated" in ds.attrs} == {0, 1}:
+        raise ObjectError(
+            "Some datasets have curated units and some the units of the sorter.",
+            hint="Get all with curated=True, or none.",
         )

@@ -24,6 +24,8 @@ Kinds and what they hold (all times float64 seconds on ``attrs["clock"]``):
     dims time, depth; ``count``.
 ``recording``
     dims time, channel; ``voltage`` float32.
+``spike_waveforms``
+    dims spike, sample, channel; ``waveform`` float32, ``spike_sample``, ``is_whole`` a spike.
 ``waveforms``
     dims unit, sample, channel; ``waveform`` float32, ``time_ms`` a sample.
 """
@@ -93,6 +95,14 @@ LAYOUT: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "time": (("time",), "float64"),
         "channel": (("channel",), "int32"),
         "voltage": (("time", "channel"), "float32"),
+    },
+    "spike_waveforms": {
+        "spike_sample": (("spike",), "int64"),
+        "spike_time": (("spike",), "float64"),
+        "is_whole": (("spike",), "int8"),
+        "channel": (("channel",), "int32"),
+        "time_ms": (("sample",), "float64"),
+        "waveform": (("spike", "sample", "channel"), "float32"),
     },
     "waveforms": {
         "unit": (("unit",), "int32"),

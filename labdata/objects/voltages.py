@@ -23,6 +23,7 @@ def wrap_recording(
     channel: NDArray[np.int32],
     channel_coords: Mapping[str, Any],
     indexed: bool,
+    sample_coords: Mapping[str, xr.Variable] | None = None,
     provenance: Mapping[str, Any] | str | None = None,
     attrs: Mapping[str, str | float | int | None] | None = None,
 ) -> xr.Dataset:
@@ -44,6 +45,8 @@ def wrap_recording(
         Coordinates a channel, shape (n_channels,).
     indexed : bool
         Hold the times in memory, so that ``sel(time=...)`` works.
+    sample_coords : mapping of str to xarray.Variable, optional
+        Coordinates a sample, shape (n_samples,), such as ``sample_index``.
     provenance : mapping or str, optional
         Stored as JSON.
     attrs : mapping, optional
@@ -66,7 +69,7 @@ def wrap_recording(
     found = xr.Dataset({"voltage": voltage}, times, notes)
     coords: dict[str, Any] = {"channel": ("channel", channel, dict(_CHANNEL))}
     coords |= {name: ("channel", *value) for name, value in channel_coords.items()}
-    return found.assign_coords(coords)
+    return found.assign_coords(coords | dict(sample_coords or {}))
 
 
 def build_waveforms(

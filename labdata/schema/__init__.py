@@ -33,7 +33,7 @@ from .general import (
 # families in the order in which their foreign keys need them
 from .husbandry import Death, Watering, WaterRestriction, Weighing  # isort: skip
 from .uploads import UploadJob  # isort: skip
-from .events import DatasetEvents, StreamSync  # isort: skip
+from .events import DatasetEvents, StreamSync, StreamSyncReport  # isort: skip
 from .ephys import (  # isort: skip
     EphysRecording,
     EphysRecordingNoiseStats,
@@ -55,6 +55,7 @@ from .histology import (  # isort: skip
     ProbeBrainRegion,
 )
 from .sorting import (  # isort: skip
+    CuratedUnitCount,
     SpikeSorting,
     SpikeSortingParams,
     UnitCount,
@@ -84,6 +85,7 @@ __all__ = [
     "CellSegmentationMetrics",
     "CellSegmentationParams",
     "ComputeTask",
+    "CuratedUnitCount",
     "Dataset",
     "DatasetEvents",
     "DatasetType",
@@ -122,6 +124,7 @@ __all__ = [
     "SpikeSortingParams",
     "Strain",
     "StreamSync",
+    "StreamSyncReport",
     "Subject",
     "TwoPhoton",
     "UnitCount",

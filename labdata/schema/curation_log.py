@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..counted import count_of
 from ..errors import QueryError
 
 Action = Literal["label", "merge", "split", "undo"]
@@ -59,11 +60,14 @@ class CuratedState:
         Unit -> places of its spikes in `samples`, in the order of time.
     labels : dict of int to str
         Labels of units that have one.
+    gone : dict of int to Entry
+        Units that are there no more, and the merge or split that took each.
     """
 
     samples: NDArray[np.int64]
     spikes: dict[int, NDArray[np.int64]]
     labels: dict[int, str] = field(default_factory=dict)
+    gone: dict[int, Entry] = field(default_factory=dict)
 
     def do(self, entry: Entry) -> None:
         """Change the units as an entry says.
@@ -85,29 +89,43 @@ class CuratedState:
                 if not entry.label:
                     del self.labels[unit]
         elif entry.action == "merge":
-            places = np.concatenate([self._take(unit) for unit in entry.units])
+            places = np.concatenate([self._take(unit, entry) for unit in entry.units])
             order = np.lexsort((places, self.samples[places]))
             self.spikes[entry.new_units[0]] = places[order]
         elif entry.groups is not None:
-            places = self._take(entry.units[0])
+            places = self._take(entry.units[0], entry)
             for number, new in enumerate(entry.new_units):
                 self.spikes[new] = places[entry.groups == number]
 
-    def _take(self, unit: int) -> NDArray[np.int64]:
+    def _take(self, unit: int, entry: Entry) -> NDArray[np.int64]:
         self.labels.pop(unit, None)
+        self.gone[unit] = entry
         return self.spikes.pop(unit)
 
     def _check(self, entry: Entry) -> None:
-        gone = [unit for unit in entry.units if unit not in self.spikes]
-        if gone:
-            raise QueryError(
-                f"Unit {gone[0]} is not there.",
-                hint="It was merged, split, or never sorted; `state.spikes` has those there are.",
-            )
+        missing = [unit for unit in entry.units if unit not in self.spikes]
+        if missing:
+            raise self._missing(missing[0])
         if entry.action == "merge" and len(set(entry.units)) < max(2, len(entry.units)):
             raise QueryError("A merge takes two or more different units.")
         if entry.action == "split":
             self._check_split(entry)
+
+    def _missing(self, unit: int) -> QueryError:
+        if unit in self.gone:
+            entry = self.gone[unit]
+            done = {"merge": "merged into", "split": "split into"}[entry.action]
+            made = " and ".join(map(str, entry.new_units))
+            return QueryError(
+                f"Unit {unit} is not there: it was {done} {made}.",
+                hint=f"Take {made}, or undo what was done since.",
+            )
+        units = sorted(self.spikes)
+        shown = f"{', '.join(map(str, units[:12]))}{', ...' if len(units) > 12 else ''}"
+        return QueryError(
+            f"Unit {unit} is not there: this sorting never had it, or what made it was undone.",
+            hint=f"It has {count_of(len(units), 'unit')}: {shown}.",
+        )
 
     def _check_split(self, entry: Entry) -> None:
         groups, n_spikes = entry.groups, len(self.spikes[entry.units[0]])
@@ -130,7 +148,8 @@ def replay(
     Parameters
     ----------
     trains : mapping of int to ndarray of int64
-        The sorter's units and their spike samples, in order.
+        The sorter's units and their spike samples, in order; a train that no merge or split
+        takes may be left empty.
     entries : sequence of Entry
         The log.
     labels : mapping of int to str, optional

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..database.projects import Imported, Manual, Part, table
+from ..database.projects import Computed, Imported, Manual, Part, table
 from .general import Dataset  # noqa: F401  (named by foreign keys)
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..clocks import ClockMap, SyncReport
+    from ..clocks import ChainReport, ClockMap, SyncReport
 
 
 @table("data")
@@ -150,6 +150,8 @@ class StreamSync(Manual):
     def clock_map(self, *, force: bool = False) -> ClockMap:
         """Return the map from the stream's clock to the clock stream's, for one row.
 
+        Its report is kept in StreamSyncReport, by accounts that may write results.
+
         Parameters
         ----------
         force : bool, optional
@@ -162,9 +164,13 @@ class StreamSync(Manual):
         ClockError
             If the pulses cannot be matched within the tolerance.
         """
-        from .synchrony import fit_stream
+        from .sync_reports import keep_report
+        from .synchrony import fit_link
 
-        return fit_stream(self.lab, self._one_row(), force=force)
+        row = _one_row(self)
+        found, forced = fit_link(self.lab, row, force=force)
+        keep_report(self.lab, row, found, forced=forced)
+        return found
 
     def report(self) -> SyncReport:
         """Return how well the pulses of one row match."""
@@ -210,13 +216,86 @@ class StreamSync(Manual):
         names = [str(name) for name in self.fetch("clock_stream")]
         return names[0] if len(names) == 1 else names
 
-    def _one_row(self) -> dict[str, Any]:
-        from ..errors import QueryError
 
-        rows = self.fetch(as_dict=True)
-        if len(rows) != 1:
-            raise QueryError(
-                f"{len(rows)} synchronisations are selected where one is needed.",
-                hint="Restrict StreamSync to one subject, session, dataset and stream_name.",
-            )
-        return dict(rows[0])
+@table("computed")
+class StreamSyncReport(Computed):
+    """How well the pulses of each synchronisation match, as it was computed last.
+
+    Written by ``populate`` and whenever StreamSync is used by itself (``report``, ``clock_map``,
+    ``apply``); anew where the pulses or the algorithm changed since.
+    """
+
+    definition = """
+    -> StreamSync
+    ---
+    n_matched : int32                    # pairs of pulses
+    n_dropped : int32                    # pulses that one side missed
+    n_spurious : int32                   # pulses and glitches that fit nothing
+    residual_rms_s : float64             # s, of the pulses against the smoothed map
+    residual_max_s : float64             # s
+    tolerance_s : float64                # s, the largest error allowed
+    drift_ppm : float64                  # rate of the clock against the stream
+    offset_s : float64                   # s, time on the clock at 0 s of the stream
+    extrapolated_s : float64             # s, parts of the recording outside the pulses
+    forced : int8                        # 1: they match only with a raised tolerance
+    chain : varchar(512)                 # imec1 > imec0 > nidq, to the last clock
+    report : json                        # all of it, of this link
+    chain_report=null : json             # of the whole chain, where there are several links
+    algorithm_version : int16            # labdata.clocks.ALGORITHM_VERSION
+    labdata_version : varchar(32)
+    inputs_hash : char(64)               # of the pulses and streams that it is of
+    computed_datetime : datetime(6)      # UTC
+    """
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Compute the report of one synchronisation."""
+        from .sync_reports import make_report
+
+        self.insert1(make_report(self.lab, key))
+
+    def report(self) -> SyncReport | ChainReport:
+        """Return the report of one row: to the last clock, where that is through several.
+
+        Where the pulses changed since, it is computed and stored anew first.
+
+        Raises
+        ------
+        QueryError
+            If there is not exactly one row.
+        ClockError
+            If the pulses of today cannot be matched, even with a raised tolerance.
+        """
+        from .sync_reports import current_report, report_of
+
+        return report_of(current_report(self.lab, _one_row(self)))
+
+    def refresh(self) -> int:
+        """Compute the reports of these rows anew whose pulses or algorithm changed.
+
+        Returns
+        -------
+        int
+            How many changed.
+        """
+        from .sync_reports import current_report
+
+        before = self.fetch("KEY", "inputs_hash", as_dict=True)
+        after = [current_report(self.lab, row) for row in before]
+        return sum(
+            old["inputs_hash"] != new["inputs_hash"]
+            for old, new in zip(before, after, strict=True)
+        )
+
+
+def _one_row(table: Any) -> dict[str, Any]:
+    """Return the key of the one synchronisation that is selected."""
+    from ..errors import QueryError
+
+    keys = table.fetch("KEY")
+    if len(keys) != 1:
+        raise QueryError(
+            f"{len(keys)} synchronisations are selected where one is needed.",
+            hint=f"Restrict {type(table).__name__} to one subject, session, dataset and "
+            "stream_name.",
+        )
+    return dict(keys[0])

@@ -92,7 +92,7 @@ def place_sorting(
     *,
     query: Any = None,
     window_s: tuple[float, float] | None = None,
-    trains: Iterable[bytes] | None = None,
+    trains: Iterable[bytes | NDArray[np.int64]] | None = None,
     probe_map: Callable[[], tuple[StreamClock, SampleMap]] | None = None,
 ) -> PlacedSpikes:
     """Return the spikes of units of one sorting on their clock.
@@ -109,7 +109,7 @@ def place_sorting(
         A query of these units and no others; by default they are picked by their labels.
     window_s : (float, float), optional
         Keep what happened in ``[start, stop)`` on the clock.
-    trains : iterable of bytes, optional
+    trains : iterable of bytes or ndarray of int64, optional
         Trains in place of those that are stored, one for each of `heads`; they are not kept.
     probe_map : callable, optional
         Returns the clock of the probe and the map to it, by default those of the probe.
@@ -228,7 +228,7 @@ def _joined(heads: TrainHeads, trains: PlacedTrains, clock: ProbeClock) -> Place
 
 
 def _in_memory(
-    trains: Iterable[bytes],
+    trains: Iterable[bytes | NDArray[np.int64]],
     heads: TrainHeads,
     sample_map: SampleMap,
     clock: ProbeClock,

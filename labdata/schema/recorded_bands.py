@@ -28,6 +28,29 @@ _DATASET = ("subject_name", "session_name", "dataset_name")
 
 def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) -> RecordedBand:
     """Open the samples of one probe; see :meth:`EphysRecording.ProbeSetting.open`."""
+    return concatenate_bands(open_probe_pieces(settings, band=band, download=download))
+
+
+def open_probe_pieces(
+    settings: Any, *, band: str = "ap", download: bool = False
+) -> list[RecordedBand]:
+    """Open the samples of one probe, a band a segment.
+
+    Parameters
+    ----------
+    settings, band, download
+        As of :meth:`EphysRecording.ProbeSetting.open`.
+
+    Returns
+    -------
+    list of RecordedBand
+        In the order in which they were recorded.
+
+    Raises
+    ------
+    QueryError
+        If there is no such band, or its files are not the segments that are known.
+    """
     keys = settings.fetch("KEY", limit=2)
     if len(keys) != 1:
         raise QueryError(
@@ -58,7 +81,7 @@ def open_probe_band(settings: Any, *, band: str = "ap", download: bool = False) 
         if n_segments != len(paths):
             raise _other_segments(key, band, [PurePosixPath(p).name for p in paths], n_segments)
     bands = [_open_file(files, path) for path in paths]
-    return bands[0] if len(bands) == 1 else join_segments(lab, key, bands)
+    return bands if len(bands) == 1 else order_segments(lab, key, bands)
 
 
 def join_segments(lab: Any, key: dict[str, Any], bands: list[RecordedBand]) -> RecordedBand:

@@ -241,6 +241,10 @@ class UnitCuration(Manual):
     """
 
 
+#: Criteria that are expressions; others name who chose the units by hand.
+_AUTOMATIC = 'sua_criteria NOT LIKE "manual\\_%"'
+
+
 @table("computed")
 class UnitMetrics(Computed):
     """Quality and shape of units; null where a number could not be computed."""
@@ -321,7 +325,7 @@ class UnitCountCriteria(Manual):
 
 @table("computed")
 class UnitCount(Computed):
-    """How many units of a sorting pass a criterion."""
+    """How many units of a sorting pass a criterion: as the sorter found them, before curation."""
 
     definition = """
     -> SpikeSorting
@@ -347,8 +351,8 @@ class UnitCount(Computed):
         """Sortings with the metrics of all their units, and every criterion not judged by hand."""
         lab = self.lab
         waiting = lab.SpikeSorting.Unit - lab.UnitMetrics.proj()
-        automatic = lab.UnitCountCriteria & 'sua_criteria NOT LIKE "manual\\_%"'
-        return ((lab.SpikeSorting & lab.UnitMetrics.proj()) - waiting.proj()) * automatic
+        sorted_whole = (lab.SpikeSorting & lab.UnitMetrics.proj()) - waiting.proj()
+        return sorted_whole * (lab.UnitCountCriteria & _AUTOMATIC)
 
     def make(self, key: dict[str, Any]) -> None:
         """Judge the units of one sorting by one criterion."""
@@ -362,10 +366,10 @@ class UnitCount(Computed):
         Returns
         -------
         pandas.DataFrame
-            A row a clause of each counted sorting: its key, ``criterion`` (sua or mua),
-            ``clause``, ``units``, ``removed``, ``alone`` (removed by no other clause) and
-            ``missing`` (removed as a number is missing). A criterion with ``|`` between its parts
-            is one clause.
+            A row a clause of each counted sorting: its key, ``units_of`` (whose units were
+            counted: ``sorter``), ``criterion`` (sua or mua), ``clause``, ``units``, ``removed``,
+            ``alone`` (removed by no other clause) and ``missing`` (removed as a number is
+            missing). A criterion with ``|`` between its parts is one clause.
         """
         from .unit_count import report_counts
 
@@ -374,11 +378,76 @@ class UnitCount(Computed):
     def explain(self) -> str:
         """Return the report in sentences, a line a clause.
 
+        It names whose units were counted, and that a sorting was curated, if it was.
+
         Examples
         --------
-        >>> (UnitCount & key).explain()  # doctest: +SKIP
-        'isi_contamination < 0.1 removed 41 of 120 (12 of them by it alone)'
+        >>> print((UnitCount & key).explain())  # doctest: +SKIP
+        JC1/20240305_100000/ephys_g0/0/5/1: sua, units of the sorter
+          isi_contamination < 0.1 removed 41 of 120 (12 of them by it alone)
         """
+        from .unit_count import explain_counts
+
+        return explain_counts(self)
+
+
+@table("computed")
+class CuratedUnitCount(Computed):
+    """How many units pass a criterion after curation, up to one entry of its log.
+
+    ``populate`` counts as of the last entry; counts of earlier entries stay, and say so by their
+    ``entry_num``. What the sorter found is counted in UnitCount.
+    """
+
+    definition = """
+    -> UnitCuration
+    -> UnitCountCriteria
+    ---
+    all : int32
+    sua : int32                          # single units
+    mua : int32                          # multi units
+    """
+
+    class Unit(Part):
+        """Whether each curated unit passes."""
+
+        definition = """
+        -> master
+        unit_id : int32                  # of the curated units; see SpikeSorting.curation
+        ---
+        passes : int8                    # 1 single unit, 0 multi unit, -1 neither
+        curation_label=null : varchar(64)
+        made_by : enum('sorter', 'merge', 'split')
+        """
+
+    @property
+    def key_source(self) -> Any:
+        """Last entries of all logs, and every criterion not judged by hand."""
+        lab = self.lab
+        last = lab.SpikeSorting.aggr(lab.UnitCuration, last_entry="MAX(entry_num)")
+        newest = (lab.UnitCuration.proj() * last & "entry_num = last_entry").proj()
+        return newest * (lab.UnitCountCriteria & _AUTOMATIC)
+
+    def make(self, key: dict[str, Any]) -> None:
+        """Judge the curated units of one sorting by one criterion."""
+        from .unit_count import make_curated_count
+
+        make_curated_count(self, key)
+
+    def report(self) -> Any:
+        """Return which clause of each criterion removed how many curated units.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As :meth:`UnitCount.report`; ``units_of`` is ``curation, entry N``.
+        """
+        from .unit_count import report_counts
+
+        return report_counts(self)
+
+    def explain(self) -> str:
+        """Return the report in sentences, a line a clause."""
         from .unit_count import explain_counts
 
         return explain_counts(self)

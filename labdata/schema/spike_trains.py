@@ -191,7 +191,7 @@ def check_same(found: list[Any], wanted: list[Any]) -> None:
 
 
 def place_trains(
-    trains: Iterable[bytes],
+    trains: Iterable[bytes | NDArray[np.int64]],
     maps: Iterable[SampleMap],
     *,
     out: Iterable[NDArray[np.float64] | None] | None = None,
@@ -202,8 +202,8 @@ def place_trains(
 
     Parameters
     ----------
-    trains : iterable of bytes
-        Of the column ``spike_times``, undecoded.
+    trains : iterable of bytes or ndarray of int64
+        Of the column ``spike_times``, undecoded; or samples.
     maps : iterable of SampleMap
         One a train.
     out : iterable of ndarray of float64, optional
@@ -225,9 +225,12 @@ def place_trains(
     """
 
     def place(
-        number: int, train: bytes, sample_map: SampleMap, filled: NDArray[np.float64] | None
+        number: int,
+        train: bytes | NDArray[np.int64],
+        sample_map: SampleMap,
+        filled: NDArray[np.float64] | None,
     ) -> tuple[NDArray[np.float64], int, int, int]:
-        samples = decode_array(train)
+        samples = decode_array(train) if isinstance(train, bytes) else train
         counts = len(samples), sample_map.count_extrapolated(samples)
         if window_s is not None:
             return *_within(samples, sample_map, window_s), *counts

@@ -59,7 +59,7 @@ def check_sync_rows(lab: Any, rows: Any) -> None:
     for row in rows if isinstance(rows, list | tuple) else []:
         if not isinstance(row, dict) or not set(lab.StreamSync.primary_key) <= set(row):
             continue
-        mine, clock = _line_keys(row)
+        mine, clock = line_keys(row)
         if stream_key(mine) == stream_key(clock):
             raise QueryError(
                 f"Stream {row['stream_name']} cannot be its own clock.",
@@ -76,8 +76,19 @@ def check_sync_rows(lab: Any, rows: Any) -> None:
                 )
 
 
-def _line_keys(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the keys of the two lines that a row of StreamSync relates."""
+def line_keys(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keys of the two lines that a row of StreamSync relates.
+
+    Parameters
+    ----------
+    row : dict
+        Of StreamSync.
+
+    Returns
+    -------
+    stream, clock : dict
+        Keys of DatasetEvents.Digital.
+    """
     mine = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
     clock = mine | {
         "dataset_name": row["clock_dataset"],
@@ -110,7 +121,19 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
         If another offset, by whole periods of the pulses, explains them about as well, or if the
         pulses match only because ``force`` raised the tolerance.
     """
-    mine, theirs = (_Line.read(lab, line) for line in _line_keys(row))
+    return fit_link(lab, row, force=force)[0]
+
+
+def fit_link(lab: Any, row: dict[str, Any], *, force: bool = False) -> tuple[ClockMap, bool]:
+    """Return the map of :func:`fit_stream`, and whether it had to be forced.
+
+    Parameters
+    ----------
+    lab, row, force
+        As of :func:`fit_stream`.
+    """
+    forced = False
+    mine, theirs = (SyncLine.read(lab, line) for line in line_keys(row))
     settings: dict[str, Any] = {
         "stream": row["stream_name"],
         "clock": row["clock_stream"],
@@ -128,14 +151,14 @@ def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMa
             raise
         loose = 0.5 * float(np.median(np.diff(theirs.times_s)))
         settings |= {"tolerance_s": loose, "least_matched": 0.0}
-        found = _synchronise_lines(mine, theirs, settings, same_run=same_run)
+        found, forced = _synchronise_lines(mine, theirs, settings, same_run=same_run), True
         warn_user(
             f"The pulses of {row['stream_name']} and {row['clock_stream']} do not match within "
             f"the tolerance; forced, with errors up to {found.report.residual_max_s:.3g} s."
         )
     if found.report.ambiguous_offset:
         warn_user(f"{'/'.join(row[k] for k in _DATASET)} {found.report.warnings[0]}")
-    return found
+    return found, forced
 
 
 @dataclass(frozen=True)
@@ -232,33 +255,53 @@ def stream_clocks(
         return {}
     sessions = [{"subject_name": s, "session_name": n} for s, n in {w[:2] for w in wanted}]
     rows = (lab.StreamSync & sessions).fetch(as_dict=True)
-    clocks = {_clock_key(row) for row in rows}
+    clocks = {clock_key(row) for row in rows}
     fitted: dict[StreamKey, ClockMap] = {}
     found = {}
     for stream in wanted:
-        chain = _chain(stream, rows)
+        chain = find_chain(stream, rows)
         for row in chain:
             if stream_key(row) not in fitted:
                 fitted[stream_key(row)] = fit_stream(lab, row, force=force)
         if chain:
             joined = join_maps(*(fitted[stream_key(row)] for row in chain))
-            found[stream] = StreamClock(_clock_key(chain[-1]), True, joined)
+            found[stream] = StreamClock(clock_key(chain[-1]), True, joined)
         else:
             found[stream] = StreamClock(stream, stream in clocks, None)
     return found
 
 
-def _clock_key(row: dict[str, Any]) -> StreamKey:
+def clock_key(row: dict[str, Any]) -> StreamKey:
+    """Return the stream whose clock a row of StreamSync leads to.
+
+    Parameters
+    ----------
+    row : dict
+        Of StreamSync.
+    """
     return row["subject_name"], row["session_name"], row["clock_dataset"], row["clock_stream"]
 
 
-def _chain(stream: StreamKey, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the synchronisations that lead from a stream to its last clock, in order."""
+def find_chain(stream: StreamKey, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the synchronisations that lead from a stream to its last clock, in order.
+
+    Parameters
+    ----------
+    stream : StreamKey
+        The first stream.
+    rows : list of dict
+        Of StreamSync, all of its session.
+
+    Raises
+    ------
+    QueryError
+        If a stream has several synchronisations, or they lead round.
+    """
     chain: list[dict[str, Any]] = []
     passed = [stream]
     while row := _row_of(passed[-1], rows):
         chain.append(row)
-        passed.append(_clock_key(row))
+        passed.append(clock_key(row))
         if passed[-1] in passed[:-1]:
             names = " > ".join(f"{key[2]}/{key[3]}" for key in passed)
             raise QueryError(
@@ -331,7 +374,7 @@ def warn_extrapolated(clock_map: ClockMap, values: Any) -> None:
 
 
 def _synchronise_lines(
-    mine: _Line, theirs: _Line, settings: dict[str, Any], *, same_run: bool
+    mine: SyncLine, theirs: SyncLine, settings: dict[str, Any], *, same_run: bool
 ) -> ClockMap:
     """Relate two lines, with the offset that their first samples tell if they are of one run.
 
@@ -361,8 +404,22 @@ def _require_one_epoch(key: dict[str, Any], n_epochs: int) -> None:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A digital line, and what its stream says of itself."""
+class SyncLine:
+    """A digital line, and what its stream says of itself: all that a synchronisation is made of.
+
+    Attributes
+    ----------
+    times_s : ndarray of float64, shape (n_edges,)
+        Seconds of the edges on the stream's own clock.
+    values : ndarray of int8, shape (n_edges,) or None
+        1 rise, 0 fall; None: all are rises.
+    span_s : (float, float) or None
+        Of the recording, where it is known.
+    quantum_s : float
+        Duration of a sample, 0 where it is not known.
+    start_s : float or None
+        When the recording began, since the acquisition did, where it is known.
+    """
 
     times_s: Any
     values: Any
@@ -371,7 +428,21 @@ class _Line:
     start_s: float | None
 
     @classmethod
-    def read(cls, lab: Any, key: dict[str, Any]) -> _Line:
+    def read(cls, lab: Any, key: dict[str, Any]) -> SyncLine:
+        """Return a line of the tables.
+
+        Parameters
+        ----------
+        lab : Lab
+            The tables.
+        key : dict
+            Of DatasetEvents.Digital.
+
+        Raises
+        ------
+        ClockError
+            If it has no events, or its stream was recorded in several runs.
+        """
         row = (lab.DatasetEvents.Digital & key).fetch1()
         if row["event_timestamps"] is None:
             raise ClockError(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import tokenize
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..counted import count_of
 from ..database.teaching_errors import refused_class
-from ..errors import ObjectError
+from ..errors import ObjectError, QueryError
 from ..objects.expression import check_expression, evaluate
+from .curated_metrics import curated_metrics
+from .curated_units import CuratedUnits
 
 _OPEN, _CLOSE = ("(", "["), (")", "]")
 #: As in :mod:`labdata.objects.expression`.
@@ -46,6 +50,46 @@ def judge_units(metrics: pd.DataFrame, criteria: str) -> np.ndarray:
     }
     passed = evaluate(criteria, columns)
     return np.broadcast_to(passed, (len(metrics),)).copy()
+
+
+def judge_passes(
+    lab: Any, metrics: Sequence[Mapping[str, Any]], criteria: Mapping[str, Any]
+) -> np.ndarray:
+    """Return the verdict on units, as ``passes`` of UnitCount.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    metrics : sequence of mapping
+        One a unit, columns of UnitMetrics.
+    criteria : mapping
+        A row of UnitCountCriteria.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_units,)
+        1 single unit, 0 multi unit, -1 neither.
+
+    Raises
+    ------
+    QueryError
+        If the units of the criterion were chosen by hand.
+    ObjectError
+        As of :func:`judge_units`.
+    """
+    if criteria["sua_criteria"].startswith("manual_"):
+        raise QueryError(
+            f"Criterion {criteria['unit_criteria_id']} is {criteria['sua_criteria']!r}: its units "
+            "were chosen by hand, and others cannot be judged by it.",
+            hint="UnitCountCriteria lists the criteria; one that is an expression can judge.",
+        )
+    frame = pd.DataFrame(metrics, columns=_metric_names(lab))
+    single = judge_units(frame, criteria["sua_criteria"])
+    multi = np.ones(len(frame), dtype=bool)
+    if criteria["mua_criteria"]:
+        multi = judge_units(frame, criteria["mua_criteria"])
+    return np.where(single, 1, np.where(multi, 0, -1))
 
 
 def split_clauses(criteria: str) -> list[str]:
@@ -119,32 +163,74 @@ def _has_missing(metrics: pd.DataFrame, clause: str) -> np.ndarray:
 
 
 def report_counts(table: Any) -> pd.DataFrame:
-    """Return which clause removed how many units; see :meth:`UnitCount.report`."""
-    lab = table.lab
-    names = _metric_names(lab)
+    """Return which clause removed how many units, the sorter's or the curated ones.
+
+    Parameters
+    ----------
+    table : UnitCount or CuratedUnitCount
+        The counts.
+
+    Returns
+    -------
+    DataFrame
+        See :meth:`UnitCount.report`.
+    """
+    names = _metric_names(table.lab)
     found = []
     for key in table.fetch("KEY"):
-        criteria = (lab.UnitCountCriteria & key).fetch1()
-        rows = (lab.UnitMetrics & key).fetch(as_dict=True)
-        metrics = pd.DataFrame(rows, columns=names)
+        criteria = (table.lab.UnitCountCriteria & key).fetch1()
+        metrics = pd.DataFrame(_metrics_of(table.lab, key), columns=names)
         for kind in ("sua", "mua"):
             text = criteria[f"{kind}_criteria"]
             if text and not text.startswith("manual_"):
                 clauses = removed_by_clause(metrics, text)
-                found.append(clauses.assign(**key, criterion=kind))
-    columns = [*table.primary_key, "criterion", "clause", "units", "removed", "alone", "missing"]
+                found.append(clauses.assign(**key, units_of=_units_of(key), criterion=kind))
+    counts = ["clause", "units", "removed", "alone", "missing"]
+    columns = [*table.primary_key, "units_of", "criterion", *counts]
     return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
 
+def _metrics_of(lab: Any, key: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the metrics of the units that were counted."""
+    if "entry_num" not in key:
+        rows: list[dict[str, Any]] = (lab.UnitMetrics & key).fetch(as_dict=True)
+        return rows
+    return list(curated_metrics(_curated(lab, key)).values())
+
+
+def _curated(lab: Any, key: Mapping[str, Any]) -> CuratedUnits:
+    sorting = {name: key[name] for name in lab.SpikeSorting.primary_key}
+    return CuratedUnits(lab, sorting, key["entry_num"] + 1)
+
+
+def _units_of(key: Mapping[str, Any]) -> str:
+    return f"curation, entry {key['entry_num']}" if "entry_num" in key else "sorter"
+
+
 def explain_counts(table: Any) -> str:
-    """Return the report of counts in sentences; see :meth:`UnitCount.explain`."""
+    """Return the report of counts in sentences, and whose units they are of.
+
+    Parameters
+    ----------
+    table : UnitCount or CuratedUnitCount
+        The counts.
+    """
     said: list[str] = []
-    keys = list(table.primary_key)
-    for values, clauses in report_counts(table).groupby([*keys, "criterion"], sort=False):
-        *key, kind = values
-        said.append(f"{'/'.join(map(str, key))}: {kind}")
+    keys = [*table.primary_key, "units_of", "criterion"]
+    for values, clauses in report_counts(table).groupby(keys, sort=False):
+        *key, units_of, kind = values
+        of = f"units of the {units_of}"
+        said.append(f"{'/'.join(map(str, key))}: {kind}, {of}{_not_counted(table, key)}")
         said += [_sentence(row) for row in clauses.to_dict("records")]
     return "\n".join(said) or "No units were counted."
+
+
+def _not_counted(table: Any, key: Sequence[Any]) -> str:
+    """Return the words that a log goes on beyond what was counted; none if it does not."""
+    values = dict(zip(table.primary_key, key, strict=True))
+    sorting = {name: values[name] for name in table.lab.SpikeSorting.primary_key}
+    left = len(table.lab.UnitCuration & sorting) - (values.get("entry_num", -1) + 1)
+    return f" ({count_of(left, 'entry')} of curation not counted)" if left else ""
 
 
 def _sentence(row: dict[Any, Any]) -> str:
@@ -191,24 +277,39 @@ def _metric_names(lab: Any) -> list[str]:
 def make_unit_count(table: Any, key: dict[str, Any]) -> None:
     """Judge the units of one sorting; see :class:`UnitCount`."""
     lab = table.lab
-    criteria = (lab.UnitCountCriteria & key).fetch1()
     units = (lab.UnitMetrics & key).fetch(as_dict=True)
-    metrics = pd.DataFrame(units, columns=_metric_names(lab))
-    single = judge_units(metrics, criteria["sua_criteria"])
-    multi = np.ones(len(metrics), dtype=bool)
-    if criteria["mua_criteria"]:
-        multi = judge_units(metrics, criteria["mua_criteria"])
-    passes = np.where(single, 1, np.where(multi, 0, -1))
-    table.insert1(
-        {
-            **key,
-            "all": len(passes),
-            "sua": int(np.sum(passes == 1)),
-            "mua": int(np.sum(passes == 0)),
-        }
-    )
+    passes = judge_passes(lab, units, (lab.UnitCountCriteria & key).fetch1())
+    table.insert1({**key, **_totals(passes)})
     unit_key = lab.UnitMetrics.primary_key
     lab.UnitCount.Unit.insert(
         {**key, **{n: unit[n] for n in unit_key}, "passes": int(p)}
         for unit, p in zip(units, passes, strict=True)
     )
+
+
+def make_curated_count(table: Any, key: dict[str, Any]) -> None:
+    """Judge the curated units of one sorting; see :class:`CuratedUnitCount`."""
+    lab = table.lab
+    curated = _curated(lab, key)
+    metrics = curated_metrics(curated)
+    passes = judge_passes(lab, list(metrics.values()), (lab.UnitCountCriteria & key).fetch1())
+    table.insert1({**key, **_totals(passes)})
+    made, labels = curated.made_by, curated.state.labels
+    lab.CuratedUnitCount.Unit.insert(
+        {
+            **key,
+            "unit_id": unit,
+            "passes": int(verdict),
+            "curation_label": labels.get(unit),
+            "made_by": made.get(unit, "sorter"),
+        }
+        for unit, verdict in zip(metrics, passes, strict=True)
+    )
+
+
+def _totals(passes: np.ndarray) -> dict[str, int]:
+    return {
+        "all": len(passes),
+        "sua": int(np.sum(passes == 1)),
+        "mua": int(np.sum(passes == 0)),
+    }

@@ -153,6 +153,17 @@ EXPECTED: list[tuple[str, str, str, list[str], str, list[str]]] = [
     ("computed", "UnitCuration", "unit_curation", [*SORTING, "entry_num"],
      "curated_by entry_datetime action unit_ids new_unit_ids label spike_groups undoes note",
      ["SpikeSorting"]),
+    ("computed", "StreamSyncReport", "__stream_sync_report",
+     [*EVENTS, "event_name", "clock_dataset", "clock_stream", "clock_stream_event"],
+     "n_matched n_dropped n_spurious residual_rms_s residual_max_s tolerance_s drift_ppm offset_s "
+     "extrapolated_s forced chain report chain_report algorithm_version labdata_version "
+     "inputs_hash computed_datetime", ["StreamSync"]),
+    ("computed", "CuratedUnitCount", "__curated_unit_count",
+     [*SORTING, "entry_num", "unit_criteria_id"], "all sua mua",
+     ["UnitCuration", "UnitCountCriteria"]),
+    ("computed", "CuratedUnitCount.Unit", "__curated_unit_count__unit",
+     [*SORTING, "entry_num", "unit_criteria_id", "unit_id"], "passes curation_label made_by",
+     ["CuratedUnitCount"]),
     ("computed", "SpikeSorting.IntermediateFiles", "spike_sorting__intermediate_files",
      [*SORTING, "file_path", "storage"],
      "", ["SpikeSorting", "AnalysisFile"]),

@@ -20,6 +20,9 @@ NEW_TABLES = (
     "death",
     "_ephys_recording__segment",
     "unit_curation",
+    "__curated_unit_count__unit",
+    "__curated_unit_count",
+    "__stream_sync_report",
 )
 CURRENT = schema_version.CURRENT
 
@@ -59,7 +62,8 @@ def test_an_older_lab_is_not_opened_but_dumped_and_upgraded(lab, tmp_path, capsy
     assert lab.Subject.fetch1("subject_name") == "JC1"
     assert len(lab.DecisionTask.TrialSet()) == 0
     assert len(lab.EphysRecording.Segment()) == 0
-    assert len(lab.UnitCuration()) == 0
+    assert len(lab.UnitCuration()) == len(lab.CuratedUnitCount.Unit()) == 0
+    assert len(lab.StreamSyncReport()) == 0
 
 
 def test_a_newer_lab_is_not_opened(lab, capsys) -> None:

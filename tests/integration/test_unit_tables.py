@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from labdata.schema import (
+    CuratedUnitCount,
     Dataset,
     EphysRecording,
     LabMember,
@@ -153,7 +154,63 @@ def test_the_report_says_which_clause_removed_units() -> None:
     assert list(report["alone"]) == [2, 0, 1]
     assert list(report["missing"]) == [0, 1, 0]
     said = UnitCount().explain().splitlines()
-    assert said[0] == "JC1/s/d/0/5/1: sua"
+    assert said[0] == "JC1/s/d/0/5/1: sua, units of the sorter"
+    assert set(report["units_of"]) == {"sorter"}
     assert said[1] == "  firing_rate > 4 removed 3 of 4 (2 of them by it alone)"
     assert said[2] == "  snr > 5 removed 1 of 4 (1 for a missing number)"
     assert (UnitCount & "sua > 99").explain() == "No units were counted."
+
+
+def test_curated_units_are_counted_beside_the_sorters_and_never_among_them() -> None:
+    insert_units([2.0, 5.0, 0.5, 3.0], int(DURATION_S * RATE_HZ))
+    UnitMetrics.populate()
+    UnitCount.populate()
+    CuratedUnitCount.populate()
+    assert len(CuratedUnitCount()) == 0  # nothing was curated
+    before = counted()
+    curation = (SpikeSorting & SORTING).curation()
+    merged = curation.merge([1, 3])  # 8 Hz, with a waveform
+    CuratedUnitCount.populate()
+    curation.label([merged], "SUA")
+    curation.split(merged, np.arange(800) % 2)  # 4 Hz each, without
+    CuratedUnitCount.populate()
+    CuratedUnitCount.populate()  # again is no harm
+    rows = CuratedUnitCount.fetch("entry_num", "all", "sua", "mua", as_dict=True)
+    assert [tuple(row[n] for n in ("entry_num", "all", "sua", "mua")) for row in rows] == [
+        (0, 3, 1, 1),
+        (2, 4, 0, 3),
+    ]
+    units = (CuratedUnitCount.Unit & "entry_num = 0").fetch(as_dict=True)
+    assert {row["unit_id"]: (row["passes"], row["made_by"]) for row in units} == {
+        0: (0, "sorter"),
+        2: (-1, "sorter"),
+        merged: (1, "merge"),
+    }
+    assert [row["passes"] for row in units] == [
+        1
+        if metrics["firing_rate"] > 4 and (metrics.get("snr") or 0) > 5
+        else 0
+        if metrics["firing_rate"] > 1
+        else -1
+        for metrics in curated_at(0)
+    ]
+    UnitCount.populate()
+    assert counted() == before  # of the sorter's units, as ever
+    said = UnitCount().explain()
+    assert "sua, units of the sorter (3 entries of curation not counted)" in said
+    early, late = CuratedUnitCount().report().groupby("entry_num")
+    assert set(early[1]["units_of"]) == {"curation, entry 0"} and early[1]["units"].max() == 3
+    said = CuratedUnitCount().explain()
+    assert (
+        "0/5/0/1: sua, units of the curation, entry 0 (2 entries of curation not counted)" in said
+    )
+    assert "0/5/2/1: sua, units of the curation, entry 2\n  firing_rate > 4 removed 4 of 4" in said
+    assert late[1]["removed"].tolist() == [4, 3, 1]  # unit 2 has its waveform
+
+
+def curated_at(entry_num: int) -> list[dict[str, Any]]:
+    from labdata.schema import default_lab
+    from labdata.schema.curated_metrics import curated_metrics
+    from labdata.schema.curated_units import CuratedUnits
+
+    return list(curated_metrics(CuratedUnits(default_lab, SORTING, entry_num + 1)).values())

@@ -12,7 +12,10 @@ import pytest
 import labdata
 from labdata.cli import main
 from labdata.database.claims import claim_row
+from labdata.database.own_roles import own_roles
+from labdata.errors import LabdataError
 from labdata.schema import default_lab, load_project_schema
+from labdata.schema.sync_reports import may_keep
 
 pytestmark = [pytest.mark.database, pytest.mark.server]
 
@@ -219,6 +222,46 @@ def test_computed_tables_are_populated(accounts: Any, role: str) -> None:
         for table in (lab.UnitCount, lab.UnitMetrics):
             table.delete(safemode=False)
             assert not len(table())
+
+
+def test_reports_of_synchronisations_are_kept_by_who_may_make_results(member: Any) -> None:
+    may = own_roles(default_lab)[-1] in ("analyst", "admin")
+    assert may_keep(default_lab) == may
+    key = (default_lab.SpikeSorting & member.keys[OURS]).fetch1("KEY")
+    with pytest.raises(LabdataError, match="0 synchronisations"):
+        (default_lab.StreamSyncReport & key).report()
+
+
+@pytest.mark.filterwarnings("ignore:NOT SYNCHRONISED")
+@pytest.mark.parametrize("role", ["analyst", "admin"])
+def test_a_curation_is_of_its_account_and_its_project(
+    accounts: Any, role: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line, label = ["-a", f"{OURS}1", "--json"], f"secret-{role}"
+    with accounts.used_by(role, OURS):
+        assert main(["curate", "label", "0", "--label", label, *line]) == 0
+        row = json.loads(capsys.readouterr().out)[-1]
+        assert (row["curated_by"], row["label"]) == (role, label)
+        default_lab.CuratedUnitCount.populate()
+    with accounts.used_by("reader", OURS):
+        log = read_json(capsys, "curate", "log", "-a", f"{OURS}1")
+        assert log[-1] == row
+        found = labdata.spikes(accounts.keys[OURS], curated=True)
+        assert found["curation_label"].values.tolist() == [label]
+        assert found.attrs["curation_by"] == role
+    with accounts.used_by("outsider", THEIRS):
+        assert main(["curate", "log", *line]) == 1
+        assert main(["curate", "label", "0", "--label", "x", *line, "-p", OURS]) == 1
+        said = capsys.readouterr()
+        assert label not in said.out + said.err and "Traceback" not in said.err
+        assert len(default_lab.UnitCuration()) == 0
+        with pytest.raises(LabdataError):
+            load_project_schema(OURS).UnitCuration.fetch()
+        assert main(["curate", "label", "0", "--label", "x", "-a", f"{THEIRS}1"]) == 1  # a reader
+        assert "takes analyst or admin" in capsys.readouterr().err
+    with accounts.used_by("chief"):
+        assert len(load_project_schema(THEIRS).UnitCuration()) == 0
+        (load_project_schema(OURS).UnitCuration()).delete(safemode=False)
 
 
 def test_a_path_that_another_project_has_fails_before_anything_is_changed(

@@ -21,6 +21,14 @@ EVERYONE, DATA, RESULTS = set(ROLES), {"experimenter", "admin"}, {"analyst", "ad
 STATEMENTS = [
     ("read subjects", "SELECT * FROM `{1}`.subject", EVERYONE),
     ("read units", "SELECT * FROM `{2}`.spike_sorting__unit", EVERYONE),
+    ("read curation", "SELECT * FROM `{2}`.unit_curation", EVERYONE),
+    (
+        "curate units",
+        "INSERT INTO `{2}`.unit_curation SELECT subject_name, session_name, dataset_name, "
+        "probe_num, parameter_set_num, 0, 'x', NOW(), 'label', '[0]', '[]', 'SUA', NULL, NULL, '' "
+        "FROM `{2}`.spike_sorting",
+        RESULTS,
+    ),
     ("read strains", "SELECT * FROM `{0}`.`#strain`", EVERYONE),
     ("read members", "SELECT * FROM `{0}`.lab_member", EVERYONE),
     ("read own files", "SELECT * FROM `{0}`.`~file~a_b`", EVERYONE),
@@ -100,6 +108,12 @@ OF_OTHERS = [
     "SELECT * FROM `{0}_axb`.session",
     "SELECT * FROM `{0}_axb`._dataset_events__digital",
     "SELECT * FROM `{0}_axb_computed`.spike_sorting__unit",
+    "SELECT * FROM `{0}_axb_computed`.unit_curation",
+    "SELECT * FROM `{0}_axb_computed`.__curated_unit_count",
+    "SELECT * FROM `{0}_computed`.unit_curation",
+    "INSERT INTO `{0}_axb_computed`.unit_curation SELECT * FROM `{0}_a_b_computed`.unit_curation",
+    "UPDATE `{0}_axb_computed`.unit_curation SET label = 'SUA'",
+    "DELETE FROM `{0}_axb_computed`.unit_curation",
     "SELECT COUNT(*) FROM `{0}_axb`.subject",
     "SELECT * FROM `{0}`.subject",
     "SELECT * FROM `{0}`._dataset_events__digital",

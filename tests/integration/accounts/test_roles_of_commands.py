@@ -28,6 +28,7 @@ REFUSED = [
     (["upload", "--reset-failed"], ("experimenter", "admin")),
     (["run", "spikeinterface", "-a", SUBJECT], ("analyst", "admin")),
     (["task", "1"], ("analyst", "admin")),
+    (["curate", "label", "0", "--label", "SUA", "-a", SUBJECT], ("analyst", "admin")),
     (["rename", "-a", SUBJECT, "--to", "new", "--keep-files", "--apply"], ("admin",)),
     (["delete", "-a", SUBJECT, "--apply"], ("admin",)),
     (["delete", "-a", SUBJECT], ("admin",)),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import warnings
 from datetime import datetime
 
 import numpy as np
 import pytest
 
 import labdata
-from labdata.errors import ClockError, QueryError
+from labdata.errors import ClockError, ObjectError, QueryError
 from labdata.formats import spikeglx
+from labdata.objects import PauseWarning
 from labdata.schema.segments import fetch_axes
 from labdata.testing import ProbeSpec, write_openephys_recording, write_spikeglx_run
 
@@ -178,6 +181,77 @@ def test_spikes_have_their_seconds_on_both_sides_of_the_pause(lab_rig, whole, lo
     window = wanted[-4] - 1e-3, wanted[-1] + 1e-3
     cut = labdata.spikes(KEY, window_s=window)
     np.testing.assert_array_equal(cut["sample_index"].values, samples[-4:])
+
+
+def sync(lab):
+    row = dict(KEY, stream_name="imec0", event_name="6", clock_dataset=KEY["dataset_name"])
+    lab.StreamSync.insert1(row | {"clock_stream": "nidq", "clock_stream_event": "7"})
+
+
+def test_voltages_have_their_seconds_and_a_pause_is_said(lab_rig, whole, long_run):
+    """Each sample against the sample of the whole file that it was before the cut."""
+    meta, data, _, stop, begin = whole["imec0.ap"]
+    sync(lab_rig.lab)
+    joined = np.concatenate([data[:stop], data[begin:]])[:, :-1]
+    original = np.concatenate([np.arange(stop), np.arange(begin, len(data))])
+    probe = long_run.probe(0)
+    true_s = long_run.nidq.seconds_at(probe.clock.true_at(original / meta.sampling_rate_hz))
+    with pytest.warns(PauseWarning, match="Nothing was recorded from"):
+        found = labdata.recording(KEY)
+    labdata.validate(found)
+    assert found.sizes["time"] == len(joined)
+    assert np.abs(found["time"].values - true_s).max() < 60e-6
+    np.testing.assert_array_equal(found["segment"], np.arange(len(joined)) >= stop)
+    np.testing.assert_array_equal(found["sample_index"], np.arange(len(joined)))
+    near = slice(stop - 40, stop + 40)
+    scale = (lab_rig.lab.EphysRecording.ProbeSetting & KEY).open().uv_per_bit[0]
+    np.testing.assert_allclose(
+        found["voltage"].isel(time=near), joined[near] * scale, rtol=1e-5, atol=1e-6
+    )
+    ((first, last),) = json.loads(found.attrs["stream_pauses_s"])
+    assert first == pytest.approx(true_s[stop - 1] + 1 / 30000, abs=1e-4)
+    assert last == pytest.approx(true_s[stop], abs=1e-4)
+    around = first - 0.5, last + 0.5
+    with pytest.warns(PauseWarning, match=f"{first:.3f} to {last:.3f} s"):
+        cut = labdata.recording(KEY, window_s=around)
+    times = found["time"].values
+    inside = np.flatnonzero((times >= around[0]) & (times < around[1]))
+    np.testing.assert_array_equal(cut["time"], times[inside])
+    np.testing.assert_array_equal(cut["sample_index"], inside)
+    assert cut.attrs["first_sample"] == inside[0] and set(cut["segment"].values) == {0, 1}
+    assert cut.attrs["t_stop"] == pytest.approx(times[inside[-1]] + 1 / 30000, abs=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PauseWarning)
+        ends = labdata.recording(KEY, window_s=(around[0], last - 0.1))  # in the pause
+        assert ends.attrs["t_stop"] == pytest.approx(first, abs=1e-6)
+        begins = labdata.recording(KEY, window_s=(first + 0.1, around[1]))
+        assert begins["time"].values[0] == pytest.approx(last, abs=1e-6)
+        assert begins["sample_index"].values[0] == stop
+    with pytest.raises(ObjectError, match="Nothing was recorded between") as caught:
+        labdata.recording(KEY, window_s=(first + 0.1, last - 0.1))
+    assert f"but for pauses: {first:.3f} to {last:.3f} s" in caught.value.hint
+
+
+def test_a_slower_band_has_its_own_pieces(lab_rig):
+    folder, probes = lab_rig.rig / DATASET, (ProbeSpec("NP1000", n_channels=4),)
+    write_openephys_recording(folder, probes=probes, duration_s=1.0)
+    write_openephys_recording(
+        folder, probes=probes, recording=2, start_s=99.0, seed=1, duration_s=1.0
+    )
+    lab_rig.upload(lab_rig.put(folder))
+    found = {}
+    for band in ("ap", "lf"):
+        with pytest.warns(PauseWarning), pytest.warns(labdata.objects.UnsyncedWarning):
+            found[band] = labdata.recording(KEY, band=band)
+    (start, stop), *_ = json.loads(found["ap"].attrs["stream_pauses_s"])
+    slower = json.loads(found["lf"].attrs["stream_pauses_s"])[0]
+    np.testing.assert_allclose(slower, (start, stop), atol=2 / 2500)
+    for one in found.values():
+        times, rate_hz = one["time"].values, one.attrs["sampling_rate_hz"]
+        leap = int(np.flatnonzero(np.diff(one["segment"].values))[0])
+        steps = np.diff(times)
+        assert steps[leap] == pytest.approx(stop - start + 1 / rate_hz, abs=2 / 2500)
+        np.testing.assert_allclose(np.delete(steps, leap), 1 / rate_hz, rtol=1e-5)
 
 
 def test_what_does_not_know_segments_says_so(lab_rig, whole):

@@ -177,7 +177,28 @@ def test_what_is_not_there_is_refused(world, options, error, said):
         labdata.recording(PROBE, **options)
 
 
-def test_a_recording_in_segments_is_refused_rather_than_placed_without_its_pauses(world):
+def test_waveforms_are_cut_of_what_is_read_for_them_alone(world, monkeypatch):
+    _, run = world
+    raw, asked, opened = raw_band(run), [], type(raw_band(run)).read_uv
+    found = labdata.recording(PROBE, channels=[2, 5])
+
+    def read(self, start, stop, channels=None):
+        asked.append(stop - start)
+        return opened(self, start, stop, channels)
+
+    monkeypatch.setattr(type(raw), "read_uv", read)
+    samples = np.array([95_000, 3, 60_010, 60_000])
+    cut = labdata.cut_waveforms(found, samples, window_ms=(-0.5, 1.0))
+    labdata.validate(cut)
+    assert sum(asked) < 200
+    for snippet, sample in zip(cut["waveform"].values, samples.tolist(), strict=True):
+        wanted = opened(raw, max(sample - 15, 0), sample + 30, [2, 5])
+        np.testing.assert_array_equal(snippet[-len(wanted) :], wanted)
+    assert cut["is_whole"].values.tolist() == [1, 0, 1, 1]
+    assert np.isnan(cut["waveform"].values[1, :12]).all()
+
+
+def test_segments_that_the_files_do_not_have_are_refused_rather_than_placed_anyhow(world):
     lab, _ = world
     stream = {**KEY, "stream_name": "imec1"}
     for number in (0, 1):

@@ -115,6 +115,7 @@ def test_the_report_adds_up_what_each_link_says():
     attrs = report.to_attrs()
     assert (attrs["clock"], attrs["stream"]) == ("nidq", "imec1")
     assert attrs["sync_chain"] == report.chain
+    assert ChainReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
     assert attrs["stream_sync_n_dropped"] == 1
     assert "imec1 on imec0: imec1 dropped 1 pulse" in str(attrs["sync_note"])
     assert set(maps[0].report.to_attrs()) <= set(attrs) | {"sync_note"}

@@ -56,6 +56,11 @@ def test_it_survives_json(report):
     )
 
 
+def test_it_comes_back_from_json_whole(report):
+    assert report.n_dropped and report.n_spurious and report.extrapolated_spans_s is not None
+    assert SyncReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
 def test_attributes_are_text_and_numbers_and_counts_speak_of_the_stream(report):
     attrs = report.to_attrs()
     assert {type(v) for v in attrs.values()} <= {str, int, float}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labdata.clocks import fit_clock, tabulate
+from labdata.clocks import SegmentAxis, fit_clock, tabulate
 from labdata.errors import ClockError
 
 RATE_HZ = 30000.0
@@ -103,3 +103,32 @@ def test_samples_around_a_window_are_all_of_it(start_s, length_s, seed):
     low, high = table.samples_around(window)
     assert ((inside >= low) & (inside < high)).all()
     assert high - low <= length_s * RATE_HZ * (1 + 1e-3) + 5
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-2.0, 60.0), st.floats(0.001, 20.0), st.integers(0, 10**6))
+def test_samples_around_a_window_are_all_of_it_where_pauses_are(start_s, length_s, seed):
+    """Every sample of a small stream in segments, against the time of each."""
+    rng, rate_hz = np.random.default_rng(seed), 100.0
+    lengths = rng.integers(1, 900, 4)
+    pauses = rng.choice([0.0, 0.013, 3.3, 11.0], 3)
+    starts = np.concatenate([[0.0], np.cumsum(lengths[:-1] / rate_hz + pauses)])
+    axis = SegmentAxis(
+        np.cumsum(lengths) - lengths, lengths, starts, np.zeros(4, "int16"), rate_hz
+    )
+    pulses = np.cumsum(rng.uniform(0.5, 1.5, 100))
+    table = tabulate(fit_clock(pulses, 3.0 + pulses * (1 + 50e-6)), rate_hz, axis)
+    samples = np.arange(axis.total_samples)
+    seconds = table.apply(samples)
+    inside = samples[(seconds >= start_s) & (seconds < start_s + length_s)]
+    low, high = table.samples_around((start_s, start_s + length_s))
+    assert ((inside >= low) & (inside < high)).all()
+    held = max(0, min(high, axis.total_samples) - max(low, 0))
+    assert held <= len(inside) + 5
+    steps = np.diff(seconds)
+    leaps = np.flatnonzero(steps > 1.2 / rate_hz)
+    found = table.pauses_s()
+    np.testing.assert_allclose(found[:, 1], seconds[leaps + 1], atol=1e-9)
+    np.testing.assert_allclose(found[:, 0], seconds[leaps] + 1 / rate_hz, atol=1e-5)
+    first, last = table.span_s(0, len(samples))
+    assert first == seconds[0] and last == pytest.approx(seconds[-1] + 1 / rate_hz, abs=1e-5)

@@ -160,3 +160,26 @@ def test_spikes_and_events_on_two_clocks_are_not_called_events_that_are_missing(
     explorer = UnitExplorer(spikes, other)
     assert "clock" in explorer.headline.note and explorer.headline.amber
     assert explorer.figures._raster_note.text == "Not aligned to cam/1"
+
+
+def test_labels_and_merges_of_the_curator_are_told(spikes, events):
+    coords = {
+        "curation_label": ["SUA", "", "", "MUA", "noise"],
+        "made_by": ["merge", "sorter", "split", "sorter", "merge"],
+        "source_units": ["1 3 9", "4", "2", "7", "5 6"],
+    }
+    curated = spikes.assign_coords({n: ("unit", v) for n, v in coords.items()})
+    explorer = UnitExplorer(curated, events, event="nidq/1")
+    said = {}
+    for unit in spikes["unit"].values.tolist():
+        explorer.model.unit = unit
+        said[unit] = explorer.headline.text.partition(":")[0]
+    assert said == {
+        11: "Unit 11 (SUA, merged from 1, 3, 9)",
+        4: "Unit 4",
+        40: "Unit 40 (split from 2)",
+        7: "Unit 7 (MUA)",
+        25: "Unit 25 (noise, merged from 5, 6)",
+    }
+    explorer.model.where = 'curation_label == "SUA"'
+    assert explorer.model.order == (11,)

@@ -19,7 +19,7 @@ from traitlets import Bool, Float, HasTraits, Instance, Int, Tuple, Unicode, obs
 from labdata.errors import LabdataError
 from labdata.objects import onsets_of, select_units, tidy
 from labdata_widgets.explorer.trials import AlignedUnit, align_unit
-from labdata_widgets.explorer.units import COLUMNS, unit_slices, unit_table
+from labdata_widgets.explorer.units import COLUMNS, curation_words, unit_slices, unit_table
 
 #: Seconds around the event, and of a bin, unless chosen otherwise.
 WINDOW_S = (-0.5, 1.0)
@@ -182,7 +182,9 @@ class ExplorerModel(HasTraits):
         if self.view is None:
             return self.why_empty()
         n = len(self.view.time_s)
-        text = f"Unit {self.view.unit}: {n:,} {'spike' if n == 1 else 'spikes'}"
+        curation = curation_words(self.spikes, self.view.unit)
+        named = f"Unit {self.view.unit}" + (f" ({curation})" if curation else "")
+        text = f"{named}: {n:,} {'spike' if n == 1 else 'spikes'}"
         aligned = self.view.aligned
         if aligned is None:
             return text

@@ -122,6 +122,30 @@ def unit_table(spikes: xr.Dataset) -> pd.DataFrame:
     return table
 
 
+def curation_words(spikes: xr.Dataset, unit: int) -> str:
+    """Return what a curator made of a unit, as ``SUA, merged from 3 and 7``.
+
+    Parameters
+    ----------
+    spikes : xarray.Dataset
+        Kind ``spikes``.
+    unit : int
+        Label.
+
+    Returns
+    -------
+    str
+        Empty where the units are the sorter's and have no label.
+    """
+    if "made_by" not in spikes.coords:
+        return ""
+    one = spikes.isel(unit=int(np.flatnonzero(spikes["unit"].values == unit)[0]))
+    label, made = str(one["curation_label"].item()), str(one["made_by"].item())
+    sources = str(one["source_units"].item()).replace(" ", ", ")
+    words = {"merge": f"merged from {sources}", "split": f"split from {sources}"}
+    return ", ".join(part for part in (label, words.get(made, "")) if part)
+
+
 def _duration_s(spikes: xr.Dataset) -> float:
     """Return the length of the recording, NaN where it is not known."""
     length = float(spikes.attrs.get("t_stop", np.nan)) - float(spikes.attrs.get("t_start", np.nan))
