@@ -162,7 +162,7 @@ def _row_of(lab: Any, key: dict[str, Any], found: Any, *, forced: bool) -> dict[
         "chain": " > ".join([*(row["stream_name"] for row in links), links[-1]["clock_stream"]]),
         "report": report.to_dict(),
         "chain_report": _chain_facts(lab, links, found),
-        "algorithm_version": ALGORITHM_VERSION,
+        "clock_algorithm_version": ALGORITHM_VERSION,
         "labdata_version": __version__,
         "inputs_hash": hash_inputs(lab, links),
         "computed_datetime": utc_now(),
