@@ -10,7 +10,8 @@ import numpy as np
 from ..database.datajoint_compat import fetch_rows
 from .segments import fetch_axes
 from .spike_trains import check_same, cut_pieces, place_trains
-from .synchrony import StreamClock, StreamKey, check_method, stream_clocks, warn_unsynced
+from .sync_lines import StreamKey
+from .synchrony import StreamClock, check_method, stream_clocks, warn_unsynced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

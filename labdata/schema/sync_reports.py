@@ -20,7 +20,8 @@ from ..database.archived import find_archived
 from ..database.claims import utc_now
 from ..database.own_roles import has_role
 from ..errors import ClockError, QueryError
-from .synchrony import SyncLine, clock_key, find_chain, fit_link, fit_stream, line_keys
+from .sync_lines import SyncLine, clock_key, line_keys
+from .synchrony import find_chain, fit_link, fit_stream
 
 
 def make_report(lab: Any, key: dict[str, Any]) -> dict[str, Any]:
