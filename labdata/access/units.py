@@ -56,14 +56,14 @@ def unit_coords(
     QueryError
         If no units were counted by the criteria.
     """
-    rows = {r["unit_id"]: r for r in (lab.UnitMetrics & sorting_key).fetch(as_dict=True)}
+    metrics = lab.UnitMetrics & sorting_key
     if curated is None:
+        rows = {row["unit_id"]: row for row in metrics.fetch(as_dict=True)}
         return _metric_coords(rows, units) | _verdicts(lab, sorting_key, units, criteria)
-    chosen = _chosen_criteria(lab, sorting_key, criteria, lab.UnitCountCriteria)
-    if rows or chosen is not None:
-        from ..schema.curated_metrics import curated_metrics
+    from ..schema.curated_metrics import curated_metrics
 
-        rows = curated_metrics(curated)
+    chosen = _chosen_criteria(lab, sorting_key, criteria, lab.UnitCountCriteria)
+    rows = curated_metrics(curated) if chosen is not None or metrics else {}
     coords = _metric_coords(rows, units) | _curation_coords(curated, units)
     if chosen is None:
         return coords

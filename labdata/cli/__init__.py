@@ -22,6 +22,7 @@ COMMANDS = {
     "clean": "free this computer of files that the store holds",
     "import": "import a sorting of Kilosort or phy that was made elsewhere",
     "run": "run an analysis",
+    "sync": "show how well the clocks of streams match",
     "curate": "label, merge and split sorted units by hand, in a log with undo",
     "task": "run a task by its number",
     "project": "list, make, describe and archive projects",

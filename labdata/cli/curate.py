@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from ..errors import QueryError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from ..schema.curation import Curation
@@ -149,6 +148,8 @@ def _groups(curation: Curation, options: argparse.Namespace) -> NDArray[Any]:
     """Return the group of each spike of the unit that is split."""
     import numpy as np
 
+    from ..objects.expression import evaluate
+
     unit = options.unit[0]
     if options.groups is not None:
         try:
@@ -160,32 +161,32 @@ def _groups(curation: Curation, options: argparse.Namespace) -> NDArray[Any]:
             ) from None
     if unit not in curation.state.spikes:  # said by the log, with what became of it
         return np.zeros(0, "int64")
-    mask = _fulfil(curation, unit, options.where)
+    columns = _columns(curation, unit)
+    n_spikes = len(columns["time"])
+    mask = np.broadcast_to(evaluate(options.where, columns), (n_spikes,))
     if mask.all() or not mask.any():
+        spans = [f"{name} from {x.min():.6g} to {x.max():.6g}" for name, x in columns.items()]
         raise QueryError(
-            f"{options.where!r} holds for {'all' if mask.all() else 'none'} of the "
-            f"{len(mask)} spikes of unit {unit}: nothing would be split.",
-            hint="`labdata.spikes(key, curated=True)` has the values.",
+            f"{options.where!r} holds for {'all' if mask.all() else 'none'} of the {n_spikes} "
+            f"spikes of unit {unit}: nothing would be split.",
+            hint=f"They have {', '.join(spans)}." if n_spikes else "It has no spikes.",
         )
     return mask
 
 
-def _fulfil(curation: Curation, unit: int, where: str) -> NDArray[np.bool_]:
+def _columns(curation: Curation, unit: int) -> dict[str, NDArray[Any]]:
+    """Return what an expression may name of each spike of a unit."""
     import warnings
-
-    import numpy as np
 
     from ..access import spikes
     from ..objects import UnsyncedWarning
-    from ..objects.expression import evaluate
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnsyncedWarning)  # a split is of one probe's own spikes
         one = spikes(curation.key, units=[unit], curated=True, lab=curation.lab)
     names = {"time": "spike_time", "sample": "sample_index", "amplitude": "spike_amplitude"}
     names |= {"depth": "spike_depth", "x": "spike_x"}
-    columns = {short: one[name].values for short, name in names.items() if name in one}
-    return np.broadcast_to(evaluate(where, columns), (one.sizes["spike"],))
+    return {short: one[name].values for short, name in names.items() if name in one}
 
 
 def _say(curation: Curation, words: str, *, as_json: bool) -> None:

@@ -55,14 +55,13 @@ from .histology import (  # isort: skip
     ProbeBrainRegion,
 )
 from .sorting import (  # isort: skip
-    CuratedUnitCount,
     SpikeSorting,
     SpikeSortingParams,
     UnitCount,
     UnitCountCriteria,
-    UnitCuration,
     UnitMetrics,
 )
+from .unit_curation import CuratedUnitCount, UnitCuration  # isort: skip
 from .imaging import Miniscope, TwoPhoton, Widefield  # isort: skip
 from .segmentation import (  # isort: skip
     CellSegmentation,

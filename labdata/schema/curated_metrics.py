@@ -37,12 +37,13 @@ def curated_metrics(
         of the waveform are missing.
     """
     wanted = curated.unit_ids.tolist() if units is None else list(units)
-    table = curated.lab.UnitMetrics
-    rows = {row["unit_id"]: row for row in (table & curated.key).fetch(as_dict=True)}
+    key_names = frozenset(curated.lab.UnitMetrics.primary_key)
+    rows = (curated.lab.UnitMetrics & curated.key).fetch(as_dict=True)
+    stored = {row["unit_id"]: row for row in rows}
     found = {
-        unit: {name: value for name, value in rows[unit].items() if name not in table.primary_key}
+        unit: {name: value for name, value in stored[unit].items() if name not in key_names}
         for unit in wanted
-        if unit in rows  # made units have numbers that no sorted unit has
+        if unit in stored  # made units have numbers that no sorted unit has
     }
     left = [unit for unit in wanted if unit not in found]
     found |= _computed(curated, left) if left else {}

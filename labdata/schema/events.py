@@ -241,7 +241,7 @@ class StreamSyncReport(Computed):
     chain : varchar(512)                 # imec1 > imec0 > nidq, to the last clock
     report : json                        # all of it, of this link
     chain_report=null : json             # of the whole chain, where there are several links
-    algorithm_version : int16            # labdata.clocks.ALGORITHM_VERSION
+    clock_algorithm_version : int16      # labdata.clocks.ALGORITHM_VERSION
     labdata_version : varchar(32)
     inputs_hash : char(64)               # of the pulses and streams that it is of
     computed_datetime : datetime(6)      # UTC

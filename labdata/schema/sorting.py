@@ -221,28 +221,8 @@ class SpikeSorting(Manual):
         """
 
 
-@table("computed")
-class UnitCuration(Manual):
-    """What people decided about the units of a sorting, in order; see SpikeSorting.curation."""
-
-    definition = """
-    -> SpikeSorting
-    entry_num : int32                    # from 0; nothing is changed or left out
-    ---
-    curated_by : varchar(64)             # database user, or the user of the computer
-    entry_datetime : datetime(6)         # UTC
-    action : enum('label', 'merge', 'split', 'undo')
-    unit_ids : json                      # units it was done to
-    new_unit_ids : json                  # units of a merge or split; never used before
-    label=null : varchar(64)             # SUA, MUA, noise, good, ...; empty: none
-    spike_groups=null : <array>          # int64 (n,), of a split: which new unit, by time
-    undoes=null : int32                  # entry that is taken back
-    note : varchar(1000)                 # why
-    """
-
-
 #: Criteria that are expressions; others name who chose the units by hand.
-_AUTOMATIC = 'sua_criteria NOT LIKE "manual\\_%"'
+AUTOMATIC = 'sua_criteria NOT LIKE "manual\\_%"'
 
 
 @table("computed")
@@ -352,7 +332,7 @@ class UnitCount(Computed):
         lab = self.lab
         waiting = lab.SpikeSorting.Unit - lab.UnitMetrics.proj()
         sorted_whole = (lab.SpikeSorting & lab.UnitMetrics.proj()) - waiting.proj()
-        return sorted_whole * (lab.UnitCountCriteria & _AUTOMATIC)
+        return sorted_whole * (lab.UnitCountCriteria & AUTOMATIC)
 
     def make(self, key: dict[str, Any]) -> None:
         """Judge the units of one sorting by one criterion."""
@@ -386,68 +366,6 @@ class UnitCount(Computed):
         JC1/20240305_100000/ephys_g0/0/5/1: sua, units of the sorter
           isi_contamination < 0.1 removed 41 of 120 (12 of them by it alone)
         """
-        from .unit_count import explain_counts
-
-        return explain_counts(self)
-
-
-@table("computed")
-class CuratedUnitCount(Computed):
-    """How many units pass a criterion after curation, up to one entry of its log.
-
-    ``populate`` counts as of the last entry; counts of earlier entries stay, and say so by their
-    ``entry_num``. What the sorter found is counted in UnitCount.
-    """
-
-    definition = """
-    -> UnitCuration
-    -> UnitCountCriteria
-    ---
-    all : int32
-    sua : int32                          # single units
-    mua : int32                          # multi units
-    """
-
-    class Unit(Part):
-        """Whether each curated unit passes."""
-
-        definition = """
-        -> master
-        unit_id : int32                  # of the curated units; see SpikeSorting.curation
-        ---
-        passes : int8                    # 1 single unit, 0 multi unit, -1 neither
-        curation_label=null : varchar(64)
-        made_by : enum('sorter', 'merge', 'split')
-        """
-
-    @property
-    def key_source(self) -> Any:
-        """Last entries of all logs, and every criterion not judged by hand."""
-        lab = self.lab
-        last = lab.SpikeSorting.aggr(lab.UnitCuration, last_entry="MAX(entry_num)")
-        newest = (lab.UnitCuration.proj() * last & "entry_num = last_entry").proj()
-        return newest * (lab.UnitCountCriteria & _AUTOMATIC)
-
-    def make(self, key: dict[str, Any]) -> None:
-        """Judge the curated units of one sorting by one criterion."""
-        from .unit_count import make_curated_count
-
-        make_curated_count(self, key)
-
-    def report(self) -> Any:
-        """Return which clause of each criterion removed how many curated units.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As :meth:`UnitCount.report`; ``units_of`` is ``curation, entry N``.
-        """
-        from .unit_count import report_counts
-
-        return report_counts(self)
-
-    def explain(self) -> str:
-        """Return the report in sentences, a line a clause."""
         from .unit_count import explain_counts
 
         return explain_counts(self)

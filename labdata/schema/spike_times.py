@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from .segments import fetch_axes
 from .spike_trains import check_same, fetch_heads, heads_of
-from .synchrony import StreamClock, StreamKey, check_method, stream_clocks, warn_unsynced
+from .sync_lines import StreamKey
+from .synchrony import StreamClock, check_method, stream_clocks, warn_unsynced
 
 if TYPE_CHECKING:
     from ..clocks import SampleMap

@@ -20,7 +20,8 @@ from ..database.archived import find_archived
 from ..database.claims import utc_now
 from ..database.own_roles import has_role
 from ..errors import ClockError, QueryError
-from .synchrony import SyncLine, clock_key, find_chain, fit_link, fit_stream, line_keys
+from .sync_lines import SyncLine, clock_key, line_keys
+from .synchrony import find_chain, fit_link, fit_stream
 
 
 def make_report(lab: Any, key: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +163,7 @@ def _row_of(lab: Any, key: dict[str, Any], found: Any, *, forced: bool) -> dict[
         "chain": " > ".join([*(row["stream_name"] for row in links), links[-1]["clock_stream"]]),
         "report": report.to_dict(),
         "chain_report": _chain_facts(lab, links, found),
-        "algorithm_version": ALGORITHM_VERSION,
+        "clock_algorithm_version": ALGORITHM_VERSION,
         "labdata_version": __version__,
         "inputs_hash": hash_inputs(lab, links),
         "computed_datetime": utc_now(),

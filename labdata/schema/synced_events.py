@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .synchrony import StreamClock, check_method, stream_clocks, stream_key, warn_unsynced
+from .sync_lines import stream_key
+from .synchrony import StreamClock, check_method, stream_clocks, warn_unsynced
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 

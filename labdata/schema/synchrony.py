@@ -11,11 +11,7 @@ import numpy as np
 
 from ..clocks import ClockMap, join_maps, synchronise
 from ..errors import ClockError, QueryError, warn_user
-from .segments import fetch_axes
-
-_DATASET = ("subject_name", "session_name", "dataset_name")
-#: (subject_name, session_name, dataset_name, stream_name)
-StreamKey = tuple[str, str, str, str]
+from .sync_lines import DATASET, StreamKey, SyncLine, clock_key, line_keys, stream_key
 
 
 def check_method(method: str) -> None:
@@ -66,36 +62,14 @@ def check_sync_rows(lab: Any, rows: Any) -> None:
                 hint="clock_stream names the stream whose clock the times are put on.",
             )
         for key in (mine, clock):
-            stream = {name: key[name] for name in (*_DATASET, "stream_name")}
+            stream = {name: key[name] for name in (*DATASET, "stream_name")}
             if not lab.DatasetEvents.Digital & key:
                 names = (lab.DatasetEvents.Digital & stream).fetch("event_name")
-                dataset = "/".join(str(key[k]) for k in _DATASET)
+                dataset = "/".join(str(key[k]) for k in DATASET)
                 raise QueryError(
                     f"{dataset} has no line {key['event_name']} of stream {key['stream_name']}.",
                     hint=f"Lines with events: {', '.join(map(str, names)) or 'none'}.",
                 )
-
-
-def line_keys(row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the keys of the two lines that a row of StreamSync relates.
-
-    Parameters
-    ----------
-    row : dict
-        Of StreamSync.
-
-    Returns
-    -------
-    stream, clock : dict
-        Keys of DatasetEvents.Digital.
-    """
-    mine = {k: row[k] for k in (*_DATASET, "stream_name", "event_name")}
-    clock = mine | {
-        "dataset_name": row["clock_dataset"],
-        "stream_name": row["clock_stream"],
-        "event_name": row["clock_stream_event"],
-    }
-    return mine, clock
 
 
 def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMap:
@@ -157,7 +131,7 @@ def fit_link(lab: Any, row: dict[str, Any], *, force: bool = False) -> tuple[Clo
             f"the tolerance; forced, with errors up to {found.report.residual_max_s:.3g} s."
         )
     if found.report.ambiguous_offset:
-        warn_user(f"{'/'.join(row[k] for k in _DATASET)} {found.report.warnings[0]}")
+        warn_user(f"{'/'.join(row[k] for k in DATASET)} {found.report.warnings[0]}")
     return found, forced
 
 
@@ -271,17 +245,6 @@ def stream_clocks(
     return found
 
 
-def clock_key(row: dict[str, Any]) -> StreamKey:
-    """Return the stream whose clock a row of StreamSync leads to.
-
-    Parameters
-    ----------
-    row : dict
-        Of StreamSync.
-    """
-    return row["subject_name"], row["session_name"], row["clock_dataset"], row["clock_stream"]
-
-
 def find_chain(stream: StreamKey, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the synchronisations that lead from a stream to its last clock, in order.
 
@@ -325,17 +288,6 @@ def _row_of(stream: StreamKey, rows: list[dict[str, Any]]) -> dict[str, Any] | N
             hint="Delete the row of StreamSync that is wrong.",
         )
     return found[0] if found else None
-
-
-def stream_key(row: dict[str, Any]) -> StreamKey:
-    """Return the stream that a row belongs to.
-
-    Parameters
-    ----------
-    row : dict
-        With the key of DatasetEvents.
-    """
-    return row["subject_name"], row["session_name"], row["dataset_name"], row["stream_name"]
 
 
 def warn_unsynced(streams: Iterable[StreamKey]) -> None:
@@ -391,77 +343,3 @@ def _synchronise_lines(
     if abs(parted_s) < 0.01 * found.report.period_s:
         return found
     return synchronise(*arguments, **settings, offset_hint_s=hint_s + parted_s)
-
-
-def _require_one_epoch(key: dict[str, Any], n_epochs: int) -> None:
-    """Refuse streams of several runs: their files' dates place them, to a second only."""
-    if n_epochs > 1:
-        raise ClockError(
-            f"Stream {key['stream_name']} of {'/'.join(str(key[k]) for k in _DATASET)} was "
-            f"recorded in {n_epochs} runs of the acquisition, between which pulses do not go on.",
-            hint="Runs that are to be synchronised are put as datasets of their own, with -d.",
-        )
-
-
-@dataclass(frozen=True)
-class SyncLine:
-    """A digital line, and what its stream says of itself: all that a synchronisation is made of.
-
-    Attributes
-    ----------
-    times_s : ndarray of float64, shape (n_edges,)
-        Seconds of the edges on the stream's own clock.
-    values : ndarray of int8, shape (n_edges,) or None
-        1 rise, 0 fall; None: all are rises.
-    span_s : (float, float) or None
-        Of the recording, where it is known.
-    quantum_s : float
-        Duration of a sample, 0 where it is not known.
-    start_s : float or None
-        When the recording began, since the acquisition did, where it is known.
-    """
-
-    times_s: Any
-    values: Any
-    span_s: tuple[float, float] | None
-    quantum_s: float
-    start_s: float | None
-
-    @classmethod
-    def read(cls, lab: Any, key: dict[str, Any]) -> SyncLine:
-        """Return a line of the tables.
-
-        Parameters
-        ----------
-        lab : Lab
-            The tables.
-        key : dict
-            Of DatasetEvents.Digital.
-
-        Raises
-        ------
-        ClockError
-            If it has no events, or its stream was recorded in several runs.
-        """
-        row = (lab.DatasetEvents.Digital & key).fetch1()
-        if row["event_timestamps"] is None:
-            raise ClockError(
-                f"Line {key['event_name']} of {key['stream_name']} has no events.",
-                hint="Choose the line that carries the common pulses.",
-            )
-        stream = (lab.DatasetEvents & key).fetch1()
-        rate, n_samples = stream["sampling_rate"], stream["n_samples"]
-        known = bool(rate and n_samples)
-        started = stream["first_sample"]
-        end_s = n_samples / rate if known else 0.0
-        if known and (axes := fetch_axes(lab, {stream_key(stream): rate})):
-            axis = axes[stream_key(stream)]
-            _require_one_epoch(key, int(axis.epoch.max()) + 1)
-            end_s = float(axis.end_s[-1])
-        return cls(
-            row["event_timestamps"],
-            row["event_values"],
-            (0.0, end_s) if known else None,
-            1.0 / rate if known else 0.0,
-            started / rate if known and started is not None else None,
-        )

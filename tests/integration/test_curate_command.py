@@ -108,6 +108,10 @@ def test_a_split_by_a_file(curate, tmp_path) -> None:
         (("split", 99, "--where", "time > 1"), "Unit 99 is not there"),
         (("split", 0, "--where", "time > 1e6"), "none of the 3 spikes of unit 0"),
         (("split", 0, "--where", "sample > 0"), "all of the 3 spikes of unit 0"),
+        (
+            ("split", 0, "--where", "sample > 0"),
+            "sample from 100 to 5000, amplitude from 50 to 70.",
+        ),
         (("split", 0, "--where", "depth > 0"), "'depth' in 'depth > 0' is not a column"),
         (("export", "--to", "units.xls"), "not exported as .xls"),
     ],

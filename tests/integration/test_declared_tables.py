@@ -156,7 +156,7 @@ EXPECTED: list[tuple[str, str, str, list[str], str, list[str]]] = [
     ("computed", "StreamSyncReport", "__stream_sync_report",
      [*EVENTS, "event_name", "clock_dataset", "clock_stream", "clock_stream_event"],
      "n_matched n_dropped n_spurious residual_rms_s residual_max_s tolerance_s drift_ppm offset_s "
-     "extrapolated_s forced chain report chain_report algorithm_version labdata_version "
+     "extrapolated_s forced chain report chain_report clock_algorithm_version labdata_version "
      "inputs_hash computed_datetime", ["StreamSync"]),
     ("computed", "CuratedUnitCount", "__curated_unit_count",
      [*SORTING, "entry_num", "unit_criteria_id"], "all sua mua",

@@ -121,3 +121,11 @@ def test_a_log_that_grew_meanwhile_is_not_written_over(sorting) -> None:
 def test_nothing_to_undo(sorting) -> None:
     with pytest.raises(QueryError, match="nothing to undo"):
         open_curation(sorting).undo()
+
+
+def test_an_entry_is_never_changed(sorting) -> None:
+    open_curation(sorting).label([3], "SUA")
+    row = lab.UnitCuration.fetch1()
+    with pytest.raises(QueryError, match="never changed"):
+        lab.UnitCuration().update1({**row, "label": "noise"})
+    assert lab.UnitCuration.fetch1() == row

@@ -74,6 +74,14 @@ def test_a_report_is_kept_with_all_its_numbers(lab) -> None:
     assert len(lab.StreamSyncReport()) == 1
 
 
+def test_reports_are_chosen_by_any_table_of_their_dataset(lab) -> None:
+    """DataJoint refuses two tables that share an attribute which is no key."""
+    lab.StreamSyncReport.populate()
+    for table in (lab.SpikeSorting, lab.Dataset, lab.DatasetEvents, lab.EphysRecording):
+        assert len(lab.StreamSyncReport & table) in (0, 2)
+        assert len(lab.StreamSyncReport * table) >= 0
+
+
 def test_reports_are_populated_and_chains_have_all_their_links(lab) -> None:
     lab.StreamSyncReport.populate(KEY)
     assert len(lab.StreamSyncReport()) == 2
@@ -108,7 +116,7 @@ def test_what_changed_is_computed_anew_when_it_is_read(lab, monkeypatch) -> None
     assert chain.chain == "imec1 > imec0 > nidq > obx0" == stored(lab, "imec1")["chain"]
     monkeypatch.setattr(sync_reports, "ALGORITHM_VERSION", 99)
     assert lab.StreamSyncReport().refresh() == 2  # a new algorithm
-    assert set(lab.StreamSyncReport.fetch("algorithm_version")) == {99}
+    assert set(lab.StreamSyncReport.fetch("clock_algorithm_version")) == {99}
 
 
 def test_use_of_a_synchronisation_keeps_its_report(lab) -> None:
@@ -162,3 +170,25 @@ def test_who_may_not_write_results_reads_what_is_computed(lab, monkeypatch) -> N
     now = (lab.StreamSyncReport & {"stream_name": "imec0"}).report()
     assert now.offset_s == pytest.approx(6.0, abs=1e-3)  # of today, though it is not kept
     assert stored(lab, "imec0")["offset_s"] == pytest.approx(3.0, abs=1e-3)
+
+
+def test_the_command_lists_reports_and_what_stands_in_their_way(lab, typed, told) -> None:
+    rows = {row["stream_name"]: row for row in told("sync", "-a", "JC1")}
+    assert rows["imec1"]["chain"] == "imec1 > imec0 > nidq" and rows["imec0"]["n_matched"] == 40
+    assert len(rows["imec1"]["report"]["links"]) == 2
+    kept = {r["stream_name"]: r for r in lab.StreamSyncReport.fetch(as_dict=True)}
+    assert {n: r["inputs_hash"] for n, r in kept.items()} == {
+        n: r["inputs_hash"] for n, r in rows.items()
+    }
+    said = typed("sync", "-a", "JC1").out
+    assert "error (us)" in said and "problem" not in said
+    assert f"Without a clock: {'/'.join(KEY.values())}/obx0." in said
+    noise = np.random.default_rng(1).normal(0, 0.02, len(PULSES_S))
+    change_line(lab, "nidq", PULSES_S + noise + 5.0)
+    assert "they match only with a tolerance of" in typed("sync", "-a", "JC1", code=1).out
+    change_line(lab, "nidq", np.array([1.0]))
+    failed = typed("sync", "-a", "JC1", "-s", KEY["session_name"], code=1).out
+    assert "imec0 > nidq" in failed and "pulses" in failed
+    lab.StreamSync.delete(safemode=False)
+    assert "No stream is synchronised" in typed("sync", "-a", "JC1").out
+    typed("sync", "-a", "JC9", code=1)
