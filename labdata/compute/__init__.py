@@ -2,12 +2,16 @@
 
 from .analysis import Analysis, TaskContext, analysis_names, find_analysis
 from .phy_import import ImportedSorting, ImportOptions, import_phy
+from .preflight import Finding, MachineFacts, Preflight, run_preflight
 from .task import TaskResult, check_may_run, create_tasks, run_task
 
 __all__ = [
     "Analysis",
+    "Finding",
     "ImportOptions",
     "ImportedSorting",
+    "MachineFacts",
+    "Preflight",
     "TaskContext",
     "TaskResult",
     "analysis_names",
@@ -15,5 +19,6 @@ __all__ = [
     "create_tasks",
     "find_analysis",
     "import_phy",
+    "run_preflight",
     "run_task",
 ]

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from ..errors import TaskError
 from ..registry import Registry
+from .preflight import Finding, MachineFacts
 
 _ANALYSES = Registry(
     "analysis",
@@ -114,6 +115,28 @@ class Analysis(ABC):
         restriction : mapping
             subject_name, session_name, dataset_name, as far as given.
         """
+
+    def preflight(
+        self,
+        lab: Any,
+        key: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        machine: MachineFacts,
+    ) -> Iterable[Finding]:
+        """Return what stands against computing one dataset here, and what is well; change nothing.
+
+        Parameters
+        ----------
+        lab : Lab
+            The tables.
+        key : mapping
+            subject_name, session_name, dataset_name.
+        parameters : mapping
+            As :meth:`check` returned them.
+        machine : MachineFacts
+            The computer.
+        """
+        return ()
 
     @abstractmethod
     def compute(self, context: TaskContext) -> str:

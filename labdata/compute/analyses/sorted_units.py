@@ -14,6 +14,8 @@ import numpy as np
 from ...schema.unit_metrics import IN_UV, RecordingData, UnitData, compute_unit_metrics
 
 MS_BEFORE, MS_AFTER = 1.0, 2.0
+#: Spikes of a unit that its waveform is the median of.
+MAX_WAVEFORMS = 300
 SEGMENT_S = 0.5
 
 
@@ -144,7 +146,7 @@ def _measure(sorting: Any, filtered: Any, n_jobs: int) -> tuple[tuple[SortedUnit
 
     jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": False}
     analyzer = si.create_sorting_analyzer(sorting, filtered, sparse=False, return_in_uV=True)
-    analyzer.compute("random_spikes", max_spikes_per_unit=300, seed=0)
+    analyzer.compute("random_spikes", max_spikes_per_unit=MAX_WAVEFORMS, seed=0)
     analyzer.compute("waveforms", ms_before=MS_BEFORE, ms_after=MS_AFTER, **jobs)
     analyzer.compute("templates", operators=["average", "median"])
     analyzer.compute("noise_levels")

@@ -19,10 +19,14 @@ from typing import Any
 
 from ...errors import MissingPackageError, TaskError
 from .sorted_units import quiet_third_party
+from .sorting_checks import SorterNeeds
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_SORTER = "spykingcircus2"
+
+#: Sorters that come by pip -> what to install.
+_PIP = {"kilosort4": "kilosort", "mountainsort5": "mountainsort5"}
 
 #: One sorting at a time in a process: two that end in another order than they began would leave
 #: the generators of whatever comes after seeded.
@@ -56,6 +60,31 @@ def complete_parameters(sorter: str, options: Mapping[str, Any]) -> dict[str, An
     given = _given_parameters(options)
     _refuse_unknown(sorter, given, defaults)
     return _merge(defaults, given)
+
+
+def sorter_needs(sorter: str, parameters: Mapping[str, Any]) -> SorterNeeds:
+    """Return what an installed sorter asks of the machine, as SpikeInterface tells it.
+
+    Parameters
+    ----------
+    sorter : str
+        Its name in SpikeInterface.
+    parameters : mapping
+        All of its parameters, of :func:`complete_parameters`.
+    """
+    from importlib.metadata import version
+
+    from spikeinterface.sorters import sorter_dict
+
+    described = sorter_dict[sorter]
+    device = parameters.get("torch_device")
+    return SorterNeeds(
+        name=f"{sorter} of spikeinterface {version('spikeinterface')}",
+        gpu=described.gpu_capability,
+        device=None if device in (None, "auto") else str(device),
+        n_copies=int(bool(parameters.get("use_binary_file", described.requires_binary_data))),
+        caches="cache_preprocessing" in _default_parameters(sorter),
+    )
 
 
 def count_jobs(options: Mapping[str, Any]) -> int:
@@ -180,8 +209,14 @@ def _default_parameters(sorter: str) -> dict[str, Any]:
         raise MissingPackageError("spikeinterface", "sorting") from None
     installed = ss.installed_sorters()
     if sorter not in installed:
+        said = (
+            "is not installed" if sorter in ss.sorter_dict else "is none that SpikeInterface has"
+        )
+        pip = _PIP.get(sorter)
         raise TaskError(
-            f"The sorter {sorter!r} is not installed.", hint=f"Installed: {', '.join(installed)}."
+            f"The sorter {sorter!r} {said}.",
+            hint=(f"To get it: pip install {pip}. " if pip else "")
+            + f"Installed: {', '.join(installed)}.",
         )
     defaults: dict[str, Any] = json.loads(json.dumps(ss.get_default_sorter_params(sorter)))
     return defaults

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,8 +19,16 @@ from ...database.claims import utc_now
 from ...errors import TaskError
 from ...schema.sorting import hash_parameters
 from ..analysis import Analysis, TaskContext, package_versions
+from ..preflight import Finding, MachineFacts
 from .sorted_units import SortedProbe, extract_units, insert_sorting
-from .sorter import DEFAULT_SORTER, complete_parameters, count_jobs, sort_recording
+from .sorter import (
+    DEFAULT_SORTER,
+    complete_parameters,
+    count_jobs,
+    sort_recording,
+    sorter_needs,
+)
+from .sorting_checks import check_probes
 
 
 class SpikeInterfaceAnalysis(Analysis):
@@ -68,17 +76,36 @@ class SpikeInterfaceAnalysis(Analysis):
         found: list[dict[str, Any]] = (lab.EphysRecording & dict(restriction)).fetch("KEY")
         return found
 
+    def preflight(
+        self,
+        lab: Any,
+        key: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        machine: MachineFacts,
+    ) -> Iterator[Finding]:
+        """Check GPU, memory, disk, files and clocks for the probes that are not sorted yet."""
+        sorter = parameters["sorter"]
+        needs = sorter_needs(sorter, parameters["sorter_parameters"])
+        yield Finding("sorter", "ok", needs.name)
+        try:
+            keys = choose_probes(lab, key, parameters.get("probe"))
+        except TaskError as error:
+            yield Finding("probes", "refused", error.message, error.hint or "")
+            return
+        number = known_parameter_set(lab, sorter, parameters["sorter_parameters"])
+        done = lab.SpikeSorting & {"parameter_set_num": number}
+        left = [one for one in keys if number is None or not done & one]
+        if left:
+            n_jobs = parameters.get("n_jobs") or machine.n_cores
+            yield from check_probes(lab, left, needs, n_jobs, machine)
+        else:
+            yield Finding("probes", "ok", f"Sorted already (set {number}).")
+
     def compute(self, context: TaskContext) -> str:
         """Sort each probe that has not been sorted with these parameters."""
         lab, parameters = context.lab, context.parameters
-        probes = lab.EphysRecording.ProbeSetting & context.key
-        if parameters.get("probe") is not None:
-            probes = probes & {"probe_num": parameters["probe"]}
-        keys = probes.fetch("KEY")
-        if not keys:
-            raise TaskError(f"There is no probe {parameters.get('probe')} in this recording.")
         done = []
-        for key in keys:
+        for key in choose_probes(lab, context.key, parameters.get("probe")):
             set_num = find_parameter_set(
                 lab, parameters["sorter"], parameters["sorter_parameters"]
             )
@@ -125,6 +152,33 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, 1 or more")
     return int(text)
+
+
+def choose_probes(lab: Any, key: Mapping[str, Any], probe: int | None) -> list[dict[str, Any]]:
+    """Return the probes of a recording, or the one that is asked for.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : mapping
+        Of the recording.
+    probe : int or None
+        Number of a probe.
+
+    Raises
+    ------
+    TaskError
+        If there is none.
+    """
+    probes = lab.EphysRecording.ProbeSetting & dict(key)
+    numbered = probes if probe is None else probes & {"probe_num": probe}
+    keys: list[dict[str, Any]] = numbered.fetch("KEY", order_by="probe_num")
+    if not keys:
+        there = ", ".join(str(number) for number in probes.fetch("probe_num")) or "none"
+        said = "no probe" if probe is None else f"no probe {probe}"
+        raise TaskError(f"There is {said} in this recording.", hint=f"Its probes: {there}.")
+    return keys
 
 
 def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
@@ -179,6 +233,23 @@ def _in_order(lab: Any, probe: dict[str, Any], paths: list[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
+def known_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> int | None:
+    """Return the number of a parameter set; None if it is new.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    sorter : str
+        Its name.
+    parameters : mapping
+        All of its parameters.
+    """
+    found = {"parameters_hash": hash_parameters(sorter, parameters)}
+    rows = (lab.SpikeSortingParams & found).fetch("parameter_set_num")
+    return int(rows[0]) if len(rows) else None
+
+
 def find_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> int:
     """Return the number of a parameter set, inserted if it is new.
 
@@ -198,16 +269,15 @@ def find_parameter_set(lab: Any, sorter: str, parameters: Mapping[str, Any]) -> 
     """
     import datajoint as dj
 
-    found = {"parameters_hash": hash_parameters(sorter, parameters)}
     for _ in range(20):
-        rows = (lab.SpikeSortingParams & found).fetch("parameter_set_num")
-        if len(rows):
-            return int(rows[0])
+        known = known_parameter_set(lab, sorter, parameters)
+        if known is not None:
+            return known
         taken = lab.SpikeSortingParams.fetch("parameter_set_num")
         try:
             lab.SpikeSortingParams.insert1(
                 {
-                    **found,
+                    "parameters_hash": hash_parameters(sorter, parameters),
                     "parameter_set_num": int(max(taken, default=0)) + 1,
                     "algorithm_name": sorter,
                     "parameters_dict": dict(parameters),
