@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import TaskError
 from ...schema.unit_metrics import IN_UV, RecordingData, UnitData, compute_unit_metrics
 
 MS_BEFORE, MS_AFTER = 1.0, 2.0
@@ -52,6 +53,23 @@ class SortedUnit:
     noise_uv: float | None
     unit_id: int | None = None
     in_uv: bool = True
+
+    def of_spikes(self, chosen: np.ndarray, *, first: int = 0) -> SortedUnit:
+        """Return the unit with some of its spikes, and the same waveform.
+
+        Parameters
+        ----------
+        chosen : ndarray of bool, shape (n,)
+            Which spikes.
+        first : int, optional
+            Taken off their samples.
+        """
+        return replace(
+            self,
+            samples=self.samples[chosen] - first,
+            amplitudes_uv=None if self.amplitudes_uv is None else self.amplitudes_uv[chosen],
+            positions_um=None if self.positions_um is None else self.positions_um[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -189,7 +207,14 @@ def insert_sorting(
         Raises if the task is another worker's by now; see :class:`TaskContext`.
     additional_params : dict, optional
         What else is to be known of the sorting, as JSON has it.
+
+    Raises
+    ------
+    TaskError
+        If another worker has inserted this sorting meanwhile; nothing is inserted then.
     """
+    import datajoint as dj
+
     recording = RecordingData(
         probe.sampling_rate_hz, probe.n_samples, probe.coords_um, probe.shank
     )
@@ -211,7 +236,13 @@ def insert_sorting(
     }
     with lab.connection.transaction:
         confirm()
-        lab.SpikeSorting.insert1(master)
+        try:
+            lab.SpikeSorting.insert1(master)
+        except dj.errors.DuplicateError as error:
+            raise TaskError(
+                f"Probe {key['probe_num']} was sorted with parameter set "
+                f"{key['parameter_set_num']} by another worker meanwhile; this result is not kept."
+            ) from error
         lab.SpikeSorting.Unit.insert([r[0] for r in rows])
         lab.SpikeSorting.Waveforms.insert([r[1] for r in rows if r[1] is not None])
         for row in rows:  # one by one: which numbers are missing differs between units

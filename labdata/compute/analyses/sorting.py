@@ -18,16 +18,12 @@ from typing import Any, ClassVar
 from ...database.claims import utc_now
 from ...errors import TaskError
 from ...schema.sorting import hash_parameters
+from ...schema.unit_metrics import recording_data
 from ..analysis import Analysis, TaskContext, package_versions
 from ..preflight import Finding, MachineFacts
 from .sorted_units import SortedProbe, extract_units, insert_sorting
-from .sorter import (
-    DEFAULT_SORTER,
-    complete_parameters,
-    count_jobs,
-    sort_recording,
-    sorter_needs,
-)
+from .sorter import count_jobs, sort_recording
+from .sorter_parameters import DEFAULT_SORTER, complete_parameters, sorter_needs
 from .sorting_checks import check_probes
 
 
@@ -211,15 +207,23 @@ def open_probe(lab: Any, key: Mapping[str, Any]) -> tuple[Any, SortedProbe]:
         )
     for file in files:
         open_in_place(file)
-    setting = (lab.EphysRecording.ProbeSetting * lab.ProbeConfiguration & probe).fetch1()
-    table = SortedProbe(
-        coords_um=setting["channel_coords"],
-        shank=setting["channel_shank"],
-        sampling_rate_hz=setting["sampling_rate"],
-        n_samples=int(setting["n_samples"]),
-    )
+    table = channel_table(lab, probe)
     paths = _in_order(lab, probe, [open_in_place(by_path[path]) for path in bands])
     return BandRecording(paths, table.coords_um, table.shank), table
+
+
+def channel_table(lab: Any, key: Mapping[str, Any]) -> SortedProbe:
+    """Return the channels of a probe, and the rate and length of its recording; no units.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    key : mapping
+        Of EphysRecording.ProbeSetting.
+    """
+    data = recording_data(lab, dict(key))
+    return SortedProbe(data.coords_um, data.shank, data.sampling_rate_hz, data.n_samples)
 
 
 def _in_order(lab: Any, probe: dict[str, Any], paths: list[Path]) -> list[str]:

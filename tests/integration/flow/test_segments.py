@@ -13,7 +13,12 @@ import labdata
 from labdata.errors import ClockError, QueryError
 from labdata.formats import spikeglx
 from labdata.schema.segments import fetch_axes
-from labdata.testing import ProbeSpec, write_openephys_recording, write_spikeglx_run
+from labdata.testing import (
+    ProbeSpec,
+    write_openephys_recording,
+    write_phy_folder,
+    write_spikeglx_run,
+)
 
 KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
 DATASET = "JC1/20240305_100000/ephys_g0"
@@ -104,6 +109,23 @@ def test_a_probe_opens_as_the_concatenation(lab_rig, whole):
     np.testing.assert_array_equal(
         opened[stop - 5 : stop + 5, [1]], joined[stop - 5 : stop + 5, 1:2]
     )
+
+
+def test_an_imported_sorting_has_real_seconds(lab_rig, whole, tmp_path, typed):
+    """Its samples are of the concatenation, as it was sorted; the pause is between the two."""
+    meta, data, _, stop, begin = whole["imec0.ap"]
+    n_samples, rate = len(data) - (begin - stop), meta.sampling_rate_hz
+    train = np.array([10, stop - 1, stop, stop + 300, n_samples - 1])
+    write_phy_folder(tmp_path / "ks", {7: train}, n_channels=4, sampling_rate_hz=rate)
+    typed("import", "phy", tmp_path / "ks", "-a", "JC1", "-s", KEY["session_name"])
+    (unit,) = (lab_rig.lab.SpikeSorting.Unit & KEY).get_spike_times(warn=False)
+    real = np.where(train < stop, train, train + begin - stop) / rate
+    np.testing.assert_allclose(unit["spike_times"], real, atol=1e-9)
+    late = {7: np.array([n_samples])}
+    write_phy_folder(tmp_path / "late", late, n_channels=4, sampling_rate_hz=rate)
+    line = ("import", "phy", tmp_path / "late", "-a", "JC1", "-s", KEY["session_name"])
+    said = typed(*line, code=1).err
+    assert f"the recording of {n_samples} samples" in said
 
 
 def test_streams_are_synchronised_over_the_pause(lab_rig, whole):

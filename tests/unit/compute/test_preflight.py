@@ -87,7 +87,7 @@ def test_the_disk_must_hold_the_copies_that_a_sorter_writes(checks):
 
 def test_what_spikeinterface_tells_of_its_sorters():
     pytest.importorskip("spikeinterface")
-    from labdata.compute.analyses.sorter import complete_parameters, sorter_needs
+    from labdata.compute.analyses.sorter_parameters import complete_parameters, sorter_needs
 
     def needs(sorter):
         return sorter_needs(sorter, complete_parameters(sorter, {}))
@@ -101,7 +101,7 @@ def test_what_spikeinterface_tells_of_its_sorters():
 
 def test_a_sorter_that_is_known_but_not_installed_says_how_to_get_it(monkeypatch):
     ss = pytest.importorskip("spikeinterface.sorters")
-    from labdata.compute.analyses.sorter import complete_parameters
+    from labdata.compute.analyses.sorter_parameters import complete_parameters
 
     monkeypatch.setattr(ss, "installed_sorters", lambda: ["simple"])
     with pytest.raises(TaskError, match="pip install kilosort"):
@@ -195,3 +195,13 @@ def test_the_limit_of_a_job_counts_and_that_of_its_parents(tmp_path):
     group("slurm", 2000, 2100, 0)
     assert memory_limit(tmp_path, own) == 0
     assert memory_limit(tmp_path, "") is None
+
+
+def test_parameters_without_end_are_kept_as_text_and_given_as_numbers():
+    """JSON of a database has no infinity; Kilosort 4 has one among its defaults."""
+    from labdata.compute.analyses import sorter_parameters as module
+
+    given = {"tmax": float("inf"), "a": {"b": [-float("inf"), 1.5, "inf-like", None]}, "n": 3}
+    stored = module._storable(given)
+    assert stored == {"tmax": "inf", "a": {"b": ["-inf", 1.5, "inf-like", None]}, "n": 3}
+    assert module.restore_parameters(stored) == given
