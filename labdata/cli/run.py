@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("analysis", nargs="?", help="name of the analysis: spikeinterface")
+    parser.add_argument("analysis", nargs="?", help="name of the analysis: spikeinterface, spks")
     add_selection(parser)
     parser.add_argument("--all", action="store_true", help="every dataset of the project")
     parser.add_argument("-t", "--target", default="local", choices=["local"], help="where to run")

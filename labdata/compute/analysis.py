@@ -23,7 +23,10 @@ from .preflight import Finding, MachineFacts
 _ANALYSES = Registry(
     "analysis",
     "labdata.analyses",
-    {"spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis"},
+    {
+        "spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis",
+        "spks": "labdata.compute.analyses.spks:SpksAnalysis",
+    },
     TaskError,
     "ANALYSES",
 )

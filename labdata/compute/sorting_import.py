@@ -18,8 +18,9 @@ import numpy as np
 
 from ..errors import TaskError
 from ..keys import one_row
-from .analyses.sorted_units import SortedProbe, insert_sorting
-from .analyses.sorting import channel_table, find_parameter_set
+from .analyses.sorted_units import SortedProbe
+from .analyses.sorting_rows import NewSorting, SortingFacts, insert_sortings
+from .analyses.sorting_tables import channel_table, find_parameter_set
 from .analysis import package_versions
 from .task import check_may_run
 
@@ -176,17 +177,14 @@ def import_outside(
         "notes": list(notes),
         **found.facts,
     }
+    made = SortingFacts(
+        algorithm_version=found.algorithm_version,
+        package_versions=package_versions(("labdata-jupyter", "numpy")),
+        sorted_at=found.written_at,
+        additional_params=facts,
+    )
     try:
-        insert_sorting(
-            lab,
-            sorting_key,
-            probe,
-            algorithm_version=found.algorithm_version,
-            package_versions=package_versions(("labdata-jupyter", "numpy")),
-            sorted_at=found.written_at,
-            confirm=lambda: None,
-            additional_params=facts,
-        )
+        insert_sortings(lab, [NewSorting(sorting_key, probe)], made, confirm=lambda: None)
     except TaskError:
         # another import was faster; what it brought decides
         if _is_there(lab, sorting_key, digest):

@@ -190,7 +190,7 @@ def test_two_imports_at_once_end_with_one_sorting(probe, tmp_path, same) -> None
 
     def work(number: int) -> int:
         reset_connection()
-        real = sorting_import.insert_sorting
+        real = sorting_import.insert_sortings
 
         def wait_then_insert(*given: Any, **named: Any) -> None:
             (tmp_path / f"ready{number}").touch()
@@ -198,7 +198,7 @@ def test_two_imports_at_once_end_with_one_sorting(probe, tmp_path, same) -> None
                 time.sleep(0.001)
             real(*given, **named)
 
-        sorting_import.insert_sorting = wait_then_insert
+        sorting_import.insert_sortings = wait_then_insert
         try:
             return answers[import_phy(tmp_path / str(0 if same else number), probe).done]
         except TaskError as error:

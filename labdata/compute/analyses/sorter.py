@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
@@ -25,17 +24,6 @@ logger = logging.getLogger(__name__)
 #: One sorting at a time in a process: two that end in another order than they began would leave
 #: the generators of whatever comes after seeded.
 _seeding = threading.Lock()
-
-
-def count_jobs(options: Mapping[str, Any]) -> int:
-    """Return how many processes to use: as many as asked for, else one a core.
-
-    Parameters
-    ----------
-    options : mapping
-        ``n_jobs`` of the command line.
-    """
-    return options.get("n_jobs") or os.cpu_count() or 1
 
 
 def sort_recording(

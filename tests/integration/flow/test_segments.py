@@ -155,7 +155,7 @@ def test_inputs_are_on_the_axis_too(lab_rig, whole):
 
 def test_a_sorter_gets_the_concatenation(lab_rig, whole):
     pytest.importorskip("spikeinterface")
-    from labdata.compute.analyses.sorting import open_probe
+    from labdata.compute.analyses.sorting_tables import open_probe
 
     recording, probe = open_probe(lab_rig.lab, KEY | {"probe_num": 0})
     _, data, _, stop, begin = whole["imec0.ap"]
