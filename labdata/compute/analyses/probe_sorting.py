@@ -72,7 +72,7 @@ class ProbeSorting(Analysis):
         recording: Any,
         folder: Path,
     ) -> SorterResult:
-        """Find the units of a probe.
+        """Return the units of a probe.
 
         Parameters
         ----------
@@ -94,7 +94,13 @@ class ProbeSorting(Analysis):
         )
 
     def check(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what all sorters have in common of the parameters."""
+        """Return what all sorters have in common of the parameters, to be recorded.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Parsed options.
+        """
         return {"probe": parameters.get("probe"), "n_jobs": parameters.get("n_jobs")}
 
     def find_datasets(self, lab: Any, restriction: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -109,7 +115,19 @@ class ProbeSorting(Analysis):
         parameters: Mapping[str, Any],
         machine: MachineFacts,
     ) -> Iterator[Finding]:
-        """Check GPU, memory, disk, files and clocks for the probes that are not sorted yet."""
+        """Yield what is found of GPU, memory, disk, files and clocks of probes not sorted yet.
+
+        Parameters
+        ----------
+        lab : Lab
+            The tables.
+        key : mapping
+            Of the recording.
+        parameters : mapping
+            As :meth:`check` returned them.
+        machine : MachineFacts
+            The computer.
+        """
         needs = self.needs(parameters)
         yield Finding("sorter", "ok", needs.name)
         try:
