@@ -5,6 +5,7 @@ Examples:
   labdata run spikeinterface -a JC1 -s 20260131_140500 -- --sorter tridesclous2
   labdata run spikeinterface -a JC1 --param detection.method_kwargs.detect_threshold=6
   labdata run spikeinterface -a JC1 --check     can it run here? nothing is begun
+  labdata run spikeinterface -a JC1 -s 20260131_140500 20260201_101500 --multisession
   labdata run spikeinterface -h      the options of an analysis
 
 Before anything is begun the machine and the data are looked at: GPU, memory, room for files, the
@@ -104,10 +105,12 @@ def run(options: argparse.Namespace) -> int:
     analysis.check(options.parameters)  # a wrong option is an error, and no finding of a dataset
     looked = run_preflight(analysis, lab, keys, options.parameters)
     _tell(looked)
-    passed = [one.key for one in looked if not one.refused]
+    passed = [key for one in looked if not one.refused for key in one.datasets]
+    if not passed:
+        return 1
     numbers = create_tasks(analysis, lab, passed, options.parameters, **command)
     failed = run_tasks(lab, numbers, as_json=options.json, checked=True)
-    return max(failed, int(len(passed) < len(looked)))
+    return max(failed, int(any(one.refused for one in looked)))
 
 
 def _refuse_unclear(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,6 +66,25 @@ class TaskContext:
     confirm: Callable[[], None]
 
 
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task that is to be made.
+
+    Attributes
+    ----------
+    key : dict
+        Of the dataset that it is listed under.
+    parameters : dict
+        Of this task.
+    datasets : tuple of dict
+        All that it works on, `key` among them.
+    """
+
+    key: dict[str, Any]
+    parameters: dict[str, Any]
+    datasets: tuple[dict[str, Any], ...]
+
+
 class Analysis(ABC):
     """One kind of computation on a dataset.
 
@@ -106,6 +125,20 @@ class Analysis(ABC):
             If an option is wrong or a package is missing.
         """
         return dict(parameters)
+
+    def group(
+        self, datasets: Sequence[dict[str, Any]], parameters: Mapping[str, Any]
+    ) -> list[TaskPlan]:
+        """Return the tasks for some datasets: one each, unless an analysis takes several at once.
+
+        Parameters
+        ----------
+        datasets : sequence of dict
+            Of :meth:`find_datasets`.
+        parameters : mapping
+            As :meth:`check` returned them.
+        """
+        return [TaskPlan(key, dict(parameters), (key,)) for key in datasets]
 
     @abstractmethod
     def find_datasets(self, lab: Any, restriction: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -102,10 +102,13 @@ class Preflight:
         subject_name, session_name, dataset_name.
     findings : tuple of Finding
         In the order of the checks.
+    datasets : tuple of dict
+        All that one task works on, `key` among them.
     """
 
     key: dict[str, Any]
     findings: tuple[Finding, ...]
+    datasets: tuple[dict[str, Any], ...]
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -157,11 +160,15 @@ def run_preflight(
         parameters = analysis.check(options)
     except LabdataError as error:
         refused = Finding("options", "refused", error.message, error.hint or "")
-        return [Preflight(key, (refused,)) for key in keys]
-    found = []
-    for key in keys:
-        found.append(Preflight(key, tuple(analysis.preflight(lab, key, parameters, machine))))
-    return found
+        return [Preflight(key, (refused,), (key,)) for key in keys]
+    return [
+        Preflight(
+            plan.key,
+            tuple(analysis.preflight(lab, plan.key, plan.parameters, machine)),
+            plan.datasets,
+        )
+        for plan in analysis.group(keys, parameters)
+    ]
 
 
 def raise_refused(findings: Iterable[Finding]) -> None:

@@ -84,10 +84,10 @@ def create_tasks(
     check_may_run(lab)
     recorded = analysis.check(parameters)
     wanted = [restriction] if isinstance(restriction, Mapping) else restriction
-    datasets = find_keys(analysis, lab, wanted)
+    plans = analysis.group(find_keys(analysis, lab, wanted), recorded)
     numbers = []
-    for key in datasets:
-        same = _unfinished(lab, analysis.name, key, recorded)
+    for key, parameters in ((plan.key, plan.parameters) for plan in plans):
+        same = _unfinished(lab, analysis.name, key, parameters)
         if same is not None:
             numbers.append(same)
             continue
@@ -99,7 +99,7 @@ def create_tasks(
                     "task_status": "WAITING",
                     "task_target": target,
                     "task_cmd": command[:4000] or None,
-                    "task_parameters": recorded,
+                    "task_parameters": parameters,
                 }
             )
             numbers.append(int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0]))

@@ -9,7 +9,7 @@ at all.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -62,7 +62,11 @@ class SpikeInterfaceAnalysis(ProbeSorting):
         return sorter_needs(parameters["sorter"], parameters["sorter_parameters"])
 
     def sort(
-        self, context: TaskContext, key: Mapping[str, Any], recording: Any, folder: Path
+        self,
+        context: TaskContext,
+        keys: Sequence[Mapping[str, Any]],
+        recording: Any,
+        folder: Path,
     ) -> SorterResult:
         """Run the sorter; its units are counted in its order, those without spikes left out."""
         options = context.parameters

@@ -7,7 +7,7 @@ is refused when it is not; what depends on the number of units is a warning.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...counted import count_of, show_size
@@ -261,7 +261,7 @@ def check_sync(lab: Any, key: Mapping[str, Any]) -> Finding:
 
 def check_probes(
     lab: Any,
-    keys: Sequence[Mapping[str, Any]],
+    groups: Sequence[Sequence[Mapping[str, Any]]],
     needs: SorterNeeds,
     n_jobs: int,
     machine: MachineFacts,
@@ -272,8 +272,8 @@ def check_probes(
     ----------
     lab : Lab
         The tables.
-    keys : sequence of mapping
-        Of EphysRecording.ProbeSetting.
+    groups : sequence of sequence of mapping
+        Keys of EphysRecording.ProbeSetting; those of a group are sorted together.
     needs : SorterNeeds
         Of the sorter.
     n_jobs : int
@@ -282,12 +282,18 @@ def check_probes(
         The computer.
     """
     yield check_gpu(needs, machine)
-    largest = max((recording_size(lab, key) for key in keys), key=lambda size: size.raw_bytes)
+    largest = max((_size_of(lab, keys) for keys in groups), key=lambda size: size.raw_bytes)
     yield check_memory(largest, n_jobs, machine)
     yield check_disk(needs, largest, machine)
-    for key in keys:
+    for key in (key for keys in groups for key in keys):
         yield from check_files(lab, key)
         yield check_sync(lab, key)
+
+
+def _size_of(lab: Any, keys: Sequence[Mapping[str, Any]]) -> RecordingSize:
+    """Return the size of recordings one after another."""
+    sizes = [recording_size(lab, key) for key in keys]
+    return replace(sizes[0], n_samples=sum(size.n_samples for size in sizes))
 
 
 def recording_size(lab: Any, key: Mapping[str, Any]) -> RecordingSize:

@@ -26,11 +26,14 @@ class NewSorting:
         With its units.
     linked : tuple of dict
         Keys of the datasets that were sorted together with this one.
+    motion : tuple of dict
+        Rows of SpikeSorting.Motion.
     """
 
     key: dict[str, Any]
     probe: SortedProbe
     linked: tuple[dict[str, Any], ...] = ()
+    motion: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,7 @@ def _insert_one(lab: Any, new: NewSorting, rows: list[Any], facts: SortingFacts)
         lab.UnitMetrics.insert1(row[2], allow_direct_insert=True)
     if probe.segment_uv is not None:
         lab.SpikeSorting.Segment.insert1(_segment_row(key, probe))
+    lab.SpikeSorting.Motion.insert(new.motion)
     lab.SpikeSorting.LinkedDatasets.insert(_linked_row(key, other) for other in new.linked)
 
 

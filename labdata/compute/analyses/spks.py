@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -162,10 +163,16 @@ class SpksAnalysis(ProbeSorting):
             yield Finding("program", "refused", message, hint)
 
     def sort(
-        self, context: TaskContext, key: Mapping[str, Any], recording: Any, folder: Path
+        self,
+        context: TaskContext,
+        keys: Sequence[Mapping[str, Any]],
+        recording: Any,
+        folder: Path,
     ) -> SorterResult:
         """Restore the raw files, run spks on them, and read the folder that it wrote."""
-        files = restore_raw_files(context.lab, key, folder / "raw")
+        files = []
+        for number, key in enumerate(keys):  # files of two sessions may have one name
+            files += restore_raw_files(context.lab, key, folder / "raw" / str(number))
         results = folder / "spks"
         _run_spks(files, results, context.parameters)
         shutil.rmtree(folder / "raw")
@@ -274,13 +281,14 @@ def as_sorting(found: PhyFolder, sampling_rate_hz: float) -> Any:
     )
 
 
-def _device(asked: str) -> str:
-    import importlib
-
-    if asked != "auto":
-        return asked
+def _device(asked: str) -> Any:
+    """Return the device as Kilosort 4 wants it: it does not know a CPU by the name alone."""
+    if find_spec("torch") is None:
+        return "cpu" if asked == "auto" else asked
     torch = importlib.import_module("torch")
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(asked)
 
 
 def _version_of_spks() -> str:

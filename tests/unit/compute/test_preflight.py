@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from labdata.compute import Finding, MachineFacts, Preflight, run_preflight
+from labdata.compute.analysis import TaskPlan
 from labdata.compute.preflight import Gpu, memory_limit, raise_refused, read_gpus, read_machine
 from labdata.errors import TaskError
 
@@ -121,6 +122,9 @@ class _Analysis:
             raise TaskError("There is no option 'wrong'.", hint="Leave it out.")
         return options
 
+    def group(self, datasets, parameters):
+        return [TaskPlan(key, parameters, (key,)) for key in datasets]
+
     def preflight(self, lab, key, parameters, machine):
         yield Finding("GPU", "ok", "none is used")
         if key["dataset_name"] == "bad":
@@ -141,7 +145,7 @@ def test_each_dataset_has_its_findings_and_wrong_options_are_one():
 
 
 def test_findings_are_rows_with_their_dataset():
-    row = Preflight({"dataset_name": "d"}, (Finding("GPU", "ok", "none"),)).rows()[0]
+    row = Preflight({"dataset_name": "d"}, (Finding("GPU", "ok", "none"),), ()).rows()[0]
     assert row == dict(dataset_name="d", check="GPU", state="ok", message="none", hint="")
 
 
