@@ -44,12 +44,15 @@ class SorterResult:
         What sorted.
     facts : dict
         What else is to be kept of it, as JSON has it.
+    packages : tuple of str
+        Distributions whose versions are kept with it, beside those of the analysis.
     """
 
     sorting: Any
     numbers: Mapping[Any, int]
     version: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
 
 
 class ProbeSorting(Analysis):
@@ -229,7 +232,7 @@ class ProbeSorting(Analysis):
             shutil.rmtree(folder, ignore_errors=True)
         facts = SortingFacts(
             algorithm_version=found.version,
-            package_versions=package_versions(self.packages),
+            package_versions=package_versions((*self.packages, *found.packages)),
             sorted_at=utc_now(),
             additional_params=dict(found.facts) or None,
         )

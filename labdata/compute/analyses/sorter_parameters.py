@@ -16,8 +16,8 @@ DEFAULT_SORTER = "spykingcircus2"
 #: Numbers that JSON does not have, as Python writes them.
 _NOT_FINITE = ("inf", "-inf", "nan")
 
-#: Sorters that come by pip -> what to install.
-_PIP = {"kilosort4": "kilosort", "mountainsort5": "mountainsort5"}
+#: Sorters that come by pip -> what to install, and what decides which spikes they find.
+_PACKAGES = {"kilosort4": ("kilosort", "torch"), "mountainsort5": ("mountainsort5",)}
 
 #: How a sorter is run, which does not change what it finds: not a part of its parameters.
 _EXECUTION = (
@@ -74,10 +74,10 @@ def default_parameters(sorter: str) -> dict[str, Any]:
         said = (
             "is not installed" if sorter in ss.sorter_dict else "is none that SpikeInterface has"
         )
-        pip = _PIP.get(sorter)
+        pip = sorter_packages(sorter)
         raise TaskError(
             f"The sorter {sorter!r} {said}.",
-            hint=(f"To get it: pip install {pip}. " if pip else "")
+            hint=(f"To get it: pip install {pip[0]}. " if pip else "")
             + f"Installed: {', '.join(installed)}.",
         )
     defaults: dict[str, Any] = json.loads(json.dumps(ss.get_default_sorter_params(sorter)))
@@ -97,6 +97,17 @@ def restore_parameters(value: Any) -> Any:
     if isinstance(value, list):
         return [restore_parameters(inner) for inner in value]
     return float(value) if value in _NOT_FINITE else value
+
+
+def sorter_packages(sorter: str) -> tuple[str, ...]:
+    """Return the distributions that a sorter is of, beside SpikeInterface.
+
+    Parameters
+    ----------
+    sorter : str
+        Its name in SpikeInterface.
+    """
+    return _PACKAGES.get(sorter, ())
 
 
 def sorter_needs(sorter: str, parameters: Mapping[str, Any]) -> SorterNeeds:

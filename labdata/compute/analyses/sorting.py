@@ -17,7 +17,12 @@ from typing import Any, ClassVar
 from ..analysis import TaskContext
 from .probe_sorting import ProbeSorting, SorterResult, count_jobs
 from .sorter import sort_recording
-from .sorter_parameters import DEFAULT_SORTER, complete_parameters, sorter_needs
+from .sorter_parameters import (
+    DEFAULT_SORTER,
+    complete_parameters,
+    sorter_needs,
+    sorter_packages,
+)
 from .sorting_checks import SorterNeeds
 
 
@@ -78,4 +83,5 @@ class SpikeInterfaceAnalysis(ProbeSorting):
             sorting,
             {label: number for number, label in counted},
             f"spikeinterface {version('spikeinterface')}",
+            packages=sorter_packages(options["sorter"]),
         )

@@ -122,6 +122,40 @@ def test_raw_files_that_cannot_be_had_are_refused(recorded, typed, harm, word):
     assert "refused" in line and word in line
 
 
+def test_files_in_a_bucket_that_may_not_be_read_unasked_are_refused(recorded, typed):
+    pytest.importorskip("boto3", reason="needs boto3: pip install 'labdata-jupyter[s3]'")
+    bucket = dict(protocol="s3", bucket="lab", endpoint="localhost:1")
+    secrets = dict(access_key="a", secret_key="b")
+    recorded.prefer(storage={"data": {**bucket, **secrets}}, allow_s3_download=False)
+    said = typed(*RUN, "--check", code=1).out
+    (line,) = [line for line in said.splitlines() if "raw files" in line]
+    assert "allow_s3_download is false" in line and "labdata get" in line
+
+
+def test_files_in_cold_storage_are_refused(recorded, typed, monkeypatch):
+    from labdata.stores import LocalStore
+    from labdata.stores.base import RestoreState
+
+    asleep = RestoreState(archived=True)
+    monkeypatch.setattr(LocalStore, "restore_state", lambda self, path: asleep)
+    said = typed(*RUN, code=1).err
+    assert "is in cold storage" in said and "labdata get -a JC1 --restore --wait" in said
+    assert len(recorded.lab.ComputeTask()) == 0
+
+
+def test_what_would_be_fetched_must_have_room(recorded, told, capsys, monkeypatch):
+    from labdata.cli import main
+    from labdata.schema.fetching import FetchPlan
+
+    monkeypatch.setattr(FetchPlan, "distant_bytes", property(lambda self: 5000))
+    found = by_check(told(*RUN, "--check"))["raw files"]
+    assert found["state"] == "ok" and "4.9 KiB are fetched to" in found["message"]
+    monkeypatch.setattr(FetchPlan, "distant_bytes", property(lambda self: 2**60))
+    assert main([*RUN, "--check", "--json"]) == 1
+    found = by_check(json.loads(capsys.readouterr().out))["raw files"]
+    assert found["state"] == "refused" and "GiB are free" in found["message"]
+
+
 def test_a_task_that_runs_elsewhere_is_checked_there(recorded, typed, monkeypatch):
     options = {"sorter": "simple", "n_jobs": 1, "param": []}
     (number,) = create_tasks(find_analysis("spikeinterface"), recorded.lab, KEY, options)
