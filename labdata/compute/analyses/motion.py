@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import TaskError
+from ..preflight import Finding
 from .sorted_units import quiet_third_party
 
 #: Presets that run in any environment first, as they are listed to the user.
@@ -21,6 +23,8 @@ PRESETS = (
     *("kilosort_like", "nonrigid_accurate", "rigid_fast", "nonrigid_fast_and_accurate"),
     *("dredge", "dredge_fast", "medicine"),
 )
+#: Method of a preset -> the package that it imports, and how to get it.
+_PACKAGES = {"dredge_ap": ("torch", "torch"), "medicine": ("medicine", "medicine-neuro")}
 #: A shank with fewer channels has too few depths to follow anything.
 _LEAST_CHANNELS = 8
 
@@ -107,6 +111,28 @@ def estimate_motion(
             hint="Leave --motion out.",
         )
     return tuple(found)
+
+
+def check_estimator(preset: str) -> Finding:
+    """Return whether what a preset imports is installed.
+
+    Parameters
+    ----------
+    preset : str
+        Of SpikeInterface.
+    """
+    from spikeinterface.preprocessing import get_motion_parameters_preset
+
+    method = get_motion_parameters_preset(preset)["estimate_motion_kwargs"].get("method")
+    package, pip = _PACKAGES.get(str(method), (None, None))
+    if package is None or find_spec(package):
+        return Finding("motion", "ok", f"{preset} ({method})")
+    return Finding(
+        "motion",
+        "refused",
+        f"The estimator {preset} needs {package}, which is not installed.",
+        f"pip install {pip}, or choose another, as kilosort_like.",
+    )
 
 
 def motion_rows(

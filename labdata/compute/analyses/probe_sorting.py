@@ -22,7 +22,7 @@ from ...database.claims import utc_now
 from ...errors import TaskError
 from ..analysis import Analysis, TaskContext, TaskPlan, package_versions
 from ..preflight import Finding, MachineFacts
-from .motion import PRESETS, estimate_motion, motion_rows
+from .motion import PRESETS, check_estimator, estimate_motion, motion_rows
 from .multisession import cut_sorting, join_recordings
 from .sorted_units import SortedProbe, extract_units
 from .sorting_checks import SorterNeeds, check_probes
@@ -174,6 +174,8 @@ class ProbeSorting(Analysis):
         """
         needs = self.needs(parameters)
         yield Finding("sorter", "ok", needs.name)
+        if parameters.get("motion"):
+            yield check_estimator(parameters["motion"])
         try:
             groups = probe_groups(lab, key, parameters)
         except TaskError as error:
@@ -217,17 +219,20 @@ class ProbeSorting(Analysis):
         )
         folder = context.scratch / f"imec{keys[0]['probe_num']}"
         try:
+            # first what takes less and may fail, too
+            pairs = list(zip(keys, opened, strict=True))
+            motions = [self._motion(context, key, *one) for key, one in pairs]
             found = self.sort(context, keys, recording, folder)
             n_units = len(found.sorting.unit_ids)
             context.report(f"{said}{n_units} units; waveforms and metrics")
             new = []
             starts = np.cumsum([0, *(one.get_num_samples() for one, _ in opened)])
-            for place, (key, (own, channels)) in enumerate(zip(keys, opened, strict=True)):
+            for place, (key, (own, channels)) in enumerate(pairs):
                 spikes = cut_sorting(found.sorting, starts[place], starts[place + 1])
                 n_jobs = count_jobs(context.parameters)
                 probe = extract_units(own, spikes, channels, n_jobs, found.numbers)
                 others = tuple(other for other in keys if other is not key)
-                new.append(NewSorting(key, probe, others, self._motion(context, key, own, probe)))
+                new.append(NewSorting(key, probe, others, motions[place]))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         facts = SortingFacts(
@@ -295,7 +300,7 @@ def probe_groups(
     Raises
     ------
     TaskError
-        If a probe is not there, or not in all of the datasets.
+        If a probe is not there, not in all of the datasets, or another one in some.
     """
     datasets = [key, *parameters.get("together", ())]
     probes = [choose_probes(lab, one, parameters.get("probe")) for one in datasets]
@@ -307,7 +312,16 @@ def probe_groups(
                 f"and {datasets[0]['session_name']}/{datasets[0]['dataset_name']} {numbers[0]}.",
                 hint="Choose one that all have, with --probe.",
             )
-    return [list(group) for group in zip(*probes, strict=True)]
+    groups = [list(group) for group in zip(*probes, strict=True)]
+    for group in groups:
+        serials = (lab.EphysRecording.ProbeSetting & group).fetch("probe_id")
+        if len(set(serials)) > 1:
+            raise TaskError(
+                f"Probe {group[0]['probe_num']} is not one probe in these datasets: "
+                f"{', '.join(sorted(set(map(str, serials))))}.",
+                hint="Sort together what was recorded with one probe, in one place.",
+            )
+    return groups
 
 
 def _all_there(lab: Any, keys: list[dict[str, Any]]) -> bool:

@@ -6,6 +6,8 @@ lower would have, which is what tissue does that moves by two rows.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -112,4 +114,7 @@ def test_what_cannot_be_estimated_is_said_and_nothing_is_stored(lab_rig, typed, 
     said = typed(*RUN, "--motion", "kilosort_like", code=1).err
     assert "No shank has 8 channels" in said
     assert len(lab_rig.lab.SpikeSorting()) == 0
+    if find_spec("torch") is None:  # said before anything is begun, not after the sorting
+        said = typed(*RUN, "--motion", "dredge", code=1).err
+        assert "The estimator dredge needs torch" in said and "kilosort_like" in said
     assert "invalid choice" in typed(*RUN, "--motion", "guess", code=2).err

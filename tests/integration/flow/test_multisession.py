@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -128,6 +129,20 @@ def test_what_cannot_be_sorted_together_is_refused(recorded, lab_rig, typed, tmp
     said = typed(*line, code=1).err
     assert "differ in the places of channels" in said
     assert rows(recorded.lab)[0] == 0
+
+
+def test_two_probes_of_one_number_are_not_sorted_together(recorded, told, capsys):
+    lab = recorded.lab
+    (probe_id,) = set(lab.EphysRecording.ProbeSetting.fetch("probe_id"))
+    probe = (lab.Probe & {"probe_id": probe_id}).fetch1()
+    configuration = (lab.ProbeConfiguration & {"probe_id": probe_id}).fetch1()
+    lab.Probe.insert1({**probe, "probe_id": "another"})
+    lab.ProbeConfiguration.insert1({**configuration, "probe_id": "another"})
+    (setting,) = (lab.EphysRecording.ProbeSetting & dataset(SESSIONS[1])).fetch("KEY")
+    lab.EphysRecording.ProbeSetting.update1({**setting, "probe_id": "another"})
+    assert main([*TOGETHER, "--check", "--json"]) == 1
+    found = {row["check"]: row for row in json.loads(capsys.readouterr().out)}
+    assert "Probe 0 is not one probe in these datasets: " in found["probes"]["message"]
 
 
 def make_task(lab):
