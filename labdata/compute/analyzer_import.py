@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import TaskError
 from ..formats.analyzer import AnalyzerFolder, read_analyzer
-from .analyses.sorted_units import SortedProbe, SortedUnit
+from .analyses.sorted_units import WAVEFORM_SHARE, SortedProbe, SortedUnit
 from .sorting_import import (
     ImportedSorting,
     ImportOptions,
@@ -32,8 +32,6 @@ from .sorting_import import (
 
 #: Two contacts are one if they are no farther apart.
 _SAME_PLACE_UM = 0.5
-#: A channel has a part in a waveform if it is this share of the largest.
-_WAVEFORM_SHARE = 0.1
 _MAX_UNIT_ID = 2**31 - 1
 
 
@@ -192,7 +190,7 @@ def _waveform(
     whole = found.templates[place]
     height = np.ptp(whole, axis=0)
     best = int(np.argmax(height))
-    used = np.flatnonzero(height >= _WAVEFORM_SHARE * height[best])
+    used = np.flatnonzero(height >= WAVEFORM_SHARE * height[best])
     noise = None if found.noise is None else float(found.noise[best])
     return whole[:, used].astype("float32"), used, noise
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..errors import TaskError
 from ..formats.phy import PhyFolder, read_phy
-from .analyses.sorted_units import SortedProbe, SortedUnit
+from .analyses.sorted_units import WAVEFORM_SHARE, SortedProbe, SortedUnit
 from .sorting_import import (
     ImportedSorting,
     ImportOptions,
@@ -32,9 +32,6 @@ from .sorting_import import (
     import_outside,
     modified_at,
 )
-
-#: A channel has a part in a waveform if it is this share of the largest.
-_WAVEFORM_SHARE = 0.1
 
 
 def import_phy(
@@ -223,7 +220,7 @@ def _waveform(
     factors = None if uv_per_bit is None else found.amplitudes
     whole = mean_template(templates, found.spike_templates, factors, mine) * (uv_per_bit or 1.0)
     height = np.ptp(whole, axis=0)
-    used = np.flatnonzero(height >= _WAVEFORM_SHARE * height.max())
+    used = np.flatnonzero(height >= WAVEFORM_SHARE * height.max())
     return whole[:, used].astype("float32"), used
 
 

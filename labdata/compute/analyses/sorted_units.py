@@ -14,6 +14,8 @@ MS_BEFORE, MS_AFTER = 1.0, 2.0
 #: Spikes of a unit that its waveform is the median of.
 MAX_WAVEFORMS = 300
 SEGMENT_S = 0.5
+#: A channel has a part in a waveform if it is this share of the largest.
+WAVEFORM_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ def _collect(analyzer: Any, medians: np.ndarray, noise: np.ndarray) -> tuple[Sor
         mine = mine[np.argsort(spikes["sample_index"][mine], kind="stable")]
         height = np.ptp(medians[index], axis=0)
         best = int(np.argmax(height))
-        channels = np.flatnonzero(height >= 0.1 * height[best])
+        channels = np.flatnonzero(height >= WAVEFORM_SHARE * height[best])
         units.append(
             SortedUnit(
                 samples=spikes["sample_index"][mine].astype("int64"),
