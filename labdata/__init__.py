@@ -26,6 +26,7 @@ _PUBLIC = {
     "from_spikeinterface": "labdata.objects",
     "iter_units": "labdata.objects",
     "load": "labdata.objects",
+    "motion": "labdata.access",
     "load_ipython_extension": "labdata.notebook",
     "load_project_schema": "labdata.schema",
     "onsets_of": "labdata.objects",

@@ -5,6 +5,7 @@ with where it came from in its attributes; where the key means several sortings 
 error names them, as a choice made silently would be a wrong number some day.
 """
 
+from .motion import motion
 from .recordings import recording, waveforms
 from .sessions import count_sessions, find_sessions_page
 from .sorting import spikes
@@ -16,6 +17,7 @@ __all__ = [
     "count_sessions",
     "events",
     "find_sessions_page",
+    "motion",
     "recording",
     "session_tree",
     "spikes",

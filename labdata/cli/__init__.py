@@ -20,7 +20,7 @@ COMMANDS = {
     "upload": "upload what was put: compress, store, describe (on the server)",
     "get": "fetch the files of a session to this computer",
     "clean": "free this computer of files that the store holds",
-    "import": "import a sorting of Kilosort or phy that was made elsewhere",
+    "import": "import a sorting that was made elsewhere: Kilosort, phy, SpikeInterface",
     "run": "run an analysis",
     "sync": "show how well the clocks of streams match",
     "curate": "label, merge and split sorted units by hand, in a log with undo",

@@ -1,4 +1,7 @@
-"""Import a sorting that was made outside of labdata: a folder of Kilosort or phy.
+"""Import a sorting that was made outside of labdata.
+
+`phy`: a folder of Kilosort or phy. `analyzer`: what SpikeInterface saved, a SortingAnalyzer (a
+folder or a .zarr), a sorter's output folder, or a saved sorting.
 
 The folder is compared with the recording, then units, metrics and labels are inserted, all or
 nothing. Importing the same folder again changes nothing.
@@ -6,6 +9,7 @@ nothing. Importing the same folder again changes nothing.
 Examples:
   labdata import phy ~/sorted/kilosort4 -a JC1 -s 20260131_140500 --dry-run
   labdata import phy ~/sorted/ks25 -a JC1 -s 20260131_140500 --probe 1 --uv-per-bit 2.34
+  labdata import analyzer ~/sorted/analyzer.zarr -a JC1 -s 20260131_140500 --algorithm kilosort4
 """
 
 from __future__ import annotations
@@ -19,8 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     from .selection import number_of
 
-    parser.add_argument("kind", choices=["phy"], help="what wrote the folder: phy (and Kilosort)")
-    parser.add_argument("folder", help="with spike_times.npy")
+    parser.add_argument(
+        "kind",
+        choices=["phy", "analyzer"],
+        help="what wrote the folder: phy (and Kilosort), or analyzer (SpikeInterface)",
+    )
+    parser.add_argument("folder", help="with the sorting")
     parser.add_argument("-a", "--subject", required=True, metavar="SUBJECT")
     parser.add_argument("-s", "--session", required=True, metavar="SESSION")
     parser.add_argument("-d", "--dataset", metavar="DATASET")
@@ -39,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--uv-per-bit",
         type=_positive,
         metavar="UV",
-        help="uV of one unit of the raw samples; without it no amplitude is stored",
+        help="of phy: uV of one unit of the raw samples; without it no amplitude is stored",
     )
     parser.add_argument(
         "--drop-outside", action="store_true", help="leave out spikes outside the recording"
@@ -50,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Import, and say what came."""
-    from ..compute.phy_import import ImportOptions, import_phy
+    from ..compute import ImportOptions, import_analyzer, import_phy
     from ..counted import count_of
     from . import UsageError, write
     from .output import print_rows
@@ -67,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
         "dataset_name": options.dataset,
         "probe_num": options.probe,
     }
-    found = import_phy(
+    import_folder = {"phy": import_phy, "analyzer": import_analyzer}[options.kind]
+    found = import_folder(
         options.folder,
         {name: value for name, value in key.items() if value is not None},
         ImportOptions(

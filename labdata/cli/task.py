@@ -31,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
     return run_tasks(lab, options.job, as_json=options.json)
 
 
-def run_tasks(lab: Any, numbers: list[int], *, as_json: bool = False) -> int:
+def run_tasks(
+    lab: Any, numbers: list[int], *, as_json: bool = False, checked: bool = False
+) -> int:
     """Run tasks one after another; one that fails is said and does not stop the others.
 
     Parameters
@@ -42,6 +44,8 @@ def run_tasks(lab: Any, numbers: list[int], *, as_json: bool = False) -> int:
         The tasks.
     as_json : bool, optional
         Print JSON.
+    checked : bool, optional
+        The preflight of all of them was just made here.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def run_tasks(lab: Any, numbers: list[int], *, as_json: bool = False) -> int:
     for number in numbers:
         try:
             with show_steps(f"task {number}") as step:
-                result = run_task(number, lab=lab, report=step)
+                result = run_task(number, lab=lab, report=step, checked=checked)
         except LabdataError as error:
             failed = True
             write(f"labdata: task {number} failed: {error.message}", error=True)

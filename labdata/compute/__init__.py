@@ -1,19 +1,27 @@
 """Analyses: what they are, the tasks that record them, and how they are run."""
 
 from .analysis import Analysis, TaskContext, analysis_names, find_analysis
-from .phy_import import ImportedSorting, ImportOptions, import_phy
+from .analyzer_import import import_analyzer
+from .phy_import import import_phy
+from .preflight import Finding, MachineFacts, Preflight, run_preflight
+from .sorting_import import ImportedSorting, ImportOptions
 from .task import TaskResult, check_may_run, create_tasks, run_task
 
 __all__ = [
     "Analysis",
+    "Finding",
     "ImportOptions",
     "ImportedSorting",
+    "MachineFacts",
+    "Preflight",
     "TaskContext",
     "TaskResult",
     "analysis_names",
     "check_may_run",
     "create_tasks",
     "find_analysis",
+    "import_analyzer",
     "import_phy",
+    "run_preflight",
     "run_task",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,11 +18,15 @@ from typing import Any, ClassVar
 
 from ..errors import TaskError
 from ..registry import Registry
+from .preflight import Finding, MachineFacts
 
 _ANALYSES = Registry(
     "analysis",
     "labdata.analyses",
-    {"spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis"},
+    {
+        "spikeinterface": "labdata.compute.analyses.sorting:SpikeInterfaceAnalysis",
+        "spks": "labdata.compute.analyses.spks:SpksAnalysis",
+    },
     TaskError,
     "ANALYSES",
 )
@@ -60,6 +64,25 @@ class TaskContext:
     report: Callable[[str], None]
     scratch: Path
     confirm: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task that is to be made.
+
+    Attributes
+    ----------
+    key : dict
+        Of the dataset that it is listed under.
+    parameters : dict
+        Of this task.
+    datasets : tuple of dict
+        All that it works on, `key` among them.
+    """
+
+    key: dict[str, Any]
+    parameters: dict[str, Any]
+    datasets: tuple[dict[str, Any], ...]
 
 
 class Analysis(ABC):
@@ -103,6 +126,20 @@ class Analysis(ABC):
         """
         return dict(parameters)
 
+    def group(
+        self, datasets: Sequence[dict[str, Any]], parameters: Mapping[str, Any]
+    ) -> list[TaskPlan]:
+        """Return the tasks for some datasets: one each, unless an analysis takes several at once.
+
+        Parameters
+        ----------
+        datasets : sequence of dict
+            Of :meth:`find_datasets`.
+        parameters : mapping
+            As :meth:`check` returned them.
+        """
+        return [TaskPlan(key, dict(parameters), (key,)) for key in datasets]
+
     @abstractmethod
     def find_datasets(self, lab: Any, restriction: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the keys of the datasets that this analysis can work on.
@@ -114,6 +151,28 @@ class Analysis(ABC):
         restriction : mapping
             subject_name, session_name, dataset_name, as far as given.
         """
+
+    def preflight(
+        self,
+        lab: Any,
+        key: Mapping[str, Any],
+        parameters: Mapping[str, Any],
+        machine: MachineFacts,
+    ) -> Iterable[Finding]:
+        """Return what stands against computing one dataset here, and what is well; change nothing.
+
+        Parameters
+        ----------
+        lab : Lab
+            The tables.
+        key : mapping
+            subject_name, session_name, dataset_name.
+        parameters : mapping
+            As :meth:`check` returned them.
+        machine : MachineFacts
+            The computer.
+        """
+        return ()
 
     @abstractmethod
     def compute(self, context: TaskContext) -> str:

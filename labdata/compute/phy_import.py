@@ -1,7 +1,6 @@
 """A sorting that was made outside of labdata, from its Kilosort or phy folder into the tables.
 
-It goes the way of labdata's own sortings, in one transaction, after it was compared with the
-recording that it is said to be of. The number of a unit is the number of its cluster.
+The number of a unit is the number of its cluster.
 
 Scale: what ``amplitudes.npy`` and ``templates.npy`` hold is in the sorter's own unit. Of Kilosort
 1 to 3, and of what follows them, a spike is its amplitude times its template with the whitening
@@ -14,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,61 +23,15 @@ from numpy.typing import NDArray
 
 from ..errors import TaskError
 from ..formats.phy import PhyFolder, read_phy
-from ..keys import one_row
-from .analyses.sorted_units import SortedProbe, SortedUnit, insert_sorting
-from .analyses.sorting import find_parameter_set
-from .analysis import package_versions
-from .task import check_may_run
-
-#: How much the rate of a sorting may differ from its recording's: they are rounded differently.
-RATE_TOLERANCE = 1e-3
-#: A channel has a part in a waveform if it is this share of the largest.
-_WAVEFORM_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class ImportedSorting:
-    """What was imported, or would be.
-
-    Attributes
-    ----------
-    key : dict
-        Of SpikeSorting.
-    n_units, n_spikes : int
-        How many.
-    notes : tuple of str
-        What the user must know: missing files, no scale, spikes left out.
-    done : str
-        ``imported``, ``there already``, or ``planned``.
-    """
-
-    key: dict[str, Any]
-    n_units: int
-    n_spikes: int
-    notes: tuple[str, ...]
-    done: str
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """How a folder is to be understood.
-
-    Attributes
-    ----------
-    algorithm : str or None
-        What sorted; by default as the files tell, else ``phy``.
-    parameters : mapping
-        Parameters of the sorter, as far as they are known.
-    uv_per_bit : float or None
-        uV of one unit of the raw samples, where amplitudes and templates are in those.
-    drop_outside : bool
-        Leave spikes out that lie before the recording or after its end.
-    """
-
-    algorithm: str | None = None
-    parameters: Mapping[str, Any] | None = None
-    uv_per_bit: float | None = None
-    drop_outside: bool = False
+from .analyses.sorted_units import WAVEFORM_SHARE, SortedProbe, SortedUnit
+from .sorting_import import (
+    ImportedSorting,
+    ImportOptions,
+    OutsideSorting,
+    check_rate,
+    import_outside,
+    modified_at,
+)
 
 
 def import_phy(
@@ -122,48 +74,49 @@ def import_phy(
     TaskError
         If the folder is not of this recording, or another sorting has the parameter set.
     """
-    if lab is None:
-        from ..schema import default_lab as lab
-    options = options or ImportOptions()
-    check_may_run(lab)
-    setting = one_row(lab.EphysRecording.ProbeSetting, key, "probe", ("probe_num",))
-    setting |= (lab.ProbeConfiguration & setting).fetch1()
+    return import_outside(
+        partial(read_outside, Path(folder)),
+        key,
+        options,
+        parameter_set_num=parameter_set_num,
+        dry_run=dry_run,
+        lab=lab,
+    )
+
+
+def read_outside(folder: Path, channels: SortedProbe, options: ImportOptions) -> OutsideSorting:
+    """Return the sorting of a folder on the channels of its recording.
+
+    Parameters
+    ----------
+    folder : Path
+        Of Kilosort or phy.
+    channels : SortedProbe
+        The recording.
+    options : ImportOptions
+        How the folder is to be understood.
+
+    Raises
+    ------
+    FormatError
+        If the folder cannot be read.
+    TaskError
+        If it is not of this recording, or has not what a scale needs.
+    """
     found = read_phy(folder)
-    channels = _channel_table(lab, setting)
     check_recording(found, channels)
-    found, notes = _inside(found, channels.n_samples, drop=options.drop_outside)
     algorithm = options.algorithm or found.sorter() or "phy"
     _check_scale(found, algorithm, options.uv_per_bit)
-    probe = units_of_phy(found, channels, algorithm, options.uv_per_bit)
-    notes += _notes(found, algorithm, options.uv_per_bit)
-    digest = content_hash(found, options.uv_per_bit)
-    facts = {
-        "imported_from": "phy",
-        "content_sha256": digest,
-        "labels": {n: {str(c): v for c, v in of.items()} for n, of in found.labels.items()},
-        "notes": list(notes),
-    }
-    probe_key = {k: setting[k] for k in lab.EphysRecording.ProbeSetting.primary_key}
-    plan = ImportedSorting(probe_key, len(probe.units), len(found.samples), notes, "planned")
-    if dry_run:
-        return plan
-    number = _parameter_set(lab, algorithm, options.parameters, parameter_set_num)
-    sorting_key = {**probe_key, "parameter_set_num": number}
-    if _is_there(lab, sorting_key, digest):
-        return replace(plan, key=sorting_key, done="there already")
-    insert_sorting(
-        lab,
-        sorting_key,
-        probe,
+    return OutsideSorting(
+        kind="phy",
+        algorithm=algorithm,
         algorithm_version=algorithm,
-        package_versions=package_versions(("labdata-jupyter", "numpy")),
-        sorted_at=datetime.fromtimestamp(
-            (found.path / "spike_times.npy").stat().st_mtime, UTC
-        ).replace(tzinfo=None),
-        confirm=lambda: None,
-        additional_params=facts,
+        probe=units_of_phy(found, channels, algorithm, options.uv_per_bit),
+        content_sha256=content_hash(found, options.uv_per_bit),
+        written_at=modified_at(found.path / "spike_times.npy"),
+        labels=found.labels,
+        notes=_notes(found, algorithm, options.uv_per_bit),
     )
-    return replace(plan, key=sorting_key, done="imported")
 
 
 def check_recording(found: PhyFolder, channels: SortedProbe) -> None:
@@ -181,12 +134,7 @@ def check_recording(found: PhyFolder, channels: SortedProbe) -> None:
     TaskError
         What differs.
     """
-    rate, own = found.sampling_rate_hz, channels.sampling_rate_hz
-    if rate is not None and abs(rate - own) > RATE_TOLERANCE * own:
-        raise TaskError(
-            f"params.py says {rate:g} Hz, and the recording has {own:g} Hz.",
-            hint="Is this the folder of another recording or probe? Check -s, -d and --probe.",
-        )
+    check_rate(found.sampling_rate_hz, channels, "params.py")
     n_channels = len(channels.coords_um)
     n_file = found.n_channels_file
     if n_file is not None and n_file not in (n_channels, n_channels + 1):
@@ -272,7 +220,7 @@ def _waveform(
     factors = None if uv_per_bit is None else found.amplitudes
     whole = mean_template(templates, found.spike_templates, factors, mine) * (uv_per_bit or 1.0)
     height = np.ptp(whole, axis=0)
-    used = np.flatnonzero(height >= _WAVEFORM_SHARE * height.max())
+    used = np.flatnonzero(height >= WAVEFORM_SHARE * height.max())
     return whole[:, used].astype("float32"), used
 
 
@@ -326,45 +274,6 @@ def content_hash(found: PhyFolder, uv_per_bit: float | None) -> str:
     return digest.hexdigest()
 
 
-def _channel_table(lab: Any, setting: dict[str, Any]) -> SortedProbe:
-    n_samples = setting["n_samples"]
-    if n_samples is None:  # of recordings from an older lab
-        whole = (lab.EphysRecording & setting).fetch1("recording_duration")
-        n_samples = round(whole * setting["sampling_rate"])
-    return SortedProbe(
-        coords_um=setting["channel_coords"],
-        shank=setting["channel_shank"],
-        sampling_rate_hz=setting["sampling_rate"],
-        n_samples=int(n_samples),
-    )
-
-
-def _inside(found: PhyFolder, n_samples: int, *, drop: bool) -> tuple[PhyFolder, tuple[str, ...]]:
-    """Return the spikes inside the recording; those outside are an error unless dropped."""
-    inside = (found.samples >= 0) & (found.samples < n_samples)
-    n_outside = int(np.sum(~inside))
-    if n_outside == 0:
-        return found, ()
-    said = (
-        f"{n_outside} of {len(inside)} spikes lie outside the recording of {n_samples} samples: "
-        f"the first at {found.samples[0]}, the last at {found.samples[-1]}"
-    )
-    if not drop:
-        raise TaskError(
-            f"{said}.",
-            hint="Is it the folder of another recording? If Kilosort only padded the ends, "
-            "--drop-outside leaves them out.",
-        )
-    kept = replace(
-        found,
-        samples=found.samples[inside],
-        clusters=found.clusters[inside],
-        spike_templates=found.spike_templates[inside],
-        amplitudes=None if found.amplitudes is None else found.amplitudes[inside],
-    )
-    return kept, (f"{said}; they were left out",)
-
-
 def _check_scale(found: PhyFolder, algorithm: str, uv_per_bit: float | None) -> None:
     if uv_per_bit is None:
         return
@@ -393,32 +302,3 @@ def _notes(found: PhyFolder, algorithm: str, uv_per_bit: float | None) -> tuple[
     if algorithm == "phy":
         notes.append("nothing tells which program sorted; --algorithm names it")
     return tuple(notes)
-
-
-def _parameter_set(
-    lab: Any, algorithm: str, parameters: Mapping[str, Any] | None, number: int | None
-) -> int:
-    if number is None:
-        return find_parameter_set(lab, algorithm, {"imported_from": "phy", **(parameters or {})})
-    if not lab.SpikeSortingParams & {"parameter_set_num": number}:
-        raise TaskError(
-            f"There is no parameter set {number}.",
-            hint="Leave --parameter-set out to make one, or insert it into SpikeSortingParams.",
-        )
-    return number
-
-
-def _is_there(lab: Any, key: dict[str, Any], digest: str) -> bool:
-    """Whether the same content is stored under a key; other content there is an error."""
-    rows = (lab.SpikeSorting & key).fetch("additional_params")
-    if len(rows) == 0:
-        return False
-    stored = json.loads(rows[0]) if isinstance(rows[0], str) else rows[0] or {}
-    if stored.get("content_sha256") == digest:
-        return True
-    raise TaskError(
-        f"Probe {key['probe_num']} has another sorting of parameter set "
-        f"{key['parameter_set_num']} already.",
-        hint="Tell the two apart by --params (what was set, or who curated), or delete the other "
-        "with `labdata delete --table SpikeSorting`.",
-    )

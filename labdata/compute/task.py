@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..errors import TaskError
 from ..preferences import load_preferences
 from ..scratch import scratch_folder
 from .analysis import Analysis, TaskContext, find_analysis, package_versions
+from .preflight import raise_refused, read_machine
 
 logger = logging.getLogger(__name__)
 
@@ -83,10 +84,10 @@ def create_tasks(
     check_may_run(lab)
     recorded = analysis.check(parameters)
     wanted = [restriction] if isinstance(restriction, Mapping) else restriction
-    datasets = [key for one in wanted for key in _datasets(analysis, lab, one)]
+    plans = analysis.group(find_keys(analysis, lab, wanted), recorded)
     numbers = []
-    for key in datasets:
-        same = _unfinished(lab, analysis.name, key, recorded)
+    for key, parameters in ((plan.key, plan.parameters) for plan in plans):
+        same = _unfinished(lab, analysis.name, key, parameters)
         if same is not None:
             numbers.append(same)
             continue
@@ -98,7 +99,7 @@ def create_tasks(
                     "task_status": "WAITING",
                     "task_target": target,
                     "task_cmd": command[:4000] or None,
-                    "task_parameters": recorded,
+                    "task_parameters": parameters,
                 }
             )
             numbers.append(int(lab.connection.query("SELECT LAST_INSERT_ID()").fetchone()[0]))
@@ -123,7 +124,11 @@ def check_may_run(lab: Any) -> None:
 
 
 def run_task(
-    job_id: int, *, lab: Any = None, report: Callable[[str], None] = logger.info
+    job_id: int,
+    *,
+    lab: Any = None,
+    report: Callable[[str], None] = logger.info,
+    checked: bool = False,
 ) -> TaskResult:
     """Claim a task and run it here.
 
@@ -135,6 +140,8 @@ def run_task(
         Tables of another project.
     report : callable, optional
         Told a short sentence at each step.
+    checked : bool, optional
+        The caller has just made the preflight of this dataset on this computer.
 
     Returns
     -------
@@ -171,6 +178,8 @@ def run_task(
             if not claim.is_held():
                 raise _taken_over(job_id)
 
+        if not checked:
+            _look_first(analysis, lab, key, parameters, note)
         with scratch_folder(claim, load_preferences()) as scratch:
             context = TaskContext(lab, key, parameters, note, scratch, confirm)
             summary = analysis.compute(context)
@@ -180,10 +189,31 @@ def run_task(
         return TaskResult(job_id, summary)
 
 
+def find_keys(
+    analysis: Analysis, lab: Any, restrictions: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the datasets of restrictions, of which each must have one.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What is to work on them.
+    lab : Lab
+        The tables.
+    restrictions : iterable of mapping
+        subject_name, session_name, dataset_name, as far as given.
+
+    Raises
+    ------
+    TaskError
+        If a restriction has none.
+    """
+    return [key for one in restrictions for key in _datasets(analysis, lab, one)]
+
+
 def _datasets(
     analysis: Analysis, lab: Any, restriction: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return the datasets of a restriction, of which there must be one."""
     datasets = analysis.find_datasets(lab, restriction)
     if not datasets:
         given = ", ".join(f"{k}={v}" for k, v in restriction.items()) or "nothing"
@@ -192,6 +222,21 @@ def _datasets(
             hint="`labdata sessions -a SUBJECT` lists what there is.",
         )
     return datasets
+
+
+def _look_first(
+    analysis: Analysis,
+    lab: Any,
+    key: dict[str, Any],
+    parameters: dict[str, Any],
+    note: Callable[[str], None],
+) -> None:
+    """Raise if the analysis is sure to fail here, and note what may stand against it."""
+    findings = list(analysis.preflight(lab, key, parameters, read_machine()))
+    raise_refused(findings)
+    for found in findings:
+        if found.state == "warning":
+            note(f"{found.check}: {found.message}")
 
 
 def _unfinished(

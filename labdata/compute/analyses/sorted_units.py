@@ -1,20 +1,21 @@
-"""From a sorter's spike trains to rows: amplitudes, positions, waveforms, metrics, a snippet."""
+"""From a sorter's spike trains to units: amplitudes, positions, waveforms, and a snippet."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 
-from ...schema.unit_metrics import IN_UV, RecordingData, UnitData, compute_unit_metrics
-
 MS_BEFORE, MS_AFTER = 1.0, 2.0
+#: Spikes of a unit that its waveform is the median of.
+MAX_WAVEFORMS = 300
 SEGMENT_S = 0.5
+#: A channel has a part in a waveform if it is this share of the largest.
+WAVEFORM_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,23 @@ class SortedUnit:
     noise_uv: float | None
     unit_id: int | None = None
     in_uv: bool = True
+
+    def of_spikes(self, chosen: np.ndarray, *, first: int = 0) -> SortedUnit:
+        """Return the unit with some of its spikes, and the same waveform.
+
+        Parameters
+        ----------
+        chosen : ndarray of bool, shape (n,)
+            Which spikes.
+        first : int, optional
+            Taken off their samples.
+        """
+        return replace(
+            self,
+            samples=self.samples[chosen] - first,
+            amplitudes_uv=None if self.amplitudes_uv is None else self.amplitudes_uv[chosen],
+            positions_um=None if self.positions_um is None else self.positions_um[chosen],
+        )
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,11 @@ def quiet_third_party() -> Iterator[None]:
 
 
 def extract_units(
-    recording: Any, sorting: Any, probe: SortedProbe, n_jobs: int = 1
+    recording: Any,
+    sorting: Any,
+    probe: SortedProbe,
+    n_jobs: int = 1,
+    numbers: Mapping[Any, int] | None = None,
 ) -> SortedProbe:
     """Compute amplitudes, positions and median waveforms of sorted units.
 
@@ -112,6 +134,8 @@ def extract_units(
         The channel table.
     n_jobs : int, optional
         Processes.
+    numbers : mapping, optional
+        Label of each unit in the sorting -> its number; by default they are counted.
 
     Returns
     -------
@@ -134,6 +158,9 @@ def extract_units(
         return probe
     with quiet_third_party():
         units, n_pre_samples = _measure(sorting, filtered, n_jobs)
+    if numbers is not None:
+        labels = [numbers[label] for label in sorting.unit_ids]
+        units = tuple(replace(u, unit_id=n) for u, n in zip(units, labels, strict=True))
     return replace(probe, units=units, n_pre_samples=n_pre_samples)
 
 
@@ -144,7 +171,7 @@ def _measure(sorting: Any, filtered: Any, n_jobs: int) -> tuple[tuple[SortedUnit
 
     jobs = {"n_jobs": n_jobs, "chunk_duration": "1s", "progress_bar": False}
     analyzer = si.create_sorting_analyzer(sorting, filtered, sparse=False, return_in_uV=True)
-    analyzer.compute("random_spikes", max_spikes_per_unit=300, seed=0)
+    analyzer.compute("random_spikes", max_spikes_per_unit=MAX_WAVEFORMS, seed=0)
     analyzer.compute("waveforms", ms_before=MS_BEFORE, ms_after=MS_AFTER, **jobs)
     analyzer.compute("templates", operators=["average", "median"])
     analyzer.compute("noise_levels")
@@ -154,68 +181,6 @@ def _measure(sorting: Any, filtered: Any, n_jobs: int) -> tuple[tuple[SortedUnit
     templates = analyzer.get_extension("templates")
     medians = templates.get_templates(operator="median")
     return _collect(analyzer, medians, noise), int(templates.nbefore)
-
-
-def insert_sorting(
-    lab: Any,
-    key: dict[str, Any],
-    probe: SortedProbe,
-    *,
-    algorithm_version: str,
-    package_versions: dict[str, str],
-    sorted_at: datetime,
-    confirm: Callable[[], None],
-    additional_params: dict[str, Any] | None = None,
-) -> None:
-    """Insert a sorting with all its parts and metrics in one transaction.
-
-    Parameters
-    ----------
-    lab : Lab
-        The tables.
-    key : dict
-        Of SpikeSorting.
-    probe : SortedProbe
-        With its units.
-    algorithm_version : str
-        What sorted.
-    package_versions : dict
-        Distribution to version.
-    sorted_at : datetime
-        UTC.
-    confirm : callable
-        Raises if the task is another worker's by now; see :class:`TaskContext`.
-    additional_params : dict, optional
-        What else is to be known of the sorting, as JSON has it.
-    """
-    recording = RecordingData(
-        probe.sampling_rate_hz, probe.n_samples, probe.coords_um, probe.shank
-    )
-    rows = [_unit_rows(key, number, unit, recording) for number, unit in enumerate(probe.units)]
-    sorted_channels = probe.sorted_channels
-    if sorted_channels is None:
-        sorted_channels = np.arange(len(probe.coords_um))
-    master = {
-        **key,
-        "algorithm_version": algorithm_version[:56],
-        "sorting_datetime": sorted_at,
-        "n_pre_samples": probe.n_pre_samples,
-        "n_sorted_units": len(probe.units),
-        "n_detected_spikes": sum(len(u.samples) for u in probe.units),
-        "sorting_channel_indices": sorted_channels,
-        "sorting_channel_coords": probe.coords_um[sorted_channels],
-        "additional_params": additional_params,
-        "package_versions": package_versions,
-    }
-    with lab.connection.transaction:
-        confirm()
-        lab.SpikeSorting.insert1(master)
-        lab.SpikeSorting.Unit.insert([r[0] for r in rows])
-        lab.SpikeSorting.Waveforms.insert([r[1] for r in rows if r[1] is not None])
-        for row in rows:  # one by one: which numbers are missing differs between units
-            lab.UnitMetrics.insert1(row[2], allow_direct_insert=True)
-        if probe.segment_uv is not None:
-            lab.SpikeSorting.Segment.insert1(_segment_row(key, probe))
 
 
 def _collect(analyzer: Any, medians: np.ndarray, noise: np.ndarray) -> tuple[SortedUnit, ...]:
@@ -229,7 +194,7 @@ def _collect(analyzer: Any, medians: np.ndarray, noise: np.ndarray) -> tuple[Sor
         mine = mine[np.argsort(spikes["sample_index"][mine], kind="stable")]
         height = np.ptp(medians[index], axis=0)
         best = int(np.argmax(height))
-        channels = np.flatnonzero(height >= 0.1 * height[best])
+        channels = np.flatnonzero(height >= WAVEFORM_SHARE * height[best])
         units.append(
             SortedUnit(
                 samples=spikes["sample_index"][mine].astype("int64"),
@@ -241,52 +206,3 @@ def _collect(analyzer: Any, medians: np.ndarray, noise: np.ndarray) -> tuple[Sor
             )
         )
     return tuple(units)
-
-
-def _unit_rows(
-    key: dict[str, Any], number: int, unit: SortedUnit, recording: RecordingData
-) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, Any]]:
-    unit_key = {**key, "unit_id": number if unit.unit_id is None else unit.unit_id}
-    data = UnitData(
-        unit.samples,
-        unit.amplitudes_uv,
-        unit.positions_um,
-        unit.waveform_uv,
-        unit.waveform_channels,
-        unit.noise_uv,
-    )
-    metrics = compute_unit_metrics(data, recording)
-    waveform = None
-    if not unit.in_uv:
-        metrics = {name: value for name, value in metrics.items() if name not in IN_UV}
-    elif unit.waveform_uv is not None:
-        waveform = {
-            **unit_key,
-            "waveform_median": unit.waveform_uv,
-            "waveform_channels": unit.waveform_channels,
-            "waveform_ptp": np.ptp(unit.waveform_uv, axis=0),
-            "waveform_noise": unit.noise_uv,
-        }
-    spikes = {
-        **unit_key,
-        "spike_times": unit.samples,
-        "spike_positions": unit.positions_um,
-        "spike_amplitudes": unit.amplitudes_uv if unit.in_uv else None,
-    }
-    return spikes, waveform, {**unit_key, **metrics}
-
-
-def _segment_row(key: dict[str, Any], probe: SortedProbe) -> dict[str, Any]:
-    snippet = np.asarray(probe.segment_uv)
-    median = np.median(snippet, axis=0)
-    return {
-        **key,
-        "segment_num": 0,
-        "offset_samples": probe.segment_offset,
-        "segment": snippet,
-        "channel_median": median,
-        "channel_mad": np.median(np.abs(snippet - median), axis=0),
-        "channel_max": snippet.max(axis=0),
-        "channel_min": snippet.min(axis=0),
-        "channel_peak_to_peak": np.ptp(snippet, axis=0),
-    }

@@ -1,4 +1,4 @@
-"""A sorter of SpikeInterface: its parameters, and a run of it that can be repeated.
+"""A run of a sorter of SpikeInterface that can be repeated.
 
 Same recording, same parameters, same spikes: some sorters draw the chunks in which they measure
 the noise without a seed, so that two runs give other units. Here those draws are seeded too.
@@ -8,65 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import logging
-import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...errors import MissingPackageError, TaskError
+from ...errors import TaskError
 from .sorted_units import quiet_third_party
+from .sorter_parameters import default_parameters, restore_parameters
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_SORTER = "spykingcircus2"
 
 #: One sorting at a time in a process: two that end in another order than they began would leave
 #: the generators of whatever comes after seeded.
 _seeding = threading.Lock()
-
-#: How a sorter is run, which does not change what it finds: not a part of its parameters.
-_EXECUTION = (
-    *("job_kwargs", "n_jobs", "chunk_duration", "progress_bar", "pool_engine"),
-    *("max_threads_per_worker", "cache_preprocessing"),
-)
-
-
-def complete_parameters(sorter: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a sorter's parameters, its defaults included.
-
-    Parameters
-    ----------
-    sorter : str
-        Its name in SpikeInterface.
-    options : mapping
-        ``params`` and ``param`` of the command line.
-
-    Raises
-    ------
-    MissingPackageError
-        If SpikeInterface is not installed.
-    TaskError
-        If the sorter is not installed, or has no parameter of a name.
-    """
-    defaults = {k: v for k, v in _default_parameters(sorter).items() if k not in _EXECUTION}
-    given = _given_parameters(options)
-    _refuse_unknown(sorter, given, defaults)
-    return _merge(defaults, given)
-
-
-def count_jobs(options: Mapping[str, Any]) -> int:
-    """Return how many processes to use: as many as asked for, else one a core.
-
-    Parameters
-    ----------
-    options : mapping
-        ``n_jobs`` of the command line.
-    """
-    return options.get("n_jobs") or os.cpu_count() or 1
 
 
 def sort_recording(
@@ -103,7 +60,7 @@ def sort_recording(
     folder.mkdir(parents=True)
     si.set_global_job_kwargs(n_jobs=n_jobs, chunk_duration="1s", progress_bar=False)
     execution = {}
-    if "cache_preprocessing" in _default_parameters(sorter):
+    if "cache_preprocessing" in default_parameters(sorter):
         execution["cache_preprocessing"] = _choose_cache(recording, folder)
     said = io.StringIO()
     try:
@@ -119,12 +76,14 @@ def sort_recording(
                 verbose=False,
                 raise_error=True,
                 with_output=True,
-                **parameters,
+                **restore_parameters(parameters),
                 **execution,
             )
     except SpikeSortingError as error:
         cause = error.__cause__ or error.__context__ or error
-        last = [line for line in str(cause).splitlines() if line.strip()][-1:]
+        # SpikeInterface ends with the path of its log, which is in a folder that goes
+        lines = [line for line in str(cause).splitlines() if line.strip()]
+        last = [line for line in lines if not line.lstrip().startswith("Spike sorting ")][-1:]
         raise TaskError(
             f"{sorter} failed: {' '.join(last)}",
             hint="Is the recording long enough, and does it hold spikes?",
@@ -171,87 +130,3 @@ def _choose_cache(recording: Any, folder: Path) -> dict[str, Any]:
     if n_bytes * 1.25 > shutil.disk_usage(folder).free:
         return {"mode": "no-cache"}
     return {"mode": "folder", "folder": str(folder / "filtered")}
-
-
-def _default_parameters(sorter: str) -> dict[str, Any]:
-    try:
-        import spikeinterface.sorters as ss
-    except ImportError:
-        raise MissingPackageError("spikeinterface", "sorting") from None
-    installed = ss.installed_sorters()
-    if sorter not in installed:
-        raise TaskError(
-            f"The sorter {sorter!r} is not installed.", hint=f"Installed: {', '.join(installed)}."
-        )
-    defaults: dict[str, Any] = json.loads(json.dumps(ss.get_default_sorter_params(sorter)))
-    return defaults
-
-
-def _given_json(text: str | None) -> dict[str, Any]:
-    """Return the parameters of ``--params``: JSON, or the path of a file that holds it."""
-    if not text:
-        return {}
-    if not text.lstrip().startswith("{"):
-        path = Path(text).expanduser()
-        if not path.is_file():
-            raise TaskError(f"--params {text!r} is neither a JSON object nor a file.")
-        text = path.read_text()
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise TaskError(f"--params is not valid JSON: {error}.") from None
-    if not isinstance(given, dict):
-        raise TaskError(
-            f"--params holds a {type(given).__name__}, not parameters by their names.",
-            hint='Write a JSON object: {"NAME": VALUE}.',
-        )
-    return given
-
-
-def _given_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    given = _given_json(parameters.get("params"))
-    for one in parameters.get("param") or []:
-        name, equal, value = one.partition("=")
-        if not equal:
-            raise TaskError(f"--param {one!r} has no value.", hint="Write NAME=VALUE.")
-        try:
-            parsed = json.loads(value)
-        except json.JSONDecodeError:
-            parsed = value
-        inner = given
-        *parents, last = name.split(".")
-        for parent in parents:
-            inner = inner.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise TaskError(
-                    f"--param {one!r} sets a part of {parent!r}, which --params set to {inner!r}.",
-                    hint="Give one of the two.",
-                )
-        inner[last] = parsed
-    return given
-
-
-def _refuse_unknown(
-    sorter: str, given: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = ""
-) -> None:
-    import difflib
-
-    for name, value in given.items():
-        if name not in defaults:
-            near = difflib.get_close_matches(name, defaults, n=1)
-            raise TaskError(
-                f"{sorter} has no parameter {prefix + name!r}.",
-                hint=f"Did you mean {prefix + near[0]!r}?"
-                if near
-                else f"It has: {', '.join(defaults)}.",
-            )
-        if isinstance(value, Mapping) and isinstance(defaults[name], Mapping) and defaults[name]:
-            _refuse_unknown(sorter, value, defaults[name], f"{prefix}{name}.")
-
-
-def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(defaults)
-    for name, value in given.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merge(merged[name], value) if nested else value
-    return merged

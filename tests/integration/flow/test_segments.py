@@ -16,7 +16,12 @@ from labdata.errors import ClockError, ObjectError, QueryError
 from labdata.formats import spikeglx
 from labdata.objects import PauseWarning
 from labdata.schema.segments import fetch_axes
-from labdata.testing import ProbeSpec, write_openephys_recording, write_spikeglx_run
+from labdata.testing import (
+    ProbeSpec,
+    write_openephys_recording,
+    write_phy_folder,
+    write_spikeglx_run,
+)
 
 KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
 DATASET = "JC1/20240305_100000/ephys_g0"
@@ -109,6 +114,23 @@ def test_a_probe_opens_as_the_concatenation(lab_rig, whole):
     )
 
 
+def test_an_imported_sorting_has_real_seconds(lab_rig, whole, tmp_path, typed):
+    """Its samples are of the concatenation, as it was sorted; the pause is between the two."""
+    meta, data, _, stop, begin = whole["imec0.ap"]
+    n_samples, rate = len(data) - (begin - stop), meta.sampling_rate_hz
+    train = np.array([10, stop - 1, stop, stop + 300, n_samples - 1])
+    write_phy_folder(tmp_path / "ks", {7: train}, n_channels=4, sampling_rate_hz=rate)
+    typed("import", "phy", tmp_path / "ks", "-a", "JC1", "-s", KEY["session_name"])
+    (unit,) = (lab_rig.lab.SpikeSorting.Unit & KEY).get_spike_times(warn=False)
+    real = np.where(train < stop, train, train + begin - stop) / rate
+    np.testing.assert_allclose(unit["spike_times"], real, atol=1e-9)
+    late = {7: np.array([n_samples])}
+    write_phy_folder(tmp_path / "late", late, n_channels=4, sampling_rate_hz=rate)
+    line = ("import", "phy", tmp_path / "late", "-a", "JC1", "-s", KEY["session_name"])
+    said = typed(*line, code=1).err
+    assert f"the recording of {n_samples} samples" in said
+
+
 def test_streams_are_synchronised_over_the_pause(lab_rig, whole):
     row = dict(KEY, stream_name="imec0", event_name="6", clock_dataset=KEY["dataset_name"])
     lab_rig.lab.StreamSync.insert1(row | {"clock_stream": "nidq", "clock_stream_event": "7"})
@@ -136,7 +158,7 @@ def test_inputs_are_on_the_axis_too(lab_rig, whole):
 
 def test_a_sorter_gets_the_concatenation(lab_rig, whole):
     pytest.importorskip("spikeinterface")
-    from labdata.compute.analyses.sorting import open_probe
+    from labdata.compute.analyses.sorting_tables import open_probe
 
     recording, probe = open_probe(lab_rig.lab, KEY | {"probe_num": 0})
     _, data, _, stop, begin = whole["imec0.ap"]

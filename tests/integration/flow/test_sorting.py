@@ -14,6 +14,7 @@ import pytest
 
 from labdata.cli import main
 from labdata.compute import create_tasks, find_analysis, run_task
+from labdata.compute.analyses import probe_sorting
 from labdata.compute.analyses import sorting as sorting_module
 from labdata.errors import LabdataError, TaskError
 from labdata.preferences import absolute_folder, load_preferences
@@ -272,14 +273,14 @@ def test_a_file_of_parameters_must_name_them(short, capsys):
 def test_a_worker_that_was_taken_over_inserts_nothing(short, monkeypatch):
     """Its connection broke, the server let the task go, and another worker has it."""
     number = make_task(short.lab)
-    real = sorting_module.extract_units
+    real = probe_sorting.extract_units
 
     def taken_over(*arguments):
         table = short.lab.ComputeTask
         table.connection.query(f"UPDATE {table.full_table_name} SET task_claim='another'")
         return real(*arguments)
 
-    monkeypatch.setattr(sorting_module, "extract_units", taken_over)
+    monkeypatch.setattr(probe_sorting, "extract_units", taken_over)
     with pytest.raises(TaskError, match="taken over"):
         run_task(number)
     assert set(rows(short.lab).values()) == {0}
@@ -335,7 +336,7 @@ def test_fault_15_a_defect_fails_the_task_and_says_so(short, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr(sorting_module, "extract_units", broken)
+    monkeypatch.setattr(probe_sorting, "extract_units", broken)
     with pytest.raises(ZeroDivisionError):
         run_task(number)
     task = short.lab.ComputeTask.fetch1()

@@ -136,7 +136,7 @@ def test_a_probe_whose_samples_were_stored_raw_is_opened(lab_rig, truth, monkeyp
 
 
 def test_spikeinterface_gets_the_voltages(lab_rig, truth):
-    from labdata.compute.analyses.sorting import open_probe
+    from labdata.compute.analyses.sorting_tables import open_probe
 
     upload(lab_rig)
     shutil.rmtree(lab_rig.rig / DATASET)

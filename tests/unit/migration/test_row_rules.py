@@ -180,7 +180,7 @@ def test_a_configuration_has_the_identity_that_the_ephys_rule_gives_it() -> None
 
 
 def test_a_parameter_set_has_the_identity_that_a_sorter_gives_it() -> None:
-    from labdata.compute.analyses.sorting import find_parameter_set
+    from labdata.compute.analyses.sorting_tables import find_parameter_set
 
     asked: list[dict[str, str]] = []
 

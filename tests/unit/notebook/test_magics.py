@@ -55,7 +55,7 @@ def test_a_wrong_option_does_not_end_the_kernel(shell: Any) -> None:
 def test_commands_and_options_complete() -> None:
     assert complete("%labdata do") == ["doctor"]
     assert complete("%labdata sessions --i") == ["--include-size"]
-    assert complete("%labdata run s") == ["spikeinterface"]
+    assert complete("%labdata run s") == ["spikeinterface", "spks"]
     assert complete("%labdata nonsense --") == []
 
 
