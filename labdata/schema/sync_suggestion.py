@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import ClockError
-from .synchrony import StreamKey, fit_stream
+from .sync_lines import StreamKey, clock_key
+from .synchrony import fit_stream
 
 _STREAM = ("subject_name", "session_name", "dataset_name", "stream_name")
 #: Two lines carry one train of pulses only if they have about as many edges.
@@ -16,7 +19,55 @@ _LEAST_SHARE = 0.8
 _LEAST_EDGES = 6
 
 
-def suggest_sync(lab: Any, stream: StreamKey) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class Suggestion:
+    """A synchronisation that could be inserted.
+
+    Attributes
+    ----------
+    row : dict
+        For StreamSync.
+    n_matched : int
+        Pulses that both lines have.
+    residual_max_s : float
+        Largest error of one, seconds.
+    doubt : str
+        Why another offset may be the right one; empty if none may.
+    """
+
+    row: dict[str, Any]
+    n_matched: int
+    residual_max_s: float
+    doubt: str
+
+
+def suggest_missing(lab: Any, streams: Iterable[StreamKey]) -> list[Suggestion]:
+    """Return rows for StreamSync that put streams without a clock on one; nothing is inserted.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    streams : iterable of StreamKey
+        Streams that are neither synchronised nor the clock of others.
+
+    Returns
+    -------
+    list of Suggestion
+        One a stream for which there is one. A stream that is the clock of another suggested row
+        stays a clock: no two are each other's. The NI-DAQ comes last, as it is the usual clock.
+    """
+    found: list[Suggestion] = []
+    clocks: set[StreamKey] = set()
+    for stream in sorted(streams, key=lambda stream: (stream[3] == "nidq", stream)):
+        one = None if stream in clocks else suggest_sync(lab, stream)
+        if one is not None:
+            found.append(one)
+            clocks.add(clock_key(one.row))
+    return found
+
+
+def suggest_sync(lab: Any, stream: StreamKey) -> Suggestion | None:
     """Return a row for StreamSync whose pulses match; nothing is inserted.
 
     Parameters
@@ -28,7 +79,7 @@ def suggest_sync(lab: Any, stream: StreamKey) -> dict[str, Any] | None:
 
     Returns
     -------
-    dict or None
+    Suggestion or None
         Of the pairs of lines of this stream and of another one of the session, the one with the
         most pulses matched; of equal ones that on the NI-DAQ, then that with the least residual.
         None if no pair matches within the tolerance.
@@ -45,7 +96,7 @@ def suggest_sync(lab: Any, stream: StreamKey) -> dict[str, Any] | None:
         for row in rows
         if row["event_timestamps"] is not None
     }
-    best: tuple[tuple[float, ...], dict[str, Any]] | None = None
+    best: Suggestion | None = None
     for mine in [line for line in counts if line[:4] == stream]:
         for theirs in [line for line in counts if line[:4] != stream]:
             few, many = sorted((counts[mine], counts[theirs]))
@@ -57,18 +108,23 @@ def suggest_sync(lab: Any, stream: StreamKey) -> dict[str, Any] | None:
                 "clock_stream": theirs[3],
                 "clock_stream_event": theirs[4],
             }
-            how_good = _judge(lab, row)
-            if how_good is not None and (best is None or how_good > best[0]):
-                best = (how_good, row)
-    return None if best is None else best[1]
+            one = _try(lab, row)
+            if one is not None and (best is None or _merit(one) > _merit(best)):
+                best = one
+    return best
 
 
-def _judge(lab: Any, row: dict[str, Any]) -> tuple[float, ...] | None:
-    """Return how well the pulses of a row match, the more the better; None if they do not."""
+def _try(lab: Any, row: dict[str, Any]) -> Suggestion | None:
+    """Return a row with how well its pulses match; None if they do not."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of offsets that could be others: it is a suggestion
+            warnings.simplefilter("ignore")  # of offsets that could be others: it is told below
             report = fit_stream(lab, row).report
     except ClockError:
         return None
-    return (report.n_matched, row["clock_stream"] == "nidq", -report.residual_max_s)
+    doubt = str(report.warnings[0]) if report.ambiguous_offset else ""
+    return Suggestion(row, report.n_matched, report.residual_max_s, doubt)
+
+
+def _merit(one: Suggestion) -> tuple[float, ...]:
+    return one.n_matched, one.row["clock_stream"] == "nidq", -one.residual_max_s

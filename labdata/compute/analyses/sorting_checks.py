@@ -249,13 +249,13 @@ def check_sync(lab: Any, key: Mapping[str, Any]) -> Finding:
         return Finding("sync", "ok", f"{stream[3]} is on the clock of {clock.name}.")
     said = f"{stream[3]} is not synchronised: spikes stay on its own clock."
     try:
-        row = suggest_sync(lab, stream)
+        suggested = suggest_sync(lab, stream)
     except QueryError:
-        row = None
-    if row is None:
+        suggested = None
+    if suggested is None:
         hint = "No line of another stream in this session has the same pulses."
         return Finding("sync", "warning", said, hint)
-    shown = ", ".join(f"{name}='{value}'" for name, value in row.items())
+    shown = ", ".join(f"{name}='{value}'" for name, value in suggested.row.items())
     return Finding("sync", "warning", said, f"The pulses match: StreamSync.insert1(dict({shown}))")
 
 
