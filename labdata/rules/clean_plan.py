@@ -17,9 +17,9 @@ from ..database.raw_tables import in_pieces
 from ..errors import UploadError
 from ..formats.raw_bands import compressed_names
 from ..preferences import Preferences, absolute_folder, load_preferences
+from ..stores.mounts import Mount, list_mounts, network_mount
 from ..stores.paths import is_partial, original_name
 from .checks import file_state, list_files, relative_path
-from .mounts import Mount, list_mounts, network_mount
 
 logger = logging.getLogger(__name__)
 

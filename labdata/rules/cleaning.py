@@ -3,7 +3,7 @@
 A local file goes only if all of this is true, each looked at just before: the database has it by
 its path; its content is what was recorded; the store holds the object with that content, read from
 the store itself; it did not change meanwhile; and it is not the store's own file under another
-name or through another mount (:mod:`labdata.rules.removing`, :mod:`labdata.rules.mounts`). An
+name or through another mount (:mod:`labdata.rules.removing`, :mod:`labdata.stores.mounts`). An
 original that was compressed goes only if the compressed file in the store says that it was made of
 just these bytes. Everything else stays, and the report says why.
 """

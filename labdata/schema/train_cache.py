@@ -3,12 +3,13 @@
 A file is used only while it says what the database says: the length and CRC-32 of every stored
 train, as the server computes them of what it holds now, and a digest of all that the clock is made
 of (:mod:`.clock_inputs`). It is read whole and compared with its own sums once after every start
-of the computer, and whenever it is not the file that was compared. It is the user's alone;
-removing any of them, or the folder, costs the time to read them anew.
+of the computer, and whenever it is not the file that was compared. It is the user's alone, on a
+disk of this computer; removing any of them, or the folder, costs the time to read them anew.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -25,6 +26,7 @@ import numpy as np
 from ..errors import FormatError
 from ..formats.train_file import TrainFile, TrainWriter, check_trains, open_trains
 from ..preferences import absolute_folder, labdata_folder
+from ..stores.mounts import list_mounts, network_mount
 
 if TYPE_CHECKING:
     from ..preferences import Preferences
@@ -56,6 +58,8 @@ def cache_file(lab: Any, sorting: Mapping[str, Any], preferences: Preferences) -
     if not preferences.spike_cache_gb:
         return None
     scratch = absolute_folder("scratch_path", preferences.scratch_path)
+    if _is_on_network(scratch):
+        return None
     database = lab.connection
     where = [database.conn_info["host"], database.conn_info["port"]]
     place = str(labdata_folder()) if database.embedded else where
@@ -63,6 +67,15 @@ def cache_file(lab: Any, sorting: Mapping[str, Any], preferences: Preferences) -
     text = json.dumps([place, lab.SpikeSorting.full_table_name, key], default=str)
     name = hashlib.sha256(text.encode()).hexdigest()[:32]
     return scratch / f"labdata-spikes-{_owner()}" / f"{name}{_SUFFIX}"
+
+
+@functools.cache
+def _is_on_network(scratch: Path) -> bool:
+    """Return whether another computer may remove a file there: it ends who has mapped it."""
+    kind = network_mount(scratch / _SUFFIX, list_mounts())
+    if kind:
+        logger.info("Spikes are not kept in %s, a network mount (%s).", scratch, kind)
+    return bool(kind)
 
 
 def read_cached(path: Path, heads: TrainHeads, clock_digest: str) -> TrainFile | None:

@@ -13,10 +13,10 @@ import pytest
 from labdata.errors import MissingObjectError, StoreError, UploadError
 from labdata.rules import clean_plan, cleaning, removing
 from labdata.rules.cleaning import clean, plan_clean
-from labdata.rules.mounts import Mount
 from labdata.rules.putting import plan_put
 from labdata.stores import checksums
 from labdata.stores.local import LocalStore
+from labdata.stores.mounts import Mount
 from labdata.stores.paths import leaving_name
 
 SESSION = "20240305_100000"

@@ -16,9 +16,9 @@ from labdata.errors import MissingObjectError, PreferenceError, QueryError, Stor
 from labdata.formats.spikeglx import open_band
 from labdata.rules import clean_plan
 from labdata.rules.cleaning import clean, plan_clean
-from labdata.rules.mounts import Mount
 from labdata.schema.files import open_store
 from labdata.stores import S3Store
+from labdata.stores.mounts import Mount
 
 SESSION = "20240305_100000"
 

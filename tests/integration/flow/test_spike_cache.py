@@ -13,6 +13,7 @@ from test_clocks_of_streams import KEY, add_sorting, add_stream, sync
 import labdata
 from labdata.objects import UnsyncedWarning
 from labdata.schema import placed_sorting, spike_trains, train_cache
+from labdata.stores.mounts import Mount
 
 RNG = np.random.default_rng(3)
 UNITS = {unit: np.sort(RNG.integers(0, 60_000, 500)) for unit in (2, 4, 7)}
@@ -257,3 +258,14 @@ def test_more_than_the_limit_is_not_kept(lab_rig, lab, folder):
     lab_rig.prefer(spike_cache_gb=1e-6)
     labdata.spikes(lab.sorting)
     assert not list(folder.glob("*.trains"))
+
+
+@pytest.mark.parametrize(("kind", "n_kept"), [("ext4", 1), ("nfs4", 0)])
+def test_nothing_is_kept_on_a_share_where_others_may_remove_it(
+    lab, folder, monkeypatch, kind, n_kept
+):
+    """A program ends when a file that it has mapped is removed on the server."""
+    mounts = [Mount("/", "ext4", "rw"), Mount(str(folder.parents[1]), kind, "rw")]
+    monkeypatch.setattr(train_cache, "list_mounts", lambda: mounts)
+    labdata.spikes(lab.sorting)
+    assert len(list(folder.glob("*.trains"))) == n_kept

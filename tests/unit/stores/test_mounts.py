@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labdata.rules.mounts import Mount, list_mounts, network_mount
+from labdata.stores.mounts import Mount, list_mounts, network_mount
 
 
 def mount(folder: Path, kind: str, options: str = "rw") -> Mount:
