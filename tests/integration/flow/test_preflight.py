@@ -159,14 +159,15 @@ def test_what_would_be_fetched_must_have_room(recorded, told, capsys, monkeypatc
 def test_a_task_that_runs_elsewhere_is_checked_there(recorded, typed, monkeypatch):
     options = {"sorter": "simple", "n_jobs": 1, "param": []}
     (number,) = create_tasks(find_analysis("spikeinterface"), recorded.lab, KEY, options)
+    mine = recorded.lab.ComputeTask & {"job_id": number}
     with monkeypatch.context() as small:
         machine(small, free_memory_bytes=10_000_000)
         typed(*RUN, "--submit-only")  # where it is only submitted, nothing is looked at
         with pytest.raises(TaskError, match="Not enough memory"):
             run_task(number)
-    assert recorded.lab.ComputeTask.fetch1("task_status") == "FAILED"
+    assert mine.fetch1("task_status") == "FAILED"
     run_task(number)
-    assert "not synchronised" in recorded.lab.ComputeTask.fetch1("task_log")
+    assert "not synchronised" in mine.fetch1("task_log")
 
 
 def test_what_is_sorted_needs_nothing(recorded, typed, told, monkeypatch):
