@@ -386,7 +386,7 @@ def test_fault_01_of_two_workers_one_runs_a_task(short, run_child, monkeypatch):
     number, gate = make_task(short.lab), short.home / "gate"
 
     def compute(self, context):
-        time.sleep(0.5)
+        time.sleep(5.0)  # the other one may come late on a busy machine
         return "done"
 
     monkeypatch.setattr(sorting_module.SpikeInterfaceAnalysis, "compute", compute)
