@@ -79,7 +79,7 @@ def parse(parser: Any, arguments: list[str]) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Make the tasks and run them."""
-    from ..compute import create_tasks, find_analysis, run_preflight
+    from ..compute import check_may_run, create_tasks, find_analysis, run_preflight
     from .output import print_rows
     from .selection import check_subjects, chosen_keys, chosen_lab
     from .task import run_tasks, task_rows
@@ -97,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
         rows = [row for one in looked for row in one.rows()]
         print_rows(rows, _FINDINGS, as_json=options.json)
         return int(any(one.refused for one in looked))
+    check_may_run(lab)  # before anything is looked at, which takes a while
     command = {"command": options.line, "target": options.target}
     if options.submit_only:  # it may run elsewhere
         numbers = create_tasks(analysis, lab, keys, options.parameters, **command)
