@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 _SESSION = ("subject_name", "session_name")
+#: Modules beside this one that decide how pulses and samples become seconds.
+_READERS = ("segments", "spike_times", "spike_trains", "sync_lines", "synchrony")
 #: What clocks are made of: table to columns. Of pulses the sums that the server computes.
 _COLUMNS = {
     "StreamSync": "dataset_name, stream_name, event_name, clock_dataset, clock_stream, "
@@ -55,10 +57,12 @@ def digest_clocks(lab: Any, key: Mapping[str, Any]) -> str:
 
 @functools.cache
 def _digest_code() -> str:
-    """Return a digest of the source of the clocks."""
+    """Return a digest of the source of the clocks, and of what reads their pulses here."""
     from .. import clocks
 
+    here = Path(__file__).parent
+    paths = sorted(Path(clocks.__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
-    for path in sorted(Path(clocks.__file__).parent.glob("*.py")):
+    for path in [*paths, *(here / f"{name}.py" for name in _READERS)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -12,7 +12,7 @@ from test_clocks_of_streams import KEY, add_sorting, add_stream, sync
 
 import labdata
 from labdata.objects import UnsyncedWarning
-from labdata.schema import placed_sorting, spike_trains, train_cache
+from labdata.schema import clock_inputs, placed_sorting, spike_trains, train_cache
 from labdata.stores.mounts import Mount
 
 RNG = np.random.default_rng(3)
@@ -172,6 +172,10 @@ def test_other_code_for_clocks_is_never_passed_over(lab, reads, monkeypatch):
     monkeypatch.setattr("labdata.schema.clock_inputs._digest_code", lambda: "newer")
     labdata.spikes(lab.sorting)
     assert len(reads) == 2
+
+
+def test_the_digest_of_the_code_is_of_files_that_are_there():
+    assert len(clock_inputs._digest_code()) == 64
 
 
 def test_the_warning_of_times_without_a_clock_comes_every_time(lab):
