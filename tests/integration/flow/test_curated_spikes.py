@@ -178,3 +178,18 @@ def test_amplitudes_that_one_source_lacks_are_not_there(lab) -> None:
         labdata.spikes(PROBE, curated=True, with_=("amplitude",))
     others = labdata.spikes(PROBE, curated=True, units=[11])
     assert others["spike_amplitude"].size == others.sizes["spike"]
+
+
+def test_the_dashboard_says_that_its_units_are_the_sorters(lab) -> None:
+    records = pytest.importorskip("labdata_widgets.dashboard.records")
+    number = int((lab.SpikeSorting & PROBE).fetch1("parameter_set_num"))
+    chosen = records.ProbeSorting(*KEY.values(), 0, number)
+    spikes = labdata.spikes(PROBE)
+
+    def note():
+        (block,) = [b for b in records.describe(lab, chosen, spikes) if b.title == "Sorting"]
+        return block.note
+
+    assert note() == ""
+    open_curation(lab).merge([10, 12])
+    assert note().startswith("Curated by hand since (1 entry in the log): these are the sorter's")

@@ -232,6 +232,8 @@ def _recording(lab: Any, chosen: ProbeSorting) -> Details:
 
 
 def _sorting(lab: Any, chosen: ProbeSorting) -> list[Details]:
+    from labdata.counted import count_of
+
     sorting = (lab.SpikeSorting & chosen.key).fetch1()
     params = (lab.SpikeSortingParams & {"parameter_set_num": chosen.parameters}).fetch1()
     when = sorting["sorting_datetime"]
@@ -243,8 +245,13 @@ def _sorting(lab: Any, chosen: ProbeSorting) -> list[Details]:
         ("container", str(sorting["container_version"] or "none")),
     )
     packages = tuple((str(k), str(v)) for k, v in (sorting["package_versions"] or {}).items())
+    n_entries = len(lab.UnitCuration & chosen.key)
+    curated = (
+        f"Curated by hand since ({count_of(n_entries, 'entry')} in the log): these are "
+        "the sorter's units. labdata.spikes(key, curated=True) has the others."
+    )
     return [
-        Details("Sorting", facts),
+        Details("Sorting", facts, curated if n_entries else ""),
         Details("Parameters", tuple(flatten(params["parameters_dict"] or {})), folded=True),
         Details("Packages", packages, folded=True),
     ]
