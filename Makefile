@@ -62,12 +62,12 @@ $(VENV)/.created:
 	echo "Making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.installed-demo: $(VENV)/.created pyproject.toml
+$(VENV)/.installed-demo: $(VENV)/.created pyproject.toml labdata/loops/_compiled.c
 	@echo "Installing labdata and what its demo needs into $(VENV) (a few minutes the first time)"
 	@$(PIP) install --quiet --editable '.[demo]'
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml labdata/loops/_compiled.c
 	@echo "Installing labdata and its tests' tools into $(VENV) (a few minutes the first time)"
 	@$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed-demo

@@ -80,8 +80,11 @@ class StoredTrains:
             Of SpikeSorting.Unit.
         """
         units = self.lab.SpikeSorting.Unit & self.key & f"{attribute} IS NULL"
-        without = set(units.fetch("unit_id")) if units else set()
-        if self.curated is None or not without:
+        first = units.fetch("unit_id", limit=1).tolist()  # as a rule there is none, or all are
+        if not first or (self.curated is None and first[0] in self.unit_ids):
+            return first[0] if first else None
+        without = set(units.fetch("unit_id").tolist())
+        if self.curated is None:
             return min(without & set(self.unit_ids.tolist()), default=None)
         curated = self.curated
         return next((u for u in self.unit_ids.tolist() if without & set(curated.sources(u))), None)

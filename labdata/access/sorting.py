@@ -127,17 +127,15 @@ def _sorted_spikes(
     from .columns import StoredTrains
 
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
-    query = lab.SpikeSorting.Unit & sorting_key
     of_log = CuratedUnits(lab, sorting_key) if curated else None
-    heads = read_heads(query) if of_log is None else of_log.heads()
+    heads = read_heads(lab.SpikeSorting.Unit & sorting_key) if of_log is None else of_log.heads()
     coords = unit_coords(lab, sorting_key, heads.unit_ids, criteria, of_log)
     if units is not None:
         chosen = choose_units(units, heads.unit_ids, coords)
         heads = heads.take(chosen)
         coords = {name: (values[chosen], notes) for name, (values, notes) in coords.items()}
     trains = None if of_log is None else of_log.trains(heads)
-    of_all = query if units is None and of_log is None else None
-    placed = place_sorting(lab, sorting_key, heads, query=of_all, window_s=window_s, trains=trains)
+    placed = place_sorting(lab, sorting_key, heads, window_s=window_s, trains=trains)
     kept = [len(part) for part in placed.trains.seconds]
     columns = StoredTrains(
         lab,

@@ -69,6 +69,7 @@ def check_all(preferences: Preferences, open_lab: Callable[[], Any]) -> list[Che
         _check_verify(preferences),
         *_check_folders(preferences),
         *_check_on_failure(preferences),
+        _check_loops(),
         *_check_packages(),
         *_check_plugins(),
     ]
@@ -260,6 +261,19 @@ def _check_on_failure(preferences: Preferences) -> Iterator[Check]:
             "nobody is told when an upload fails",
             'Name a program or address in the preference file: "on_failure": {"webhook": "..."}.',
         )
+
+
+def _check_loops() -> Check:
+    from .. import loops
+
+    if loops.compiled is not None:
+        return Check("inner loops", "ok", "compiled")
+    return Check(
+        "inner loops",
+        "absent",
+        "not compiled: the same numbers, more slowly",
+        "Install a C compiler, then labdata again.",
+    )
 
 
 def _check_packages() -> Iterator[Check]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labdata import loops
 from labdata.clocks.clock_map import ClockMap
 from labdata.clocks.segments import SegmentAxis
 
@@ -79,6 +80,35 @@ class SampleMap:
         out[...] = seconds
         return out
 
+    def place_steps(self, steps: NDArray[np.uint32], out: FloatArray) -> int:
+        """Fill an array with the times of samples that are given by their differences.
+
+        Parameters
+        ----------
+        steps : ndarray of uint32, shape (n,)
+            The first sample, and from each to the next.
+        out : ndarray of float64, shape (n,)
+            Filled with seconds.
+
+        Returns
+        -------
+        int
+            How many of the samples lie outside the pulses of the map.
+
+        Raises
+        ------
+        ClockError
+            As :meth:`ClockMap.apply`.
+        """
+        if loops.compiled is not None and self._cells is not None:
+            lines = self._cells.knots, self._cells.slope, self._cells.intercept
+            n_outside: int = loops.compiled.place_steps(steps, *lines, out, *self._inside())
+            return n_outside
+        # of one type and not in place: so NumPy sums without Python's lock, on all cores at once
+        samples = np.cumsum(steps.astype(np.int64))
+        self.apply(samples, out=out)
+        return self.count_extrapolated(samples)
+
     def _own_seconds(self, samples: IntArray) -> FloatArray:
         if self.axis is not None:
             return self.axis.to_seconds(samples)
@@ -96,11 +126,19 @@ class SampleMap:
             return 0
         if self.axis is not None:
             return int(self.clock_map.extrapolated(self._own_seconds(samples)).sum())
-        first, last = np.array(self.clock_map.covered_s) * self.sampling_rate_hz
         # whole numbers: searched by a float, the samples would all be made floats first
-        begin = np.searchsorted(samples, int(np.ceil(first - _ROUNDING)), "left")
-        end = np.searchsorted(samples, int(np.floor(last + _ROUNDING)), "right")
+        first, last = self._inside()
+        begin, end = (
+            np.searchsorted(samples, first, "left"),
+            np.searchsorted(samples, last, "right"),
+        )
         return len(samples) - int(end - begin)
+
+    def _inside(self) -> tuple[int, int]:
+        """Return the first and the last sample between pulses of the map."""
+        assert self.clock_map is not None
+        first, last = np.array(self.clock_map.covered_s) * self.sampling_rate_hz
+        return int(np.ceil(first - _ROUNDING)), int(np.floor(last + _ROUNDING))
 
     def samples_around(self, window_s: tuple[float, float]) -> tuple[int, int]:
         """Return a range of samples that holds every sample inside a window.
@@ -165,9 +203,10 @@ class SampleMap:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """The table: cell to interval and pulse, interval to line."""
+    """The table: cell to interval and pulse, interval to line; and all pulses."""
 
     shift: int
+    knots: IntArray
     interval: IntArray
     knot: IntArray
     slope: FloatArray
@@ -228,4 +267,4 @@ def _cells(clock_map: ClockMap, rate_hz: float) -> _Cells | None:
     in_cell = np.full(n_cells, _NEVER)
     in_cell[knot >> shift] = knot
     starts = np.arange(n_cells, dtype=np.int64) << shift
-    return _Cells(shift, np.searchsorted(knot, starts, "left"), in_cell, slope, intercept)
+    return _Cells(shift, knot, np.searchsorted(knot, starts, "left"), in_cell, slope, intercept)

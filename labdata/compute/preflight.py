@@ -7,7 +7,6 @@ the result has a limit), or ``refused`` (it cannot succeed), with what to do abo
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cores import count_cores
 from ..errors import LabdataError, TaskError
 from ..preferences import absolute_folder, load_preferences
 
@@ -212,7 +212,7 @@ def read_machine() -> MachineFacts:
         free_memory_bytes=free if limit is None else min(free, limit),
         scratch=scratch,
         free_scratch_bytes=shutil.disk_usage(there).free,
-        n_cores=_count_cores(),
+        n_cores=count_cores(),
     )
 
 
@@ -275,12 +275,6 @@ def _cached_bytes(stat: Path) -> int:
 def _read_number(path: Path) -> int | None:
     text = path.read_text().strip() if path.is_file() else ""
     return int(text) if text.isdigit() else None  # "max" is no limit
-
-
-def _count_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _torch_sees_gpu() -> bool:

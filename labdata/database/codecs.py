@@ -16,6 +16,8 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,8 +103,37 @@ def decode_array(data: bytes, *, out: np.ndarray | None = None) -> np.ndarray:
     FormatError
         If the bytes are no such array, or it does not fit `out`.
     """
-    try:
+    with _damage_told(data):
         return _decode(data, out)
+
+
+def decode_steps(data: bytes) -> np.ndarray | None:
+    """Return the differences that a stored train is made of, the first sample before them.
+
+    Parameters
+    ----------
+    data : bytes
+        The column's content.
+
+    Returns
+    -------
+    ndarray of uint32 or None
+        None of an array that is stored in another way: then only :func:`decode_array` reads it.
+
+    Raises
+    ------
+    FormatError
+        If the bytes are no array.
+    """
+    with _damage_told(data):
+        header = _read_header(data)
+        return _steps(data, header) if header.mode == _SHORT_DIFFERENCES else None
+
+
+@contextmanager
+def _damage_told(data: bytes) -> Iterator[None]:
+    try:
+        yield
     except (IndexError, struct.error, TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise FormatError(
             f"An array column holds {len(data)} bytes that are no array: {error}",
@@ -117,14 +148,18 @@ def _decode(data: bytes, out: np.ndarray | None) -> np.ndarray:
         raise ValueError(f"{header.dtype} of shape {header.shape} is not what is expected")
     if array.size == 0:
         return array
-    block = memoryview(data)[header.start :]
     if header.mode == _SHORT_DIFFERENCES:
-        steps = np.empty(array.shape, "<u4")
-        _decompress(block, steps)
         # of one type and not in place: so NumPy sums without Python's lock, on all cores at once
-        return np.cumsum(steps.astype(array.dtype), out=array)
-    _decompress(block, array)
+        return np.cumsum(_steps(data, header).astype(array.dtype), out=array)
+    _decompress(memoryview(data)[header.start :], array)
     return array if header.mode == _PLAIN else np.cumsum(array, out=array)
+
+
+def _steps(data: bytes, header: _Header) -> np.ndarray:
+    steps = np.empty(header.shape, "<u4")
+    if steps.size:
+        _decompress(memoryview(data)[header.start :], steps)
+    return steps
 
 
 def count_values(data: bytes) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from labdata import loops
 from labdata.errors import ObjectError
 
 FloatArray = NDArray[np.float64]
@@ -70,6 +71,9 @@ def is_grouped(label: NDArray[np.int32], time_s: FloatArray) -> bool:
     label, time_s : ndarray, shape (n_spikes,)
         Unit and time of each spike.
     """
+    if loops.compiled is not None:
+        whole = np.ascontiguousarray(label, np.int32), np.ascontiguousarray(time_s, np.float64)
+        return bool(loops.compiled.is_grouped(*whole))
     if (label[1:] < label[:-1]).any():
         return False
     back = np.flatnonzero(time_s[1:] < time_s[:-1])  # only where another unit begins
@@ -100,7 +104,7 @@ def group(ds: xr.Dataset) -> Groups:
     Groups
     """
     labels = unit_labels(ds)
-    time_s = np.asarray(ds["spike_time"].values, dtype=np.float64)
+    time_s = np.ascontiguousarray(ds["spike_time"].values, dtype=np.float64)
     # One dtype for both sides: searchsorted converts the long side otherwise, a second a call.
     of_spike = np.asarray(ds["spike_unit"].values, dtype=np.int32)
     order = order_by_unit(of_spike, time_s)

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from labdata import loops
 from labdata.errors import ObjectError
 from labdata.objects._attrs import clock_attrs, require_kind, same_clock
 from labdata.objects._binning import bin_edges, iter_counts
@@ -199,7 +200,7 @@ def _trials(
     if isinstance(event_times, xr.Dataset):
         require_kind(event_times, "events")
         attrs, event_times = event_times.attrs, event_times["event_time"]
-    times = np.asarray(getattr(event_times, "values", event_times), dtype=np.float64)
+    times = np.asarray(getattr(event_times, "values", event_times), dtype=np.float64, order="C")
     if times.ndim != 1:
         raise ObjectError(
             f"Event times have {times.ndim} dimensions; one time a trial is needed.",
@@ -255,45 +256,71 @@ def _around(
     Unit by unit, so that what is worked on stays in the processor's cache.
     """
     low, high = _bounds(groups, times, window_s)
-    count = high - low
-    totals = count.sum(axis=1)
+    totals = (high - low).sum(axis=1)
     stops = np.cumsum(totals)
     relative = np.empty(int(totals.sum()))
     of_trial = np.empty(len(relative), dtype=np.int32)
-    for first, n, begin, end in zip(low, count, stops - totals, stops, strict=True):
-        at = np.arange(end - begin)
-        at += np.repeat(first - (np.cumsum(n) - n), n)
-        mine = relative[begin:end]
-        groups.time_s.take(at, out=mine, mode="clip")  # unlike "raise", it needs no buffer
-        mine -= np.repeat(times, n)
-        of_trial[begin:end] = np.repeat(trials, n)
-    of_unit = np.repeat(units, totals)
-    inside = (relative >= window_s[0]) & (relative < window_s[1])
-    if inside.all():
-        return relative, of_unit, of_trial
-    return relative[inside], of_unit[inside], of_trial[inside]
+    cut = _cut if loops.compiled is None else loops.compiled.cut_windows
+    for k, (begin, end) in enumerate(zip(stops - totals, stops, strict=True)):
+        mine = slice(begin, end)
+        cut(groups.time_s, times, low[k], high[k], trials, relative[mine], of_trial[mine])
+    return relative, np.repeat(units, totals), of_trial
+
+
+def _cut(
+    time_s: FloatArray,
+    times: FloatArray,
+    low: IntArray,
+    high: IntArray,
+    trials: NDArray[np.int32],
+    relative: FloatArray,
+    of_trial: NDArray[np.int32],
+) -> None:
+    """Fill relative time and trial of one unit's spikes."""
+    n = high - low
+    at = np.arange(len(relative))
+    at += np.repeat(low - (np.cumsum(n) - n), n)
+    time_s.take(at, out=relative, mode="clip")  # unlike "raise", it needs no buffer
+    relative -= np.repeat(times, n)
+    of_trial[:] = np.repeat(trials, n)
 
 
 def _bounds(
     groups: Groups, times: FloatArray, window_s: tuple[float, float]
 ) -> tuple[IntArray, IntArray]:
-    """Return where each unit's spikes around each event begin and end, (n_units, n_trials).
-
-    A little too wide: the relative time itself decides, as event + start rounds.
-    """
+    """Return where each unit's spikes around each event begin and end, (n_units, n_trials)."""
     trial = np.flatnonzero(np.isfinite(times))
     trial = trial[np.argsort(times[trial], kind="stable")]
     event = times[trial]
-    most = float(np.abs(event).max(initial=0.0)) + max(map(abs, window_s))
-    slack = 4 * float(np.spacing(most))
-    starts, stops = event + (window_s[0] - slack), event + (window_s[1] + slack)
+    find = _find if loops.compiled is None else loops.compiled.bound_windows
     low = np.zeros((len(groups.start), len(times)), dtype=np.int64)
     high = np.zeros_like(low)
+    begin, end = np.empty((2, len(event)), dtype=np.int64)
     for k, (a, b) in enumerate(zip(groups.start, groups.stop, strict=True)):
-        mine = groups.time_s[a:b]
-        low[k, trial] = a + mine.searchsorted(starts)
-        high[k, trial] = a + mine.searchsorted(stops)
+        find(groups.time_s[a:b], event, *window_s, begin, end)
+        low[k, trial], high[k, trial] = a + begin, a + end
     return low, high
+
+
+def _find(
+    mine: FloatArray, event: FloatArray, start: float, stop: float, low: IntArray, high: IntArray
+) -> None:
+    """Fill where the spikes of one unit around ascending events begin and end.
+
+    The relative time itself decides, as it is rounded; the sum of event and bound, rounded as
+    well, may be one of a few spikes off.
+    """
+    for bound, found in ((start, low), (stop, high)):
+        found[:] = mine.searchsorted(event + bound)
+        for step in (-1, 1):
+            while True:
+                at = found + min(step, 0)
+                there = (at >= 0) & (at < len(mine))
+                relative = mine[np.where(there, at, 0)] - event if len(mine) else event
+                wrong = there & ((relative >= bound) if step < 0 else (relative < bound))
+                if not wrong.any():
+                    break
+                found[wrong] += step
 
 
 def _counts(aligned: xr.Dataset, edges: FloatArray) -> NDArray[np.uint16] | NDArray[np.uint32]:

@@ -5,20 +5,22 @@ lag ``L`` (other unit's spike minus unit's) belongs to the bin ``round(L / bin)`
 zero. Hence a correlogram read backwards is exactly that of the units exchanged, and no rounding of
 float seconds moves a pair to the next bin.
 
-Spikes of all units are put in one order of time, and each is compared with the next, the one
-after that, and so on, until no pair is within the window: whole vectors a step, no loop over
-spikes. Only pairs in that order are looked at; the other half is its mirror.
+Spikes of all units are put in one order of time, and each is paired with those after it, as far as
+the window reaches. Only pairs in that order are looked at; the other half is its mirror.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from labdata import loops
+from labdata.cores import count_cores
 from labdata.errors import ObjectError
 from labdata.objects._attrs import clock_attrs, require_kind
 from labdata.objects._groups import group, unit_labels
@@ -155,9 +157,34 @@ def _count_later(
     ticks: IntArray, number: IntArray, n_units: int, bin_ticks: int, n_side: int
 ) -> NDArray[np.uint32]:
     """Count pairs in order of time, by unit of the earlier, unit of the later, and bin."""
-    n_lags = n_side + 1
-    count = np.zeros(n_units * n_units * n_lags, dtype=np.uint32)
-    most = (2 * n_side + 1) * bin_ticks  # twice the lag that is no longer inside
+    shape = (n_units, n_units, n_side + 1)
+    if loops.compiled is None:
+        return _count_by_shifts(ticks, number, shape, bin_ticks)
+    count = np.zeros(shape, dtype=np.uint32)
+    unit = number.astype(np.int32)
+    by_unit = np.argsort(unit.astype(np.min_scalar_type(n_units)), kind="stable")
+    ends = np.cumsum(np.bincount(unit, minlength=n_units))
+
+    def count_one(one: int, begin: int, end: int) -> None:
+        mine = by_unit[begin:end], n_side + 1, bin_ticks, count[one]
+        loops.compiled.count_pairs(ticks, unit, *mine)
+
+    with ThreadPoolExecutor(count_cores()) as pool:
+        list(pool.map(count_one, range(n_units), [0, *ends[:-1]], ends))
+    return count
+
+
+def _count_by_shifts(
+    ticks: IntArray, number: IntArray, shape: tuple[int, int, int], bin_ticks: int
+) -> NDArray[np.uint32]:
+    """Count pairs: each spike is compared with the next, then with the one after that, and so on.
+
+    Whole vectors a step, until no pair is within the window.
+    """
+    n_units, _, n_lags = shape
+    count = np.zeros(shape, dtype=np.uint32)
+    cells = count.reshape(-1)
+    most = (2 * n_lags - 1) * bin_ticks  # twice the lag that is no longer inside
     row = number * (n_units * n_lags)
     column = number * n_lags
     for begin in range(0, len(ticks), _BLOCK):
@@ -173,8 +200,8 @@ def _count_later(
             cell = (twice + bin_ticks) // (2 * bin_ticks)
             cell += row[early]
             cell += column[late]
-            np.add.at(count, cell[inside], np.uint32(1))
-    return count.reshape(n_units, n_units, n_lags)
+            np.add.at(cells, cell[inside], np.uint32(1))
+    return count
 
 
 def _both_sides(later: NDArray[np.uint32], at: IntArray, other_at: IntArray) -> NDArray[np.uint32]:

@@ -71,7 +71,7 @@ class CuratedUnits:
     def _read_trains(self, units: Iterable[int]) -> None:
         at = np.flatnonzero(np.isin(self.stored.unit_ids, list(units)))
         heads = self.stored.take(at)
-        found = read_trains(self.lab.SpikeSorting.Unit & self.key, heads, some=True)
+        found = read_trains(self.lab, self.key, heads)
         for unit, train in zip(heads.unit_ids.tolist(), found, strict=True):
             self._trains[unit] = decode_array(train)
             self._read.add(unit)
@@ -139,7 +139,7 @@ class CuratedUnits:
         stored = np.flatnonzero(np.isin(heads.unit_ids, self.stored.unit_ids))
         made = heads.unit_ids[len(stored) :].tolist()
         return itertools.chain(
-            read_trains(self.lab.SpikeSorting.Unit & self.key, heads.take(stored), some=True),
+            read_trains(self.lab, self.key, heads.take(stored)),
             (self.state.samples[self.state.spikes[unit]] for unit in made),
         )
 

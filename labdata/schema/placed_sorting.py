@@ -90,7 +90,6 @@ def place_sorting(
     sorting: Mapping[str, Any],
     heads: TrainHeads,
     *,
-    query: Any = None,
     window_s: tuple[float, float] | None = None,
     trains: Iterable[bytes | NDArray[np.int64]] | None = None,
     probe_map: Callable[[], tuple[StreamClock, SampleMap]] | None = None,
@@ -105,8 +104,6 @@ def place_sorting(
         Key of SpikeSorting.
     heads : TrainHeads
         The units that are wanted, as they are stored now.
-    query : SpikeSorting.Unit, optional
-        A query of these units and no others; by default they are picked by their labels.
     window_s : (float, float), optional
         Keep what happened in ``[start, stop)`` on the clock.
     trains : iterable of bytes or ndarray of int64, optional
@@ -124,17 +121,15 @@ def place_sorting(
     file = None if trains is not None else _CacheFile.find(lab, sorting, heads)
     if file and (found := file.read(heads)):
         return _from_file(found, heads, window_s)
-    everything = lab.SpikeSorting.Unit & dict(sorting)
     stream_clock, sample_map = (probe_map or (lambda: _probe_map(lab, sorting)))()
     clock = _describe(lab, sorting, stream_clock, sample_map)
     keep = file and window_s is None and not _is_doubtful(stream_clock)
-    if file and keep and len(everything) == len(heads.unit_ids):
-        file.write(everything, heads, sample_map, clock)
+    if file and keep and len(lab.SpikeSorting.Unit & dict(sorting)) == len(heads.unit_ids):
+        file.write(read_trains(lab, sorting, heads), heads, sample_map, clock)
         if found := file.read(heads):
             return _from_file(found, heads, None)
     if trains is None:
-        units = everything if query is None else query
-        trains = read_trains(units, heads, some=query is None)
+        trains = read_trains(lab, sorting, heads)
     return _in_memory(trains, heads, sample_map, clock, window_s)
 
 
@@ -160,7 +155,11 @@ class _CacheFile:
         return read_cached(self.path, heads, self.clock_digest)
 
     def write(
-        self, query: Any, heads: TrainHeads, sample_map: SampleMap, clock: ProbeClock
+        self,
+        trains: Iterator[bytes],
+        heads: TrainHeads,
+        sample_map: SampleMap,
+        clock: ProbeClock,
     ) -> None:
         """Place all trains of a sorting in the file, if there is room."""
         notes = {"clock_digest": self.clock_digest, "clock": asdict(clock)}
@@ -168,9 +167,8 @@ class _CacheFile:
         try:
             with new_file(self.path, heads, self.limit_gb) as writer:
                 if writer is not None:
-                    trains = _checked(read_trains(query, heads, some=False), heads)
                     maps = itertools.repeat(sample_map)
-                    placed = place_trains(trains, maps, sink=writer.put)
+                    placed = place_trains(_checked(trains, heads), maps, sink=writer.put)
                     writer.finish(notes | {"n_extrapolated": placed.n_extrapolated.tolist()})
         except OSError as error:
             logger.warning("The spikes are not kept for the next time: %s", error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -98,11 +99,12 @@ def _in_seconds(units: Any, extra_keys: tuple[str, ...], *, warn: bool) -> list[
     check_same(*([[row[k] for k in names] for row in some] for some in (rows, heads)))
     maps = functools.cache(lambda: probe_maps(lab, units))
     found: list[dict[str, Any]] = []
-    for sorting, group in itertools.groupby(heads, lambda row: _sorting_key(lab, row)):
-        key = dict(sorting)
+    of_sorting = [name for name in names if name != "unit_id"]
+    for values, group in itertools.groupby(heads, operator.itemgetter(*of_sorting)):
+        key = dict(zip(of_sorting, values, strict=True))
         probe_map = functools.partial(_one_map, maps, probe_stream(key))
         these = heads_of(list(group))
-        placed = place_sorting(lab, key, these, query=units & key, probe_map=probe_map)
+        placed = place_sorting(lab, key, these, probe_map=probe_map)
         clock, trains = placed.clock, placed.trains
         said = {"clock": clock.name, "clock_dataset": clock.dataset, "synced": clock.synced}
         for seconds, outside in zip(trains.seconds, trains.n_extrapolated.tolist(), strict=True):
@@ -118,7 +120,3 @@ def _one_map(
     maps: Callable[[], dict[StreamKey, tuple[StreamClock, SampleMap]]], stream: StreamKey
 ) -> tuple[StreamClock, SampleMap]:
     return maps()[stream]
-
-
-def _sorting_key(lab: Any, row: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((name, row[name]) for name in lab.SpikeSorting.primary_key)

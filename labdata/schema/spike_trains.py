@@ -8,16 +8,16 @@ cores, straight into the array that is returned. What is held at once is that ar
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..database.codecs import HEAD_BYTES, count_values, decode_array
+from ..cores import count_cores
+from ..database.codecs import HEAD_BYTES, count_values, decode_array, decode_steps
 from ..database.datajoint_compat import fetch_rows
 from ..errors import FormatError, QueryError
 
@@ -124,36 +124,35 @@ def heads_of(rows: list[dict[str, Any]]) -> TrainHeads:
     )
 
 
-def read_trains(units: Any, heads: TrainHeads, *, some: bool) -> Iterator[bytes]:
+def read_trains(lab: Any, sorting: Mapping[str, Any], heads: TrainHeads) -> Iterator[bytes]:
     """Yield the stored trains of units of one sorting, fetched a few megabytes at a time.
 
     Parameters
     ----------
-    units : SpikeSorting.Unit
-        Units of one sorting.
+    lab : Lab
+        The tables.
+    sorting : mapping
+        Key of SpikeSorting.
     heads : TrainHeads
         Of the units that are wanted.
-    some : bool
-        Whether they are some of the units, else they are all.
 
     Raises
     ------
     QueryError
         If the units are others by now.
     """
-    columns = ["unit_id", "spike_times"]
+    one_sorting = " AND ".join(f"`{name}` = %s" for name in sorting)
+    # by hand, as these are the rows where what DataJoint does for each of them would be felt
+    query = (
+        f"SELECT unit_id, spike_times FROM {lab.SpikeSorting.Unit.full_table_name} "
+        f"WHERE {one_sorting} AND unit_id IN %s ORDER BY unit_id"
+    )
     for span in cut_pieces(heads.n_bytes):
         wanted = heads.unit_ids[span].tolist()
-        if some:
-            chosen = units & [{"unit_id": unit} for unit in wanted]
-            rows = fetch_rows(chosen, columns, undecoded=["spike_times"])
-        else:
-            limit, offset = span.stop - span.start, span.start
-            rows = fetch_rows(
-                units, columns, undecoded=["spike_times"], limit=limit, offset=offset
-            )
-        check_same([row["unit_id"] for row in rows], wanted)
-        yield from (row.pop("spike_times") for row in rows)
+        rows = list(lab.connection.query(query, [*sorting.values(), wanted]).fetchall())
+        check_same([unit for unit, _ in rows], wanted)
+        while rows:
+            yield rows.pop(0)[1]
 
 
 def cut_pieces(n_bytes: NDArray[np.int64]) -> list[slice]:
@@ -230,20 +229,15 @@ def place_trains(
         sample_map: SampleMap,
         filled: NDArray[np.float64] | None,
     ) -> tuple[NDArray[np.float64], int, int, int]:
-        samples = decode_array(train) if isinstance(train, bytes) else train
-        counts = len(samples), sample_map.count_extrapolated(samples)
         if window_s is not None:
-            return *_within(samples, sample_map, window_s), *counts
-        if filled is not None and len(filled) != len(samples):
-            raise FormatError(
-                f"A train has {len(samples)} spikes where it had {len(filled)} a moment ago.",
-                hint="Is it being sorted anew? Ask again when that has ended.",
-            )
-        seconds = sample_map.apply(samples, out=filled)
+            samples = decode_array(train) if isinstance(train, bytes) else train
+            outside = sample_map.count_extrapolated(samples)
+            return *_within(samples, sample_map, window_s), len(samples), outside
+        seconds, outside = _place_whole(train, sample_map, filled)
         if sink is not None:
             sink(number, seconds)
-            return _NOTHING, 0, *counts
-        return seconds, 0, *counts
+            return _NOTHING, 0, len(seconds), outside
+        return seconds, 0, len(seconds), outside
 
     threads = min(count_cores(), _MOST_THREADS)
     filled = itertools.repeat(None) if out is None else out
@@ -257,6 +251,29 @@ def place_trains(
         placed += [one.result() for one in waiting]
     numbers = np.array([numbers for _, *numbers in placed], dtype="int64").reshape(-1, 3)
     return PlacedTrains([seconds for seconds, *_ in placed], *numbers.T)
+
+
+def _place_whole(
+    train: bytes | NDArray[np.int64], sample_map: SampleMap, out: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], int]:
+    """Return the times of a train, and how many are outside the pulses."""
+    steps = decode_steps(train) if isinstance(train, bytes) else None
+    if steps is not None:
+        seconds = _room(len(steps), out)
+        return seconds, sample_map.place_steps(steps, seconds)
+    samples = decode_array(train) if isinstance(train, bytes) else train
+    seconds = sample_map.apply(samples, out=_room(len(samples), out))
+    return seconds, sample_map.count_extrapolated(samples)
+
+
+def _room(n_spikes: int, out: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Return an array for a train: a new one, or the one that was given."""
+    if out is not None and len(out) != n_spikes:
+        raise FormatError(
+            f"A train has {n_spikes} spikes where it had {len(out)} a moment ago.",
+            hint="Is it being sorted anew? Ask again when that has ended.",
+        )
+    return np.empty(n_spikes) if out is None else out
 
 
 def _within(
@@ -285,10 +302,3 @@ def cut_window(
     spans = [np.searchsorted(train, window_s) for train in seconds]
     cut = [train[a:b] for train, (a, b) in zip(seconds, spans, strict=True)]
     return cut, np.array([a for a, _ in spans], np.int64)
-
-
-def count_cores() -> int:
-    """Return how many cores this process may use; a job of a scheduler may have few of many."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

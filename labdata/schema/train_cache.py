@@ -58,15 +58,15 @@ def cache_file(lab: Any, sorting: Mapping[str, Any], preferences: Preferences) -
     if not preferences.spike_cache_gb:
         return None
     scratch = absolute_folder("scratch_path", preferences.scratch_path)
-    if _is_on_network(scratch):
-        return None
     database = lab.connection
     where = [database.conn_info["host"], database.conn_info["port"]]
     place = str(labdata_folder()) if database.embedded else where
-    key = {name: sorting[name] for name in lab.SpikeSorting.primary_key}
+    key = sorted(sorting.items())
     text = json.dumps([place, lab.SpikeSorting.full_table_name, key], default=str)
     name = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return scratch / f"labdata-spikes-{_owner()}" / f"{name}{_SUFFIX}"
+    path = scratch / f"labdata-spikes-{_owner()}" / f"{name}{_SUFFIX}"
+    # what is there was not written to a network mount; listing the mounts takes a while
+    return path if path.exists() or not _is_on_network(scratch) else None
 
 
 @functools.cache
@@ -137,12 +137,16 @@ def _note_checked(path: Path, facts: list[Any]) -> None:
 
 def _identity(path: Path) -> list[Any]:
     """Return what changes whenever a file does, or the computer was started again."""
+    stat = path.stat()
+    return [stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, _computer_start()]
+
+
+def _computer_start() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
     import psutil
 
-    stat = path.stat()
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    started = boot.read_text().strip() if boot.exists() else str(round(psutil.boot_time(), -1))
-    return [stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, started]
+    return str(round(psutil.boot_time(), -1))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ is split again. What is inserted is there whole or not at all: of several record
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...cores import count_cores
 from ...counted import count_of
 from ...database.claims import utc_now
 from ...errors import TaskError
@@ -350,7 +350,7 @@ def count_jobs(options: Mapping[str, Any]) -> int:
     options : mapping
         ``n_jobs`` of the command line.
     """
-    return options.get("n_jobs") or os.cpu_count() or 1
+    return options.get("n_jobs") or count_cores()
 
 
 def _at_least_one(text: str) -> int:

@@ -125,9 +125,9 @@ def test_only_trains_that_are_needed_are_read(lab, monkeypatch) -> None:
     merged = open_curation(lab).merge([10, 12])
     read, real = [], curated_units.read_trains
 
-    def listen(units, heads, **options):
+    def listen(lab, sorting, heads):
         read.append(heads.unit_ids.tolist())
-        return real(units, heads, **options)
+        return real(lab, sorting, heads)
 
     monkeypatch.setattr(curated_units, "read_trains", listen)
     labdata.spikes(PROBE, curated=True, units=[merged])

@@ -42,9 +42,9 @@ def reads(monkeypatch):
     found = []
     original = spike_trains.read_trains
 
-    def read(units, heads, **options):
+    def read(lab, sorting, heads):
         found.append(heads.unit_ids.tolist())
-        return original(units, heads, **options)
+        return original(lab, sorting, heads)
 
     monkeypatch.setattr(placed_sorting, "read_trains", read)
     return found

@@ -132,3 +132,33 @@ def test_samples_around_a_window_are_all_of_it_where_pauses_are(start_s, length_
     np.testing.assert_allclose(found[:, 0], seconds[leaps] + 1 / rate_hz, atol=1e-5)
     first, last = table.span_s(0, len(samples))
     assert first == seconds[0] and last == pytest.approx(seconds[-1] + 1 / rate_hz, abs=1e-5)
+
+
+@pytest.mark.usefixtures("loops_either_way")
+def test_steps_are_placed_as_the_samples_that_they_add_up_to(world):
+    w = world(duration_s=900.0, period_s=0.5, thermal_ppm=3.0, lead_s=1.0)
+    clock_map = fitted(w)
+    knots = np.round(clock_map.stream_knots_s * RATE_HZ).astype("int64")
+    some = w.rng.integers(0, int(RATE_HZ * 950), 20_000)
+    samples = np.sort(np.concatenate([some, knots, knots - 1, knots + 1, knots]))
+    steps = np.diff(samples, prepend=0).astype("uint32")
+    axis = SegmentAxis(*(np.array([v]) for v in (0, 10**8, 3.0, 0)), RATE_HZ)
+    limited = fitted(w, max_extrapolation_s=100.0)
+    for table in (
+        tabulate(clock_map, RATE_HZ),
+        tabulate(None, RATE_HZ),
+        tabulate(clock_map, RATE_HZ, axis),
+        tabulate(limited, RATE_HZ),
+    ):
+        out = np.full(len(samples), np.nan)
+        assert table.place_steps(steps, out) == table.count_extrapolated(samples)
+        np.testing.assert_array_equal(out, table.apply(samples))  # to the bit
+
+
+@pytest.mark.usefixtures("loops_either_way")
+def test_no_steps_and_one(world):
+    table = tabulate(fitted(world(duration_s=100.0)), RATE_HZ)
+    assert table.place_steps(np.empty(0, "uint32"), np.empty(0)) == 0
+    out = np.empty(1)
+    assert table.place_steps(np.array([7], "uint32"), out) == 1  # before the first pulse
+    assert out == table.apply(np.array([7]))

@@ -18,6 +18,8 @@ from labdata.objects import (
     validate,
 )
 
+pytestmark = pytest.mark.usefixtures("loops_either_way")
+
 SYNC = {"clock": "nidq"}
 
 
@@ -54,6 +56,14 @@ def test_alignment_equals_the_loop(trains, events, window):
     assert aligned.sizes["trial"] == len(events)
     assert aligned.sizes["unit"] == len(trains)
     validate(aligned)
+
+
+def test_every_other_spike_and_event(spikes):
+    """Arrays that are not in one piece in memory."""
+    some = spikes.isel(spike=slice(None, None, 2))
+    events = np.arange(1.0, 60.0)[::3]
+    aligned = align_spikes(some, events, window_s=(-0.5, 1.5))
+    assert rows_of(aligned) == by_loop(some, events, (-0.5, 1.5))
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from labdata.errors import ObjectError
 from labdata.objects import build_spikes, correlogram, correlograms, validate
 
+pytestmark = pytest.mark.usefixtures("loops_either_way")
+
 SYNC = {"clock": "nidq"}
 #: Microseconds; halves of a bin are common.
 ticks = st.integers(0, 40).map(lambda k: k * 500)
