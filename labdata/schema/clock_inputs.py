@@ -58,10 +58,11 @@ def digest_clocks(lab: Any, key: Mapping[str, Any]) -> str:
 @functools.cache
 def _digest_code() -> str:
     """Return a digest of the source of the clocks, and of what reads their pulses here."""
-    from .. import clocks
+    from .. import clocks, loops
 
     here = Path(__file__).parent
     paths = sorted(Path(clocks.__file__).parent.glob("*.py"))
+    paths += sorted(one for one in Path(loops.__file__).parent.iterdir() if one.is_file())
     digest = hashlib.sha256()
     for path in [*paths, *(here / f"{name}.py" for name in _READERS)]:
         digest.update(path.read_bytes())
