@@ -53,7 +53,7 @@ clean: ## Remove the environment and what was built; the demo's data stay
 
 .PHONY: system-packages
 system-packages:
-	@sh tests/system_packages.sh mariadb chromium
+	@PYTHON="$(PYTHON)" sh tests/system_packages.sh mariadb chromium compiler
 
 # The stamps are made last, so an installation that was interrupted is repeated.
 $(VENV)/.created:

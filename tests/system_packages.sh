@@ -2,6 +2,7 @@
 # See that the programs exist which pip cannot install, and install them where that is allowed.
 #
 #     sh tests/system_packages.sh mariadb chromium      programs that the tests start
+#     sh tests/system_packages.sh compiler              C, for the inner loops
 #     sh tests/system_packages.sh python [path]         a Python that can make an environment
 #
 # As root on Debian or Ubuntu missing packages are installed. Elsewhere they are named with the
@@ -26,11 +27,19 @@ can_install() {
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
 }
 
+# Of the Python that is used, so of one that was built by hand as well.
+has_headers() {
+    python=$(sh "$(dirname "$0")/find_python.sh" "${PYTHON:-}" 2>/dev/null) &&
+        "$python" -c 'import os, sysconfig as s, sys
+sys.exit(not os.path.isfile(os.path.join(s.get_path("include"), "Python.h")))'
+}
+
 missing() {
     case "$1" in
         mariadb) ! has_any mariadbd mysqld ;;
         chromium) ! has_any chromium chromium-browser google-chrome &&
             ! [ -d "/Applications/Chromium.app" ] && ! [ -d "/Applications/Google Chrome.app" ] ;;
+        compiler) ! has_any cc gcc clang || ! has_headers ;;
         *) echo "system_packages.sh: unknown program '$1'" >&2; exit 2 ;;
     esac
 }
@@ -46,6 +55,7 @@ debian_package() {
                     cut -d ' ' -f 1
             fi ;;
         chromium) echo chromium ;;
+        compiler) echo gcc libc6-dev python3-dev ;;
     esac
 }
 
@@ -53,6 +63,8 @@ name_command() {
     case "$(uname -s)-$1" in
         Darwin-mariadb) echo "brew install mariadb" ;;
         Darwin-chromium) echo "brew install --cask chromium" ;;
+        Darwin-compiler) echo "xcode-select --install" ;;
+        *-compiler) echo "apt-get install gcc libc6-dev python3-dev (dnf: gcc python3-devel)" ;;
         *-mariadb) echo "apt-get install mariadb-server-core (dnf: mariadb-server)" ;;
         *) echo "apt-get install chromium (dnf: chromium)" ;;
     esac

@@ -89,6 +89,18 @@ def test_an_unknown_program_is_an_error(run):
     assert run("system_packages.sh", "chromiun", **USER).returncode == 2
 
 
+def test_a_compiler_without_the_headers_of_python_is_none(run, tmp_path):
+    """As on a Debian system with gcc, but without python3-dev."""
+    python = f'exec "{sys.executable}" "$@"'
+    without = f'case "$2" in *Python.h*) exit 1;; esac; {python}'
+    done = run("system_packages.sh", "compiler", python3=python, **USER)
+    assert "compiler is not installed" in done.stderr
+    done = run("system_packages.sh", "compiler", gcc="exit 0", python3=without, **USER)
+    assert "python3-dev" in done.stderr
+    done = run("system_packages.sh", "compiler", python3=python, **USER)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_the_first_python_that_works_is_found(run):
     """A name on PATH may be a stand-in of a version manager that runs nothing."""
     broken = "echo 'command not found' >&2; exit 127"
