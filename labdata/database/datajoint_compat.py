@@ -349,7 +349,7 @@ def _mend_text(expression: Any, text: str) -> str:
     return text
 
 
-def _mend_mapping(expression: Any, condition: Mapping[str, Any]) -> dict[str, Any]:
+def _mend_mapping(expression: Any, condition: Mapping[Any, Any]) -> dict[str, Any]:
     heading = expression.heading
     mended = {}
     for name, value in condition.items():
