@@ -41,12 +41,6 @@ from database_pool import DatabasePool
 from fresh_connection import forget_connection
 from seaweed import seaweed  # noqa: F401
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what sorts spikes: it takes minutes, and one process sorts for a module."""
-    items.sort(key=lambda item: item.get_closest_marker("sorting") is None)
-
-
 _numbers = itertools.count(1)
 ORDINARY_ACCOUNT = "scientist"
 LabMaker = Callable[..., AbstractContextManager[Path]]
