@@ -55,7 +55,7 @@ def show_duration(duration_s: float) -> str:
     ['0 s', '1 min', '2 min 5 s', '2 h 1 min', '2 d 7 h']
     """
     left_s = round(duration_s)
-    parts = []
+    parts: list[str] = []
     for unit, length_s in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         number, left_s = divmod(left_s, length_s)
         if number or parts:

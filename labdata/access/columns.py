@@ -90,7 +90,7 @@ class StoredTrains:
         return next((u for u in self.unit_ids.tolist() if without & set(curated.sources(u))), None)
 
 
-class UnitColumn(BackendArray):  # type: ignore[misc]
+class UnitColumn(BackendArray):
     """One column of spikes, read from the table by unit.
 
     Parameters
@@ -132,8 +132,8 @@ class UnitColumn(BackendArray):  # type: ignore[misc]
         if len(places) == 0:
             return np.empty(0, self.dtype)
         low, high = int(places.min()), int(places.max()) + 1
-        found = self._span(low, high)[places - low]
-        return found if np.ndim(wanted) else found[0]
+        found: NDArray[Any] = self._span(low, high)[places - low]
+        return found if np.ndim(wanted) else found[0]  # a number, of a place that is one
 
     def _span(self, start: int, stop: int) -> NDArray[Any]:
         """Return the spikes from one place of the dataset to another."""
@@ -177,9 +177,9 @@ class UnitColumn(BackendArray):  # type: ignore[misc]
 
 
 def _open_again(
-    project: str,
+    project: str | None,
     key: dict[str, Any],
-    arrays: tuple[Any, ...],
+    arrays: tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]],
     name: str,
     n_entries: int | None = None,
 ) -> UnitColumn:

@@ -47,7 +47,7 @@ class OpenBand:
         return _open_again, (self.project, self.key, self.band)
 
 
-class _LazyArray(BackendArray):  # type: ignore[misc]
+class _LazyArray(BackendArray):
     """What xarray asks, as ranges of samples: slices with a step and numbers are cut of them."""
 
     shape: tuple[int, ...]

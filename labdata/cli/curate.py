@@ -258,12 +258,13 @@ def _export(curation: Curation, path: Path) -> None:
                 trains = curation.column("spike_times", units.tolist())
                 lengths = [len(train) for train in trains.values()]
                 columns = pd.DataFrame(rows, columns=_UNIT_COLUMNS)
-                np.savez_compressed(
-                    file,
-                    spike_samples=np.concatenate([np.empty(0, "int64"), *trains.values()]),
-                    spike_units=np.repeat(units, lengths),
-                    **{name: columns[name].to_numpy().astype(_DTYPES[name]) for name in columns},
-                )
+                arrays: dict[str, Any] = {
+                    "spike_samples": np.concatenate([np.empty(0, "int64"), *trains.values()]),
+                    "spike_units": np.repeat(units, lengths),
+                }
+                for name in _UNIT_COLUMNS:
+                    arrays[name] = columns[name].to_numpy().astype(_DTYPES[name])
+                np.savez_compressed(file, **arrays)
             elif kind == ".json":
                 key = {**curation.key, "n_entries": len(curation.rows), "units": rows}
                 file.write(json.dumps(key, indent=2).encode())

@@ -20,7 +20,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..counted import count_of
+from ..counted import count_of, show_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +118,7 @@ def _dump(options: argparse.Namespace) -> None:
     from ..database.connection import connect
     from ..database.lab_dump import dump_lab
     from . import write
-    from .output import print_rows, show_count, show_size
+    from .output import print_rows, show_count
 
     with show_count("dump", None) as progress:
         tables = dump_lab(connect(), options.file, progress=progress)

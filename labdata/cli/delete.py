@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..counted import count_of
+from ..counted import count_of, show_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Plan, and delete if told to."""
     from . import write
-    from .output import print_rows, show_count, show_size
+    from .output import print_rows, show_count
     from .selection import check_names, check_subjects, chosen_keys, chosen_lab
 
     lab = chosen_lab(options)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..counted import show_size
 from . import write
 from .demo_lab import STIMULUS, DemoLab
-from .output import show_size
 
 if TYPE_CHECKING:
     import xarray as xr

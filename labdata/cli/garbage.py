@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..counted import count_of
+from ..counted import count_of, show_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     """List, or remove if told to."""
     from ..schema.garbage import find_garbage, remove_garbage
     from . import write
-    from .output import print_rows, show_count, show_size
+    from .output import print_rows, show_count
     from .selection import chosen_lab
 
     lab = chosen_lab(options)

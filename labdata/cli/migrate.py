@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..counted import count_of
+from ..counted import count_of, show_size
 
 _PLAN_COLUMNS = ("project", "table", "rows", "new", "same", "different", "unfit", "size")
 _FINDING_COLUMNS = {
@@ -148,7 +148,7 @@ def _verify(options: argparse.Namespace, before: dict[str, Any]) -> int:
     from ..migration.objects import unverified_bytes
     from ..schema import default_lab
     from . import write
-    from .output import print_rows, show_progress, show_size
+    from .output import print_rows, show_progress
 
     total = unverified_bytes(default_lab)
     with show_progress("verify files", total) as (progress, _):
@@ -225,7 +225,7 @@ def _show_rows(title: str, total: int | None) -> Iterator[Callable[[int, int], N
         TimeRemainingColumn,
     )
 
-    from .output import in_notebook, show_size
+    from .output import in_notebook
 
     terminal = Console() if in_notebook.get() else Console(file=sys.stderr)
     columns = (

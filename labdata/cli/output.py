@@ -271,7 +271,7 @@ def _display_rows(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> Non
         for r in rows
     ]
     sizes = {heading for name, heading in columns.items() if name in _BYTES}
-    display(HTML(card(rows_table("", list(columns.values()), shown, quantities=sizes))))
+    display(HTML(card(rows_table("", list(columns.values()), shown, quantities=sizes))))  # type: ignore[no-untyped-call]
 
 
 def _plain(value: Any) -> Any:

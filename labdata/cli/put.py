@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from ..rules.planning import PutPlan
     from ..rules.subject_guard import OtherSubjectError
 
-_NAMES = ("rule", "subject", "session", "dataset", "dataset_type")
-_NAMES += ("session_datetime", "experimenter", "subject_is_right")
+_NAMES = (
+    *("rule", "subject", "session", "dataset", "dataset_type"),
+    *("session_datetime", "experimenter", "subject_is_right"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..counted import count_of
+from ..counted import count_of, show_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _show_plan(plan: Any, *, as_json: bool) -> None:
     from . import write
-    from .output import print_rows, show_size
+    from .output import print_rows
 
     if as_json:
         facts = {

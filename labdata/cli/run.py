@@ -66,7 +66,8 @@ def parse(parser: Any, arguments: list[str]) -> argparse.Namespace:
         group = parser.add_argument_group(f"options of {analysis.name}", analysis.summary)
         before = set(vars(parser.parse_args([names[0]])))
         analysis.add_arguments(group)
-        options = parser.parse_args([word for word in arguments if word != "--"])
+        words = [word for word in arguments if word != "--"]
+        options: argparse.Namespace = parser.parse_args(words)
         options.parameters = {
             k: v for k, v in vars(options).items() if k not in before and k != "parameters"
         }

@@ -14,6 +14,8 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..counted import show_size
+
 if TYPE_CHECKING:
     from ..access.session_rows import SessionRow
 
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Print the sessions."""
     from . import write
-    from .output import print_rows, show_size
+    from .output import print_rows
     from .selection import check_subjects, chosen_lab
 
     lab = chosen_lab(options)

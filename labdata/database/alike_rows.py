@@ -87,9 +87,9 @@ def refuse_alike(table: Any, rows: Sequence[Mapping[str, Any]], *, own: bool) ->
     if not wanted:
         return
     found = _ask(table.connection, wanted)
-    for (reference, keys), there in zip(wanted, found, strict=True):
+    for (reference, given), there in zip(wanted, found, strict=True):
         is_own = reference.sql == table.full_table_name
-        alike = _first_alike(table.connection, reference, keys, there, among=is_own)
+        alike = _first_alike(table.connection, reference, given, there, among=is_own)
         if alike:
             raise _error(table, reference, *alike, is_own=is_own)
 

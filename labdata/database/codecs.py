@@ -74,7 +74,7 @@ def encode_array(array: Any, *, differences: bool = False) -> bytes:
         mode, stored = _differences(stored)
     dtype = array.dtype.newbyteorder("<").str.encode()
     shape = struct.pack(f"<{array.ndim}q", *array.shape)
-    header = _MAGIC + bytes([mode, len(dtype)]) + dtype + bytes([array.ndim]) + shape
+    header: bytes = _MAGIC + bytes([mode, len(dtype)]) + dtype + bytes([array.ndim]) + shape
     if array.size == 0:
         return header
     return header + bytes(blosc.compress(stored.reshape(-1), b"zstd", 5, blosc.BITSHUFFLE))

@@ -84,6 +84,7 @@ class LabConnection(dj.Connection):  # type: ignore[misc]
         self._query_cache = None
         self.adapter = dj.connection.get_adapter("mysql")
         self.schemas: dict[str, Any] = {}
+        self.schemas_with_lineage: set[str] = set()
         self.dependencies = dj.connection.Dependencies(self)
         self.connect()
 

@@ -26,7 +26,9 @@ import datajoint as dj
 import datajoint.condition
 import datajoint.connection
 import datajoint.expression
+import datajoint.heading
 import datajoint.instance
+import datajoint.lineage
 import datajoint.table
 import numpy as np
 import pandas as pd
@@ -44,6 +46,7 @@ _original_preview = datajoint.expression.preview
 _original_html = datajoint.expression.repr_html
 _original_repr = _QueryExpression.__repr__
 _original_condition = datajoint.condition.make_condition
+_original_lineage_exists = datajoint.lineage.lineage_table_exists
 _lock = threading.Lock()
 
 _NULL_TEXT = re.compile(r"""(!=|<>|=)\s*(?:"NULL"|'NULL')""")
@@ -70,6 +73,8 @@ def install_mends() -> None:
         datajoint.expression.repr_html = _repr_html
         for module in (datajoint.condition, datajoint.expression, datajoint.table):
             module.make_condition = _make_condition
+        for module in (datajoint.heading, datajoint.lineage):
+            module.lineage_table_exists = _lineage_table_exists
 
 
 @contextmanager
@@ -88,6 +93,14 @@ def _is_ours(expression: Any) -> bool:
     from .connection import LabConnection
 
     return isinstance(expression.connection, LabConnection)
+
+
+def _lineage_table_exists(connection: Any, database: str) -> bool:
+    """Ask a server once for each schema; DataJoint asks several times for each table."""
+    known: set[str] = getattr(connection, "schemas_with_lineage", set())
+    if database not in known and _original_lineage_exists(connection, database):
+        known.add(database)
+    return database in known
 
 
 # --- fetch ---------------------------------------------------------------------------------------
@@ -349,7 +362,7 @@ def _mend_text(expression: Any, text: str) -> str:
     return text
 
 
-def _mend_mapping(expression: Any, condition: Mapping[str, Any]) -> dict[str, Any]:
+def _mend_mapping(expression: Any, condition: Mapping[Any, Any]) -> dict[str, Any]:
     heading = expression.heading
     mended = {}
     for name, value in condition.items():

@@ -28,7 +28,7 @@ _NO_SPACE = re.compile(r"error 28\b|Errcode: 28\b|No space left")
 _NEAR = re.compile(r"near ['\"](?P<rest>.*)['\"] at line", re.DOTALL)
 
 
-class BusyError(pymysql.OperationalError):
+class BusyError(pymysql.OperationalError):  # type: ignore[misc]
     """Others held the rows; the same can be done again as it is."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import DatabaseError
 from .datajoint_compat import dj
+from .project_names import Level
 from .raw_tables import quote
 
 #: Version of the tables that this labdata declares. Raised with each change of a table, and with
@@ -51,7 +52,7 @@ STEPS = {
     3: "makes the table of curated units",
     4: "makes the tables of counts of curated units and of reports of synchronisations",
 }
-CHANGES: dict[int, Callable[[Any, dict[str, str]], None]] = {}
+CHANGES: dict[int, Callable[[Any, dict[Level, str]], None]] = {}
 
 
 def read_version(connection: Any, name: str, project: str | None) -> int | None:

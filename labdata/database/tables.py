@@ -26,12 +26,14 @@ class _LazyMeta(type(dj.Manual)):  # type: ignore[misc]
     @property
     def connection(cls) -> LabConnection:
         cls.lab.activate()
-        return cls._connection
+        connection: LabConnection = cls._connection
+        return connection
 
     @property
     def full_table_name(cls) -> str | None:
         cls.lab.activate()
-        return cls._seen_as or super().full_table_name
+        name: str | None = cls._seen_as or super().full_table_name
+        return name
 
     @property
     def delete_plan(cls) -> Any:
@@ -112,9 +114,9 @@ class LabTable(CheckedWrites):
         """
         prompt = safemode if prompt is None else prompt
         rows: Any = self
-        if self.restriction or self._top:
+        if rows.restriction or rows._top:
             # rows by their keys: DataJoint cannot follow every kind of restriction in a cascade
-            rows = type(self)() & self.keys()
+            rows = type(self)() & rows.keys()
         return int(rows._delete_cascading(transaction=transaction, prompt=prompt, **kwargs))
 
     def check_cell(self, column: str, value: Any) -> None:

@@ -22,7 +22,7 @@ _remembered: dict[str, tuple[float, list[str]]] = {}
 
 
 @magics_class
-class LabdataMagics(Magics):  # type: ignore[misc]
+class LabdataMagics(Magics):
     """The ``%labdata`` magic."""
 
     @line_magic

@@ -133,7 +133,7 @@ class FailurePreferences(_Model):
         A web address that takes a message by POST; it is kept as a secret.
     """
 
-    command: list[str] | None = Field(None, min_length=1)
+    command: list[str] | None = Field(default=None, min_length=1)
     webhook: SecretStr | None = None
 
     @field_validator("command", mode="before")

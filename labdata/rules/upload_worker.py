@@ -148,16 +148,16 @@ def _upload_each(
                 raise  # it was not begun: the database is away, or does not let it
             _tell(preferences, lab, job_id, problem, "failed")
             yield Outcome(job_id, problem=problem)
-        except StoreAwayError as problem:
+        except StoreAwayError as away:
             store = _column(lab, job_id, "upload_storage")
             if waiting.add(job_id, store, time.monotonic() - began_s):
-                _tell(preferences, lab, job_id, problem, "waits")
-            yield Outcome(job_id, problem=problem)
-        except NotUploadableError as problem:
-            yield Outcome(job_id, problem=problem)
-        except LabdataError as problem:
-            _tell(preferences, lab, job_id, problem, "failed")
-            yield Outcome(job_id, problem=problem)
+                _tell(preferences, lab, job_id, away, "waits")
+            yield Outcome(job_id, problem=away)
+        except NotUploadableError as refusal:
+            yield Outcome(job_id, problem=refusal)
+        except LabdataError as failure:
+            _tell(preferences, lab, job_id, failure, "failed")
+            yield Outcome(job_id, problem=failure)
         except Exception as defect:  # of a rule, often a plugin's: the others go on
             logger.exception("Upload job %d failed", job_id)
             problem = UploadError(

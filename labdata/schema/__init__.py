@@ -142,19 +142,19 @@ __all__ = [
     "pd",
 ]
 
-_labs: dict[str, Lab] = {}
+_labs: dict[str | None, Lab] = {}
 
 
-def load_project_schema(project: str) -> Lab:
+def load_project_schema(project: str | None) -> Lab:
     """Return the tables of a project: ``lab = load_project_schema("P"); lab.Session``.
 
     They live beside the tables of any other project in this process.
 
     Parameters
     ----------
-    project : str
-        Name of the project. On the embedded database an unknown project is made when its tables
-        are first used; on a server that is an error.
+    project : str or None
+        Name of the project; None for the data of no project. On the embedded database an unknown
+        project is made when its tables are first used; on a server that is an error.
 
     Examples
     --------

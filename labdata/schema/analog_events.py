@@ -37,7 +37,8 @@ def add_analog_events(
             )
         edges = find_band_edges(band, column, **options)
         line = edges.as_line(channel)
-        stream = (*(str(key[part]) for part in _DATASET), band.meta.stream_name)
+        subject, session, dataset = (str(key[part]) for part in _DATASET)
+        stream = (subject, session, dataset, band.meta.stream_name)
         if axes := fetch_axes(lab, {stream: band.sampling_rate_hz}):
             line = replace(line, timestamps=axes[stream].to_seconds(line.samples))
         insert_stream(

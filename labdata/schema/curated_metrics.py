@@ -59,8 +59,9 @@ def _computed(curated: CuratedUnits, units: list[int]) -> dict[int, dict[str, An
     found = {}
     for unit in units:
         waveform, channels, noise = _waveform(curated, unit, waves, len(recording.coords_um))
-        spikes = (columns[name][unit] for name in names)
-        found[unit] = compute_unit_metrics(UnitData(*spikes, waveform, channels, noise), recording)
+        samples, amplitudes, positions = (columns[name][unit] for name in names)
+        data = UnitData(samples, amplitudes, positions, waveform, channels, noise)
+        found[unit] = compute_unit_metrics(data, recording)
     return found
 
 

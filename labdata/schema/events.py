@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..database.projects import Computed, Imported, Manual, Part, table
 from .general import Dataset  # noqa: F401  (named by foreign keys)
@@ -174,7 +174,7 @@ class StreamSync(Manual):
 
     def report(self) -> SyncReport:
         """Return how well the pulses of one row match."""
-        return self.clock_map(force=True).report
+        return cast("SyncReport", self.clock_map(force=True).report)
 
     def apply(
         self,

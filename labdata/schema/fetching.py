@@ -194,7 +194,8 @@ def _all_of(
         waiting: set[Future[Path]] = set()
         try:
             for item in items:
-                done.append(pool.submit(bring, *item))
+                row, found = item
+                done.append(pool.submit(bring, row, found))
                 waiting.add(done[-1])
                 if len(waiting) >= 2 * N_WORKERS:
                     _, waiting = wait(waiting, return_when=FIRST_COMPLETED)

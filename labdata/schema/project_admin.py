@@ -91,7 +91,7 @@ def list_projects(lab: Lab) -> list[dict[str, Any]]:
     list of dict
         A row a project, by name; the numbers are None where the account may not look.
     """
-    rows = lab.Project.fetch(as_dict=True, order_by="project_name")
+    rows: list[dict[str, Any]] = lab.Project.fetch(as_dict=True, order_by="project_name")
     base = lab.connection._preferences.name
     for row in rows:
         schema = schema_names(base, row["project_name"])["data"]

@@ -108,7 +108,7 @@ def order_segments(lab: Any, key: dict[str, Any], bands: list[RecordedBand]) -> 
     """
     stream = {name: key[name] for name in _DATASET} | {"stream_name": bands[0].meta.stream_name}
     rows = (lab.EphysRecording.Segment & stream).fetch(as_dict=True, order_by="segment_num")
-    (rate_hz,) = (lab.DatasetEvents & stream).fetch("sampling_rate") if len(rows) else (None,)
+    (rate_hz,) = (lab.DatasetEvents & stream).fetch("sampling_rate") if len(rows) else (0.0,)
     # equal but for their date: two runs of one length that begin with one sample
     dated = sorted(bands, key=lambda band: (band.meta.recorded or datetime.min, band.meta.path))
     ordered = []

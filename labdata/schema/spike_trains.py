@@ -244,8 +244,8 @@ def place_trains(
     waiting: deque[Any] = deque()
     placed = []
     with ThreadPoolExecutor(threads) as pool:
-        for number, *given in zip(itertools.count(), trains, maps, filled):
-            waiting.append(pool.submit(place, number, *given))
+        for given in zip(itertools.count(), trains, maps, filled):
+            waiting.append(pool.submit(place, *given))
             if len(waiting) > _AHEAD * threads:
                 placed.append(waiting.popleft().result())
         placed += [one.result() for one in waiting]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from ..clocks import SyncReport
 from ..errors import ClockError
 from .sync_lines import StreamKey, clock_key
 from .synchrony import fit_stream
@@ -119,7 +120,7 @@ def _try(lab: Any, row: dict[str, Any]) -> Suggestion | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of offsets that could be others: it is told below
-            report = fit_stream(lab, row).report
+            report = cast(SyncReport, fit_stream(lab, row).report)
     except ClockError:
         return None
     doubt = str(report.warnings[0]) if report.ambiguous_offset else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ..clocks import ClockMap, join_maps, synchronise
+from ..clocks import ClockMap, SyncReport, join_maps, synchronise
 from ..errors import ClockError, QueryError, warn_user
 from .sync_lines import DATASET, StreamKey, SyncLine, clock_key, line_keys, stream_key
 
@@ -339,7 +339,8 @@ def _synchronise_lines(
         return synchronise(*arguments, **settings)
     hint_s = mine.start_s - theirs.start_s
     found = synchronise(*arguments, **settings, offset_hint_s=hint_s)
-    parted_s = mine.start_s * found.report.drift_ppm * 1e-6
-    if abs(parted_s) < 0.01 * found.report.period_s:
+    report = cast(SyncReport, found.report)  # of two lines, not of a chain
+    parted_s = mine.start_s * report.drift_ppm * 1e-6
+    if abs(parted_s) < 0.01 * report.period_s:
         return found
     return synchronise(*arguments, **settings, offset_hint_s=hint_s + parted_s)

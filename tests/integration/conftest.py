@@ -41,15 +41,9 @@ from database_pool import DatabasePool
 from fresh_connection import forget_connection
 from seaweed import seaweed  # noqa: F401
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what sorts spikes: it takes minutes, and one process sorts for a module."""
-    items.sort(key=lambda item: item.get_closest_marker("sorting") is None)
-
-
 _numbers = itertools.count(1)
 ORDINARY_ACCOUNT = "scientist"
-LabMaker = Callable[[Path], AbstractContextManager[Path]]
+LabMaker = Callable[..., AbstractContextManager[Path]]
 
 
 @dataclass(frozen=True)
@@ -131,15 +125,18 @@ def labdata_folder_in(folder: Path, **environment: str) -> Iterator[Path]:
 
 
 @functools.cache
-def _pool_of(server: str) -> Any:
+def _pool_of(server: str, projects: tuple[str, ...]) -> Any:
     # two processes of one run of the tests may share a server that was named for them
-    return DatabasePool(f"labtest{os.environ.get('PYTEST_XDIST_WORKER', '')}")
+    name = f"labtest{os.environ.get('PYTEST_XDIST_WORKER', '')}"
+    return DatabasePool(f"{name}p" if projects else name, projects)
 
 
 @contextmanager
-def on_embedded(server: EmbeddedDatabase, folder: Path) -> Iterator[Path]:
-    """Use an empty database on the embedded server."""
-    pool = _pool_of(str(server.folder))
+def on_embedded(
+    server: EmbeddedDatabase, folder: Path, *, projects: tuple[str, ...] = ()
+) -> Iterator[Path]:
+    """Use an empty database on the embedded server; it is kept with the projects for others."""
+    pool = _pool_of(str(server.folder), projects)
     name = pool.take()
     with labdata_folder_in(
         folder, LABDATA_DATABASE_FOLDER=str(server.folder), LABDATA_DATABASE=name
@@ -150,9 +147,9 @@ def on_embedded(server: EmbeddedDatabase, folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def on_server(server: Server, folder: Path) -> Iterator[Path]:
+def on_server(server: Server, folder: Path, *, projects: tuple[str, ...] = ()) -> Iterator[Path]:
     """Use an empty database on the server, as its ordinary account."""
-    pool = _pool_of(str(server.port))
+    pool = _pool_of(str(server.port), projects)
     name = pool.take()
     with labdata_folder_in(
         folder,
@@ -194,13 +191,19 @@ def server_lab(make_server_lab: LabMaker, tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture(params=["embedded_lab", pytest.param("server_lab", marks=pytest.mark.server)])
-def two_projects(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+def two_projects(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Any, Any]]:
     """The empty projects vision and attention, on either kind of database."""
-    from labdata.schema import default_lab
+    from labdata.schema import default_lab, load_project_schema
     from labdata.schema.project_admin import create_project
 
-    request.getfixturevalue(request.param)
-    return create_project(default_lab, "vision"), create_project(default_lab, "attention")
+    names = ("vision", "attention")
+    make_lab = request.getfixturevalue(f"make_{request.param}")
+    with make_lab(tmp_path, projects=names):
+        if len(default_lab.Project & [{"project_name": name} for name in names]) < len(names):
+            for name in names:
+                create_project(default_lab, name)
+        vision, attention = map(load_project_schema, names)
+        yield vision, attention
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """Empty databases for tests, each used again by the next test once its rows are gone.
 
 Making a lab's 88 tables takes a second or more, emptying those that a test has filled a few
-milliseconds. A database that a test has changed otherwise is dropped.
+milliseconds. A database that a test has changed otherwise is dropped. The projects that a pool is
+made for are kept with their tables, too.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import pymysql
 
 from labdata.database.connection import connect, reset_connection
 from labdata.database.datajoint_compat import dj
+from labdata.database.project_names import schema_names
 from labdata.database.projects import Lookup
-from labdata.database.schema_version import CURRENT, read_version
+from labdata.database.schema_version import CURRENT, read_all_versions
 from labdata.errors import LabdataError
 from labdata.schema import default_lab
 
@@ -26,10 +28,12 @@ class DatabasePool:
     ----------
     prefix : str
         What they begin with.
+    projects : tuple of str, optional
+        Projects that each has, after its first test made them.
     """
 
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, projects: tuple[str, ...] = ()) -> None:
+        self._prefix, self._projects = prefix, projects
         self._numbers = itertools.count(1)
         self._free: list[str] = []
 
@@ -44,8 +48,8 @@ class DatabasePool:
             connection = connect()
             connection.query("SET SESSION lock_wait_timeout = 2")
             connection.query("SET SESSION innodb_lock_wait_timeout = 2")
-            if _is_like_new(connection, name):
-                _empty(connection, name)
+            if _is_like_new(connection, name, self._projects):
+                _empty(connection, name, self._projects)
                 self._free.append(name)
             else:
                 for schema in _schemas(connection, name):
@@ -65,47 +69,49 @@ def _schemas(connection: Any, name: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def _declared(name: str) -> dict[tuple[str, str], Any]:
-    """Every table of a lab without a project: where it is, and its class."""
+def _declared(name: str, projects: tuple[str, ...]) -> dict[tuple[str, str], Any]:
+    """Every table of the lab without a project and of projects: where it is, and its class."""
     found = {}
-    for label, cls in default_lab.tables_and_parts().items():
-        level = default_lab._levels.get(label.split(".")[0])
-        if level is not None:
-            schema = f"{name}_computed" if level == "computed" else name
-            found[schema, cls.table_name] = cls
+    for project in (None, *projects):
+        schemas = schema_names(name, project)
+        for label, cls in default_lab.tables_and_parts().items():
+            level = default_lab._levels.get(label.split(".")[0])
+            if level is not None:
+                found[schemas[level], cls.table_name] = cls
     return found
 
 
-def _is_like_new(connection: Any, name: str) -> bool:
+def _is_like_new(connection: Any, name: str, projects: tuple[str, ...]) -> bool:
     """Whether all tables are there as they are declared; other projects' are dropped."""
-    for schema in set(_schemas(connection, name)) - {name, f"{name}_computed"}:
+    declared = _declared(name, projects)
+    own = tuple({schema for schema, _ in declared})
+    for schema in set(_schemas(connection, name)) - set(own):
         connection.query(f"DROP DATABASE `{schema}`")
     rows = connection.query(
         "SELECT table_schema, table_name FROM information_schema.tables "
-        "WHERE table_schema IN (%s, %s) AND table_name NOT LIKE '~%%'",
-        (name, f"{name}_computed"),
+        "WHERE table_schema IN %s AND table_name NOT LIKE '~%%'",
+        (own,),
     ).fetchall()
-    if {tuple(row) for row in rows} != set(_declared(name)):
-        return False
     hidden = connection.query(
         "SELECT table_type, table_name FROM information_schema.tables WHERE table_schema = %s "
         "AND (table_type = 'VIEW' OR table_name LIKE '~labdata\\_%%' "
         "AND table_name <> '~labdata_version')",
         (name,),
     ).fetchall()
+    views = {(name, table) for kind, table in hidden if kind == "VIEW"}
+    if {tuple(row) for row in rows} - views != set(declared):
+        return False
     for kind, table in hidden:
         what = "VIEW" if kind == "VIEW" else "TABLE"
         connection.query(f"DROP {what} `{name}`.`{table}`")
-    version = f"SELECT project FROM `{name}`.`~labdata_version`"
-    if read_version(connection, name, None) != CURRENT:
-        return False
-    return [row[0] for row in connection.query(version).fetchall()] == [""] or bool(
-        connection.query(f"DELETE FROM `{name}`.`~labdata_version` WHERE project <> ''")
-    )
+    versions = read_all_versions(connection, name)
+    for project in set(versions) - {None, *projects}:
+        connection.query(f"DELETE FROM `{name}`.`~labdata_version` WHERE project = %s", (project,))
+    return all(versions.get(project, ("",))[0] == CURRENT for project in (None, *projects))
 
 
-def _empty(connection: Any, name: str) -> None:
-    tables = _declared(name)
+def _empty(connection: Any, name: str, projects: tuple[str, ...]) -> None:
+    tables = _declared(name, projects)
     asked = [
         f"SELECT '{schema}', '{table}', EXISTS(SELECT 1 FROM `{schema}`.`{table}`)"
         for schema, table in tables
@@ -126,3 +132,8 @@ def _empty(connection: Any, name: str) -> None:
             for row in cls.initial_rows:
                 marks = ", ".join(["%s"] * len(row))
                 connection.query(f"INSERT INTO `{schema}`.`{table}` VALUES ({marks})", row)
+    for project in projects:
+        columns = "(project_name, project_startdate)"
+        connection.query(
+            f"INSERT INTO `{name}`.project {columns} VALUES (%s, CURDATE())", (project,)
+        )

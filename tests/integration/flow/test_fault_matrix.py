@@ -52,7 +52,9 @@ class Matrix:
 
     def run(self, prepare, work, check):
         """Prepare data, do the work killed at an effect, check and repeat; for each effect."""
-        self.count(prepare, work)  # the first makes folders that are there ever after
+        # the first makes folders that are there ever after, and lets this process import and
+        # look up what each child, as its copy, would have to
+        work(prepare())
         names = self.count(prepare, work)
         moments = [(number, False) for number in range(len(names))]
         for number, after in [*moments, (len(names) - 1, True)]:
@@ -79,7 +81,8 @@ class Matrix:
 
 
 @pytest.fixture
-def matrix(lab_rig, run_child, tmp_path):
+def matrix(lab_rig, run_child, tmp_path, monkeypatch):
+    monkeypatch.setattr("labdata.rules.quiet.SETTLE_FRESH_S", 0.0)  # nobody else writes here
     return Matrix(lab_rig, run_child, tmp_path)
 
 

@@ -37,6 +37,7 @@ LARGE = {"b.bin": os.urandom(2 * MIN_PART_BYTES + 17)}
 def matrix(lab_rig, run_child, tmp_path, seaweed, monkeypatch, request):
     small_parts = functools.partial(S3Settings, part_bytes=MIN_PART_BYTES, workers=2)
     monkeypatch.setattr(files, "S3Settings", small_parts)
+    monkeypatch.setattr("labdata.rules.quiet.SETTLE_FRESH_S", 0.0)  # nobody else writes here
     # claims of killed writers are waited for: seconds here, not half a minute
     monkeypatch.setattr("labdata.stores.s3.claims.DEAD_WITH_CONDITION_S", 2.0)
     folder = f"matrix/{request.node.name.replace('[', '-').strip(']')}"

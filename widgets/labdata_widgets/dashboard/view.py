@@ -41,7 +41,7 @@ class Sidebar(anywidget.AnyWidget):
     query = Unicode("").tag(sync=True)
 
 
-class SortingDashboard(ipywidgets.Box):
+class SortingDashboard(ipywidgets.Box):  # type: ignore[misc]
     """Look at the sorted units of any session of the lab.
 
     Parameters

@@ -312,7 +312,7 @@ class ProbeMap:
         if unit is None or unit not in self._table.index:
             self._chosen.data = {"x": [], "y": []}
             return
-        row = self._table.loc[unit]
+        row: Any = self._table.loc[unit]
         x = 0.0 if np.isnan(row["x_um"]) else float(row["x_um"])
         self._chosen.data = {"x": [x], "y": [float(row["depth_um"])]}
 

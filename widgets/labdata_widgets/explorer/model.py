@@ -181,6 +181,7 @@ class ExplorerModel(HasTraits):
         """Return what is shown in one line of text."""
         if self.view is None:
             return self.why_empty()
+        assert self.spikes is not None
         n = len(self.view.time_s)
         curation = curation_words(self.spikes, self.view.unit)
         named = f"Unit {self.view.unit}" + (f" ({curation})" if curation else "")
@@ -257,10 +258,11 @@ class ExplorerModel(HasTraits):
 
     def _one(self, at: int) -> xr.Dataset:
         """Return a dataset of one unit; its arrays are views."""
+        assert self.spikes is not None
         return self.spikes.isel(unit=[at], spike=slice(self._start[at], self._stop[at]))
 
     def _align(self, one: xr.Dataset) -> AlignedUnit | None:
-        if not self.event:
+        if not self.event or self.events is None:
             return None
         if self.event not in self._onsets:
             stream, _, channel = self.event.rpartition("/")
@@ -269,6 +271,7 @@ class ExplorerModel(HasTraits):
 
     def _fulfil(self, where: str) -> NDArray[np.bool_]:
         """Return which units fulfil an expression; no spikes are touched."""
+        assert self.spikes is not None
         bare = self.spikes.isel(spike=slice(0, 0))
         extra = {c.name: self._table[c.name].to_numpy() for c in COLUMNS[1:]}
         bare = bare.assign_coords({n: ("unit", v) for n, v in extra.items() if n not in bare})

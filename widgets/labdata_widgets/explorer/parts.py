@@ -62,7 +62,7 @@ class Headline(anywidget.AnyWidget):
     loading = Bool(False).tag(sync=True)
 
 
-class LiveBokeh(BokehModel):
+class LiveBokeh(BokehModel):  # type: ignore[misc]
     """A Bokeh model whose state is that of now, for a page that asks for it later.
 
     jupyter_bokeh describes the model as it was when it was wrapped. A Voilà page, or a second

@@ -19,7 +19,7 @@ from labdata_widgets.explorer.parts import ControlBar, Headline, LiveBokeh, Unit
 from labdata_widgets.explorer.units import COLUMNS
 
 
-class UnitExplorer(ipywidgets.Box):
+class UnitExplorer(ipywidgets.Box):  # type: ignore[misc]
     """Explore sorted units: list, probe, raster, PSTH and course over time, by keyboard.
 
     Parameters
