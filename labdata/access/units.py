@@ -91,10 +91,9 @@ def _curated_verdicts(
     lacking = sorted(set(unmeasured) & set(units.tolist()))
     if named and lacking:
         warn_user(
-            f"Unit{'s' * (len(lacking) > 1)} {', '.join(map(str, lacking))} of the curation: "
-            f"without a waveform {', '.join(sorted(named))} is not known, so criterion {criteria} "
-            "is not met. `CuratedUnitCount.populate(key)` measures waveforms in the recording and "
-            "keeps the verdict, which is then the one here.",
+            f"Criterion {criteria} asks for {' and '.join(sorted(named))}, which take a waveform: "
+            f"unit{'s' * (len(lacking) > 1)} {', '.join(map(str, lacking))} of the curation, not "
+            "measured yet, cannot meet it. CuratedUnitCount.populate() measures and judges them.",
             UserWarning,
         )
     return verdicts

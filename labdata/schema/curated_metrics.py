@@ -54,6 +54,10 @@ def curated_metrics(
     }
     left = [unit for unit in wanted if unit not in found]
     found |= _computed(curated, left, measure) if left else {}
+    for unit in left:  # a split moves no unit to another shank
+        shanks = {stored.get(source, {}).get("shank") for source in curated.sources(unit)}
+        if len(shanks) == 1 and None not in shanks:
+            found[unit].setdefault("shank", shanks.pop())
     return {unit: found[unit] for unit in wanted}
 
 

@@ -39,7 +39,6 @@ IN_UV = frozenset(
 #: Metrics, but for the place, that a unit without a waveform does not have.
 OF_WAVEFORM = frozenset(
     {
-        "shank",
         "channel_index",
         "n_electrodes_spanned",
         "span_um",

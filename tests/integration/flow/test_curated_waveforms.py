@@ -163,7 +163,9 @@ def test_a_part_of_a_split_has_the_metrics_of_its_waveform(lab, two_probe_run) -
 def test_a_verdict_on_a_split_is_counted_with_its_waveform(lab) -> None:
     lab.UnitCount.populate(PROBE)
     split_by_neuron(lab)
-    with pytest.warns(UserWarning, match="Units 13, 14 .* snr, spike_duration is not known"):
+    with pytest.warns(
+        UserWarning, match="Criterion 8 asks for snr and spike_duration.* units 13, 14"
+    ):
         spikes = labdata.spikes(PROBE, curated=True, criteria=8)
     assert spikes["passes_sua"].values.tolist() == [0, 0]
     lab.CuratedUnitCount.populate(PROBE)
@@ -216,6 +218,7 @@ def test_without_the_recording_a_unit_still_is_where_its_spikes_are(lab, recordi
         metrics = {one["unit_id"]: one for one in curate(lab).metrics()}
     for unit, source in ((first, 10), (second, 11)):
         assert not OF_WAVEFORM & set(metrics[unit])
+        assert metrics[unit]["shank"] == 0
         positions = (lab.SpikeSorting.Unit & PROBE & {"unit_id": source}).fetch1("spike_positions")
         assert metrics[unit]["depth"] == pytest.approx(np.median(positions[:, 1]), abs=1.01)
 
@@ -227,5 +230,5 @@ def test_what_needs_a_waveform_is_named() -> None:
     recording = RecordingData(30_000.0, 90_000, np.zeros((1, 2)), np.zeros(1, int))
     without = compute_unit_metrics(UnitData(*spikes, None, np.arange(1)), recording)
     with_one = compute_unit_metrics(UnitData(*spikes, wave, np.arange(1), 5.0), recording)
-    place = {"position", "depth", "active_electrodes"}
+    place = {"position", "depth", "shank", "active_electrodes"}
     assert set(with_one) - set(without) - place == OF_WAVEFORM
