@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..errors import ObjectError, QueryError
+from ..errors import QueryError
 from ..keys import lab_of, one_row
 from ._parts import as_json
+from .units import choose_units, curation_attrs, unit_coords
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
-
-    from ..clocks import SampleMap
-    from ..formats.bands import RecordedBand
 
 
 def recording(
@@ -80,84 +77,13 @@ def recording(
     >>> second = labdata.recording(key, window_s=(10.0, 11.0))  # doctest: +SKIP
     >>> second["voltage"].sel(channel=12).plot()  # doctest: +SKIP
     """
-    import xarray as xr
-    from xarray.core import indexing
-
-    from ..clocks import tabulate
-    from ..formats.concatenation import concatenate_bands
-    from ..objects import wrap_recording
-    from ..schema.recorded_bands import open_probe_pieces
-    from ..schema.segments import piece_axis
-    from ..schema.spike_times import probe_stream
-    from ..schema.synchrony import stream_clocks
-    from .voltages import OpenBand, SampleTimes, Voltages
+    from ..schema.placed_recording import open_probe
 
     lab = lab_of(key, lab)
     setting = one_row(lab.EphysRecording.ProbeSetting, key, "probe", ("probe_num",))
-    probe_key = {k: setting[k] for k in lab.EphysRecording.ProbeSetting.primary_key}
-    stream = probe_stream(setting)
-    pieces = open_probe_pieces(lab.EphysRecording.ProbeSetting & probe_key, band=band)
-    samples = concatenate_bands(pieces)
-    clock = stream_clocks(lab, [stream])[stream]
-    axis = piece_axis(lab, stream, pieces)
-    sample_map = tabulate(clock.clock_map, samples.sampling_rate_hz, axis)
-    start, stop = _samples_in(window_s, sample_map, samples.n_samples)
-    labels, columns, coords = _channels(lab, setting, samples, channels)
-    opened = OpenBand(lab.project, probe_key, band, samples)
-    voltages = indexing.LazilyIndexedArray(Voltages(opened, start, stop, columns))
-    if window_s is None:
-        times: Any = indexing.LazilyIndexedArray(SampleTimes(sample_map, start, stop))
-    else:
-        times = sample_map.apply(np.arange(start, stop))
-    attrs: dict[str, Any] = {
-        "sampling_rate_hz": samples.sampling_rate_hz,
-        "band": band,
-        "first_sample": start,
-        "project": lab.project,
-        "clock_dataset": clock.dataset,
-        **_span(sample_map, start, stop),
-    }
-    if clock.clock_map is not None:
-        end_s = samples.n_samples / samples.sampling_rate_hz if axis is None else axis.end_s[-1]
-        attrs["stream_extrapolated_s"] = _outside(clock.clock_map, float(end_s))
-    found = wrap_recording(
-        xr.Variable(("time", "channel"), voltages),
-        xr.Variable("time", times),
-        stream=stream[3],
-        sync=clock.sync_attrs(),
-        channel=labels,
-        channel_coords=coords,
-        sample_coords=_sample_coords(sample_map, start, stop),
-        indexed=window_s is not None,
-        provenance=as_json({"key": probe_key, "band": samples.name, "labdata": __version__}),
-        attrs=attrs,
-    )
+    found = open_probe(lab, setting, band=band).recording(window_s=window_s, channels=channels)
     _warn_of_pauses(found)
     return found
-
-
-def _span(sample_map: SampleMap, start: int, stop: int) -> dict[str, Any]:
-    """Return the span of the samples on the clock, and all pauses of the stream."""
-    if start == stop:
-        first = last = float(sample_map.apply(np.array([start]))[0])
-    else:
-        first, last = sample_map.span_s(start, stop)
-    pauses = sample_map.pauses_s().tolist()
-    more = {"stream_pauses_s": as_json(pauses)} if pauses else {}
-    return {"t_start": first, "t_stop": last, **more}
-
-
-def _sample_coords(sample_map: SampleMap, start: int, stop: int) -> dict[str, xr.Variable]:
-    """Return the number of each sample, and the segment that it is of where there are several."""
-    import xarray as xr
-    from xarray.core import indexing
-
-    from .voltages import SampleNumbers, SegmentNumbers
-
-    lazy: dict[str, Any] = {"sample_index": SampleNumbers(start, stop)}
-    if sample_map.axis is not None:
-        lazy["segment"] = SegmentNumbers(sample_map.axis, start, stop)
-    return {n: xr.Variable("time", indexing.LazilyIndexedArray(x)) for n, x in lazy.items()}
 
 
 def _warn_of_pauses(found: xr.Dataset) -> None:
@@ -178,9 +104,13 @@ def _warn_of_pauses(found: xr.Dataset) -> None:
 
 
 def waveforms(
-    key: Any, *, units: str | Sequence[int] | None = None, lab: Any = None
+    key: Any,
+    *,
+    units: str | Sequence[int] | None = None,
+    curated: bool = False,
+    lab: Any = None,
 ) -> xr.Dataset:
-    """Return the median waveform of each unit of one sorting.
+    """Return the waveform of each unit of one sorting.
 
     Parameters
     ----------
@@ -188,6 +118,13 @@ def waveforms(
         What selects one sorting, as in :func:`labdata.spikes`.
     units : str or sequence of int, optional
         Labels, or an expression of the units' coordinates such as ``"depth > 500"``.
+    curated : bool, optional
+        The units as they are after manual curation, those of ``labdata.spikes(curated=True)`` in
+        the same order. A merged unit's waveform is the mean of its sources' (medians of their
+        spikes), weighted by how many spikes each has. A part of a split is measured in the
+        recording, which takes seconds: the median of up to 300 of its own spikes, evenly over the
+        train, from 300 to 6000 Hz and less the median of all channels. That is how `labdata run`
+        makes waveforms; those of an imported sorting may have been filtered otherwise.
     lab : Lab, optional
         Tables of another project.
 
@@ -200,11 +137,21 @@ def waveforms(
         ``x`` and ``depth`` (um) and ``shank`` a channel. Units without a waveform are left out;
         the attribute ``units_without_waveform`` says how many.
 
+        Of curated units those without one stay, all NaN, with -1 as their ``peak_channel``.
+        ``unit_waveform_of`` says how each was made: ``sorting`` (stored), ``sources`` (their
+        mean), ``recording`` (measured), or nothing; the attribute ``waveform_note`` the same in
+        words. Metrics that come of the waveform are those of the one that is shown.
+
     Raises
     ------
     QueryError
         If the key selects no sorting or several, `units` names one that is not there, or no unit
         has a waveform.
+
+    Warns
+    -----
+    UserWarning
+        If parts of splits have no waveform as the recording is not at hand; it names them.
 
     Examples
     --------
@@ -213,27 +160,16 @@ def waveforms(
     >>> waveforms["waveform"].sel(unit=3, channel=12).plot()  # doctest: +SKIP
     """
     from ..objects import build_waveforms
+    from ..schema.placed_recording import probe_geometry
     from ..schema.spike_times import probe_stream
-    from .units import choose_units, unit_coords
 
     lab = lab_of(key, lab)
     sorting = one_row(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
     sorting_key = {k: sorting[k] for k in lab.SpikeSorting.primary_key}
     setting = (lab.EphysRecording.ProbeSetting & sorting_key).fetch1()
-    query = lab.SpikeSorting.Waveforms & sorting_key
-    ids = np.array((lab.SpikeSorting.Unit & sorting_key).fetch("unit_id"), dtype="int32")
-    coords = unit_coords(lab, sorting_key, ids, None)
-    chosen = np.arange(len(ids)) if units is None else choose_units(units, ids, coords)
-    wanted = [{"unit_id": int(label)} for label in ids[chosen]]
-    rows = {row["unit_id"]: row for row in (query & wanted).fetch(as_dict=True)} if wanted else {}
-    if not rows:
-        raise QueryError(
-            f"None of the {len(chosen)} units chosen has a waveform.",
-            hint="SpikeSorting.Waveforms has those that the sorting stored.",
-        )
-    with_one = [at for at in chosen if int(ids[at]) in rows]
-    labels, geometry = _geometry(lab, setting)
-    found = {u: _of_unit(sorting, rows[u]) for u in ids[with_one].tolist()}
+    find = _curated_waveforms if curated else _sorted_waveforms
+    found, coords, attrs = find(lab, sorting_key, units)
+    labels, geometry = probe_geometry(lab, setting)
     return build_waveforms(
         found,
         sampling_rate_hz=setting["sampling_rate"],
@@ -241,89 +177,79 @@ def waveforms(
         stream=probe_stream(setting)[3],
         channel=labels,
         channel_coords=geometry,
-        unit_coords={n: (values[with_one], notes) for n, (values, notes) in coords.items()},
+        unit_coords=coords,
         provenance=as_json({"key": sorting_key, "labdata": __version__}),
-        attrs={"units_without_waveform": len(chosen) - len(with_one)},
+        attrs=attrs,
     )
 
 
-def _of_unit(
-    sorting: dict[str, Any], row: dict[str, Any]
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return a unit's waveform and its channels, rows of the probe's configuration."""
-    waveform = np.asarray(row["waveform_median"])
-    own = row["waveform_channels"]
-    if own is None:
-        own = sorting["sorting_channel_indices"]
-    if own is None or len(own) != waveform.shape[1]:
-        own = np.arange(waveform.shape[1])
-    return waveform, np.asarray(own, dtype="int64")
+#: What is found of the units that are wanted: waveforms with their channels, coordinates, attrs.
+_Found = tuple[dict[int, tuple[Any, Any]], dict[str, Any], dict[str, Any]]
 
 
-def _geometry(lab: Any, setting: dict[str, Any]) -> tuple[NDArray[np.int32], dict[str, Any]]:
-    """Return labels and coordinates of the channels that a probe saved."""
-    one = {k: setting[k] for k in lab.ProbeConfiguration.primary_key}
-    row = (lab.ProbeConfiguration & one).fetch1()
-    coords = np.asarray(row["channel_coords"], dtype="float64")
-    return np.arange(len(coords), dtype="int32"), {
-        "x": (coords[:, 0], {"units": "um"}),
-        "depth": (coords[:, 1], {"units": "um"}),
-        "shank": (np.asarray(row["channel_shank"], dtype="int64"), {"units": "1"}),
-        "acquisition_channel": (np.asarray(row["channel_idx"], dtype="int64"), {"units": "1"}),
+def _sorted_waveforms(lab: Any, key: dict[str, Any], units: str | Sequence[int] | None) -> _Found:
+    """Return the waveforms of the sorter's units; those without one are left out."""
+    from ..schema.curated_waveforms import stored_waveforms
+
+    ids = np.array((lab.SpikeSorting.Unit & key).fetch("unit_id"), dtype="int32")
+    coords = unit_coords(lab, key, ids, None)
+    chosen = np.arange(len(ids)) if units is None else choose_units(units, ids, coords)
+    waves = stored_waveforms(lab, key, ids[chosen])
+    _check_any(waves, len(chosen))
+    with_one = [at for at in chosen if int(ids[at]) in waves]
+    attrs = {"units_without_waveform": len(chosen) - len(with_one), **curation_attrs(None)}
+    found = {unit: (one.waveform_uv, one.channels) for unit, one in waves.items()}
+    return found, _taken(coords, with_one), attrs
+
+
+def _curated_waveforms(lab: Any, key: dict[str, Any], units: str | Sequence[int] | None) -> _Found:
+    """Return the waveforms of the units as they are now; empty of those that have none."""
+    from ..schema.curated_units import CuratedUnits
+    from ..schema.curated_waveforms import curated_waveforms
+
+    of_log = CuratedUnits(lab, key)
+    ids = of_log.unit_ids
+    # an expression may be of what is measured; labels say whose recording is to be read
+    if units is None or isinstance(units, str):
+        chosen = np.arange(len(ids))
+    else:
+        chosen = choose_units(units, ids, {})
+    waves = curated_waveforms(of_log, ids[chosen].tolist(), measure=True)
+    coords = unit_coords(lab, key, ids, None, of_log)
+    if isinstance(units, str):
+        chosen = choose_units(units, ids, coords)
+    wanted = ids[chosen].tolist()
+    waves = {unit: waves[unit] for unit in wanted if unit in waves}
+    _check_any(waves, len(wanted))
+    made_of = np.array([waves[u].made_of if u in waves else "" for u in wanted], dtype=str)
+    notes = {"long_name": "what the waveform is made of; empty: there is none"}
+    empty = (np.empty((0, 0), "float32"), np.empty(0, "int64"))
+    attrs = {
+        "units_without_waveform": len(wanted) - len(waves),
+        "waveform_note": _HOW_MADE,
+        **curation_attrs(of_log),
     }
+    found = {
+        unit: (waves[unit].waveform_uv, waves[unit].channels) if unit in waves else empty
+        for unit in wanted
+    }
+    return found, _taken(coords, chosen) | {"waveform_of": (made_of, notes)}, attrs
 
 
-def _channels(
-    lab: Any, setting: dict[str, Any], samples: RecordedBand, wanted: Sequence[int] | None
-) -> tuple[NDArray[np.int32], NDArray[np.int64], dict[str, Any]]:
-    """Return labels, columns of the file and coordinates of the channels that are wanted."""
-    labels, geometry = _geometry(lab, setting)
-    columns = samples.signal_channels
-    if len(columns) != len(labels):
+_HOW_MADE = (
+    "sorting: median, as stored with the sorting; sources: mean of the medians of the merged "
+    "units, weighted by their spikes; recording: median of up to 300 of the unit's own spikes, "
+    "300 to 6000 Hz, less the median of all channels"
+)
+
+
+def _taken(coords: dict[str, Any], chosen: Any) -> dict[str, Any]:
+    return {name: (values[chosen], notes) for name, (values, notes) in coords.items()}
+
+
+def _check_any(waves: dict[int, Any], n_chosen: int) -> None:
+    if not waves:
         raise QueryError(
-            f"{samples.name} has {len(columns)} channels; the probe's configuration has "
-            f"{len(labels)}: which is where is not known.",
-            hint="Read it without places: (EphysRecording.ProbeSetting & key).open(band=...).",
+            f"None of the {n_chosen} units chosen has a waveform.",
+            hint="SpikeSorting.Waveforms has those that the sorting stored.",
         )
-    if wanted is None:
-        return labels, columns, geometry
-    chosen = np.asarray(wanted, dtype="int64").reshape(-1)
-    unknown = np.setdiff1d(chosen, labels)
-    if len(unknown):
-        raise QueryError(
-            f"Channel {unknown[0]} is not among the {len(labels)} of {samples.name}.",
-            hint=f"Channels are rows of the probe's configuration, 0 to {len(labels) - 1}.",
-        )
-    coords = {name: (values[chosen], notes) for name, (values, notes) in geometry.items()}
-    return labels[chosen], columns[chosen], coords
-
-
-def _samples_in(
-    window_s: tuple[float, float] | None, sample_map: SampleMap, n_samples: int
-) -> tuple[int, int]:
-    """Return the samples inside a window: exactly, by the time of each at its ends."""
-    if window_s is None:
-        return 0, n_samples
-    begin, end = map(float, window_s)
-    if not begin < end:
-        raise ObjectError(
-            f"The window from {begin} to {end} s is empty.", hint="Give the earlier time first."
-        )
-    low, high = (min(max(at, 0), n_samples) for at in sample_map.samples_around((begin, end)))
-    times = sample_map.apply(np.arange(low, high))
-    start, stop = low + np.searchsorted(times, [begin, end])
-    if start == stop:
-        first, last = sample_map.span_s(0, n_samples)
-        pauses = [f"{a:.3f} to {b:.3f} s" for a, b in sample_map.pauses_s().tolist()]
-        but = f", but for pauses: {', '.join(pauses)}" if pauses else ""
-        raise ObjectError(
-            f"Nothing was recorded between {begin} and {end} s.",
-            hint=f"The recording is from {first:.3f} to {last:.3f} s on this clock{but}.",
-        )
-    return int(start), int(stop)
-
-
-def _outside(clock_map: Any, end_s: float) -> float:
-    """Return how many seconds of a band that ends at `end_s` are outside the pulses."""
-    first, last = clock_map.covered_s
-    return float(max(0.0, first) + max(0.0, end_s - last))

@@ -11,12 +11,11 @@ from .. import __version__
 from ..errors import ObjectError, QueryError
 from ..keys import lab_of, one_row
 from ._parts import as_json
-from .units import choose_units, unit_coords
+from .units import choose_units, curation_attrs, unit_coords
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ..schema.curated_units import CuratedUnits
     from ..schema.placed_sorting import PlacedSpikes
     from .columns import StoredTrains
 
@@ -56,7 +55,8 @@ def spikes(
     curated : bool, optional
         The units as they are after manual curation (``labdata curate``,
         ``SpikeSorting.curation()``): merged units in place of their sources, the parts of split
-        ones, without a log the sorter's. `criteria` then judge these units by their own metrics.
+        ones, without a log the sorter's. `criteria` then judge these units by their own metrics:
+        the verdict is that of CuratedUnitCount, where it was counted of this entry of the log.
     lab : Lab, optional
         Tables of another project.
 
@@ -82,6 +82,13 @@ def spikes(
         If the window is empty, or the expression cannot be read.
     ClockError
         If the pulses cannot be matched within the tolerance.
+
+    Warns
+    -----
+    UnsyncedWarning
+        If the probe is not synchronised.
+    UserWarning
+        If criteria need the waveforms of curated units that nobody has measured yet.
 
     Examples
     --------
@@ -160,7 +167,7 @@ def _sorted_spikes(
             "sampling_rate_hz": placed.clock.sampling_rate_hz,
             "project": lab.project,
             **_attrs(sorting, placed),
-            **_curation_attrs(of_log),
+            **curation_attrs(of_log),
         },
     )
     return found, columns
@@ -204,18 +211,6 @@ def _attrs(sorting: dict[str, Any], placed: PlacedSpikes) -> dict[str, Any]:
     if placed.clock.mapped:
         attrs["stream_n_extrapolated"] = int(placed.trains.n_extrapolated.sum())
     return attrs | {"parameter_set_num": int(sorting["parameter_set_num"])}
-
-
-def _curation_attrs(of_log: CuratedUnits | None) -> dict[str, Any]:
-    """Return whose units these are, and up to which entry of the log."""
-    if of_log is None:
-        return {"curated": 0}
-    attrs: dict[str, Any] = {"curated": 1, "curation_entries": len(of_log.rows)}
-    if of_log.rows:
-        last = of_log.rows[-1]
-        attrs["curation_by"] = str(last["curated_by"])
-        attrs["curation_datetime"] = last["entry_datetime"].isoformat(" ", "seconds")
-    return attrs
 
 
 def _provenance(lab: Any, sorting: dict[str, Any]) -> str:

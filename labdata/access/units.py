@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import QueryError
+from ..errors import QueryError, warn_user
 
 if TYPE_CHECKING:
     from ..schema.curated_units import CuratedUnits
@@ -67,11 +67,36 @@ def unit_coords(
     coords = _metric_coords(rows, units) | _curation_coords(curated, units)
     if chosen is None:
         return coords
-    from ..schema.unit_count import judge_passes
+    return coords | _passes_coords(_curated_verdicts(curated, rows, units, chosen), chosen)
 
-    row = (lab.UnitCountCriteria & {"unit_criteria_id": chosen}).fetch1()
-    passes = judge_passes(lab, [rows[unit] for unit in units.tolist()], row)
-    return coords | _passes_coords(passes, chosen)
+
+def _curated_verdicts(
+    curated: CuratedUnits, rows: Mapping[int, Mapping[str, Any]], units: np.ndarray, criteria: int
+) -> np.ndarray:
+    """Return the verdict that was counted of this entry of the log, else judge by the metrics."""
+    from ..schema.unit_count import judge_passes, named_metrics
+    from ..schema.unit_metrics import OF_WAVEFORM
+
+    lab, of = curated.lab, {"unit_criteria_id": criteria}
+    if curated.rows:
+        entry = {"entry_num": curated.rows[-1]["entry_num"]}
+        counted = lab.CuratedUnitCount.Unit & curated.key & of & entry
+        passes = dict(zip(*counted.fetch("unit_id", "passes"), strict=True))
+        if passes:
+            return np.array([passes[unit] for unit in units.tolist()])
+    row = (lab.UnitCountCriteria & of).fetch1()
+    verdicts = judge_passes(lab, [rows[unit] for unit in units.tolist()], row)
+    named = named_metrics(lab, row) & OF_WAVEFORM
+    unmeasured = [u for u in curated.made_by if not OF_WAVEFORM & set(rows[u])]
+    lacking = sorted(set(unmeasured) & set(units.tolist()))
+    if named and lacking:
+        warn_user(
+            f"Criterion {criteria} asks for {' and '.join(sorted(named))}, which take a waveform: "
+            f"unit{'s' * (len(lacking) > 1)} {', '.join(map(str, lacking))} of the curation, not "
+            "measured yet, cannot meet it. CuratedUnitCount.populate() measures and judges them.",
+            UserWarning,
+        )
+    return verdicts
 
 
 def _metric_coords(rows: Mapping[int, Mapping[str, Any]], units: np.ndarray) -> dict[str, Any]:
@@ -102,6 +127,24 @@ def _curation_coords(curated: CuratedUnits, units: np.ndarray) -> dict[str, Any]
         "source_units": "units of the sorter that the spikes are of",
     }
     return {n: (np.array(v, dtype=str), {"long_name": notes[n]}) for n, v in columns.items()}
+
+
+def curation_attrs(of_log: CuratedUnits | None) -> dict[str, Any]:
+    """Return whose units these are, and up to which entry of the log.
+
+    Parameters
+    ----------
+    of_log : CuratedUnits or None
+        The curated units; None: the sorter's.
+    """
+    if of_log is None:
+        return {"curated": 0}
+    attrs: dict[str, Any] = {"curated": 1, "curation_entries": len(of_log.rows)}
+    if of_log.rows:
+        last = of_log.rows[-1]
+        attrs["curation_by"] = str(last["curated_by"])
+        attrs["curation_datetime"] = last["entry_datetime"].isoformat(" ", "seconds")
+    return attrs
 
 
 def choose_units(

@@ -7,11 +7,16 @@ be contiguous, and of the types that the source names.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
+
+def _load() -> Any:
+    try:
+        return importlib.import_module("._compiled", __name__)
+    except ImportError:
+        return None
+
+
 #: The module of them, or None.
-compiled: Any
-try:
-    from . import _compiled as compiled
-except ImportError:
-    compiled = None
+compiled: Any = _load()

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .curated_units import CuratedUnits
+from .curated_waveforms import curated_waveforms
 from .unit_metrics import UnitData, compute_unit_metrics, recording_data
 
 
 def curated_metrics(
-    curated: CuratedUnits, units: Iterable[int] | None = None
+    curated: CuratedUnits, units: Iterable[int] | None = None, *, measure: bool = False
 ) -> dict[int, dict[str, Any]]:
     """Return the metrics of curated units.
 
@@ -27,14 +27,21 @@ def curated_metrics(
         The units.
     units : iterable of int, optional
         Labels; by default all.
+    measure : bool, optional
+        Read the recording for the waveforms of parts of splits, which takes seconds a unit.
 
     Returns
     -------
     dict of int to dict
         Columns of UnitMetrics, in the order of the units. Those of units that were sorted so are
-        the stored ones where there are some. A merged unit's waveform is the mean of its sources',
-        weighted by their spikes. A part of a split has no waveform of its own, so that the numbers
-        of the waveform are missing.
+        the stored ones where there are some. Those of units that were made are computed of their
+        spikes and waveforms (:func:`curated_waveforms`); what comes of a waveform is missing of a
+        unit that has none, as a part of a split that was not measured.
+
+    Warns
+    -----
+    UserWarning
+        If a waveform is to be measured and the recording is not at hand.
     """
     wanted = curated.unit_ids.tolist() if units is None else list(units)
     key_names = frozenset(curated.lab.UnitMetrics.primary_key)
@@ -46,41 +53,26 @@ def curated_metrics(
         if unit in stored  # made units have numbers that no sorted unit has
     }
     left = [unit for unit in wanted if unit not in found]
-    found |= _computed(curated, left) if left else {}
+    found |= _computed(curated, left, measure) if left else {}
+    for unit in left:  # a split moves no unit to another shank
+        shanks = {stored.get(source, {}).get("shank") for source in curated.sources(unit)}
+        if len(shanks) == 1 and None not in shanks:
+            found[unit].setdefault("shank", shanks.pop())
     return {unit: found[unit] for unit in wanted}
 
 
-def _computed(curated: CuratedUnits, units: list[int]) -> dict[int, dict[str, Any]]:
+def _computed(curated: CuratedUnits, units: list[int], measure: bool) -> dict[int, dict[str, Any]]:
     recording = recording_data(curated.lab, curated.key)
-    rows = (curated.lab.SpikeSorting.Waveforms & curated.key).fetch(as_dict=True)
-    waves = {int(row["unit_id"]): row for row in rows}
+    waves = curated_waveforms(curated, units, measure=measure)
     names = ("spike_times", "spike_amplitudes", "spike_positions")
     columns = {name: curated.column(name, units) for name in names}
     found = {}
     for unit in units:
-        waveform, channels, noise = _waveform(curated, unit, waves, len(recording.coords_um))
         samples, amplitudes, positions = (columns[name][unit] for name in names)
+        one = waves.get(unit)
+        waveform = None if one is None else one.waveform_uv
+        channels = np.empty(0, "int64") if one is None else one.channels
+        noise = None if one is None else one.noise_uv
         data = UnitData(samples, amplitudes, positions, waveform, channels, noise)
         found[unit] = compute_unit_metrics(data, recording)
     return found
-
-
-def _waveform(
-    curated: CuratedUnits, unit: int, waves: dict[int, dict[str, Any]], n_channels: int
-) -> tuple[NDArray[Any] | None, NDArray[Any], float | None]:
-    sources = curated.sources(unit)
-    if not curated.is_whole(unit) or any(source not in waves for source in sources):
-        return None, np.arange(n_channels), None
-    n_spikes = dict(zip(curated.stored.unit_ids.tolist(), curated.stored.n_spikes, strict=True))
-    total = np.zeros((len(waves[sources[0]]["waveform_median"]), n_channels))
-    used: set[int] = set()
-    for source in sources:
-        row = waves[source]
-        mine = row["waveform_channels"]
-        mine = np.arange(n_channels) if mine is None else mine
-        total[:, mine] += n_spikes[source] * row["waveform_median"]
-        used |= set(mine.tolist())
-    channels = np.array(sorted(used), dtype="int64")
-    largest = max(sources, key=lambda source: n_spikes[source])
-    mean = total[:, channels] / sum(n_spikes[source] for source in sources)
-    return mean, channels, waves[largest]["waveform_noise"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from ..database.codecs import decode_array
 from .curation_log import CuratedState, Entry, active_entries, replay
 from .spike_trains import TrainHeads, read_heads, read_trains
+
+if TYPE_CHECKING:
+    from .curated_waveforms import UnitWaveform
 
 
 class CuratedUnits:
@@ -40,10 +43,14 @@ class CuratedUnits:
         The same, to be done.
     state : CuratedState
         What follows from it; spikes of units that no merge or split touched are not in it.
+    measured : dict of int to UnitWaveform
+        Waveforms of made units that were measured in the recording; see
+        :func:`labdata.schema.curated_waveforms.curated_waveforms`.
     """
 
     def __init__(self, lab: Any, key: Mapping[str, Any], n_entries: int | None = None) -> None:
         self.lab, self.key = lab, dict(key)
+        self.measured: dict[int, UnitWaveform] = {}
         self.stored = read_heads(lab.SpikeSorting.Unit & self.key)
         self._sorters_labels = _labels_of(
             (lab.SpikeSorting & self.key).fetch1("additional_params")

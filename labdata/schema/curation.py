@@ -189,6 +189,8 @@ class Curation(CuratedUnits):
     def metrics(self) -> list[dict[str, Any]]:
         """Return the metrics of the curated units; see :func:`curated_metrics`.
 
+        Waveforms of parts of splits are measured in the recording, seconds a unit.
+
         Returns
         -------
         list of dict
@@ -196,7 +198,7 @@ class Curation(CuratedUnits):
         """
         return [
             {"unit_id": unit, "label": self.state.labels.get(unit), **metrics}
-            for unit, metrics in curated_metrics(self).items()
+            for unit, metrics in curated_metrics(self, measure=True).items()
         ]
 
     def _append(self, entry: Entry, note: str) -> None:

@@ -154,9 +154,27 @@ def removed_by_clause(metrics: pd.DataFrame, criteria: str) -> pd.DataFrame:
     )
 
 
+def named_metrics(lab: Any, criteria: Mapping[str, Any]) -> set[str]:
+    """Return the metrics that a row of UnitCountCriteria names.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    criteria : mapping
+        The row.
+    """
+    texts = [str(criteria[name] or "") for name in ("sua_criteria", "mua_criteria")]
+    return set().union(*map(_words, texts)) & set(_metric_names(lab))
+
+
+def _words(text: str) -> set[str]:
+    return {token.string for token in tokenize.generate_tokens(io.StringIO(text).readline)}
+
+
 def _has_missing(metrics: pd.DataFrame, clause: str) -> np.ndarray:
     """Return which units lack a number that a clause names."""
-    words = {t.string for t in tokenize.generate_tokens(io.StringIO(clause).readline)}
+    words = _words(clause)
     named = metrics[[name for name in metrics.columns if name in words]]
     missing: np.ndarray = named.isna().any(axis=1).to_numpy(dtype=bool)
     return missing
@@ -177,9 +195,13 @@ def report_counts(table: Any) -> pd.DataFrame:
     """
     names = _metric_names(table.lab)
     found = []
+    known: dict[Any, pd.DataFrame] = {}  # several criteria judge the same units
     for key in table.fetch("KEY"):
         criteria = (table.lab.UnitCountCriteria & key).fetch1()
-        metrics = pd.DataFrame(_metrics_of(table.lab, key), columns=names)
+        of = tuple(value for name, value in key.items() if name != "unit_criteria_id")
+        if of not in known:
+            known[of] = pd.DataFrame(_metrics_of(table.lab, key), columns=names)
+        metrics = known[of]
         for kind in ("sua", "mua"):
             text = criteria[f"{kind}_criteria"]
             if text and not text.startswith("manual_"):
@@ -195,7 +217,7 @@ def _metrics_of(lab: Any, key: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "entry_num" not in key:
         rows: list[dict[str, Any]] = (lab.UnitMetrics & key).fetch(as_dict=True)
         return rows
-    return list(curated_metrics(_curated(lab, key)).values())
+    return list(curated_metrics(_curated(lab, key), measure=True).values())
 
 
 def _curated(lab: Any, key: Mapping[str, Any]) -> CuratedUnits:
@@ -291,7 +313,7 @@ def make_curated_count(table: Any, key: dict[str, Any]) -> None:
     """Judge the curated units of one sorting; see :class:`CuratedUnitCount`."""
     lab = table.lab
     curated = _curated(lab, key)
-    metrics = curated_metrics(curated)
+    metrics = curated_metrics(curated, measure=True)
     passes = judge_passes(lab, list(metrics.values()), (lab.UnitCountCriteria & key).fetch1())
     table.insert1({**key, **_totals(passes)})
     made, labels = curated.made_by, curated.state.labels

@@ -57,7 +57,9 @@ class CuratedUnitCount(Computed):
     """How many units pass a criterion after curation, up to one entry of its log.
 
     ``populate`` counts as of the last entry; counts of earlier entries stay, and say so by their
-    ``entry_num``. What the sorter found is counted in UnitCount.
+    ``entry_num``. Waveforms of parts of splits are measured in the recording; without it, what a
+    criterion asks of a waveform is not met, a warning names the units and the report counts them
+    as missing. What the sorter found is counted in UnitCount.
     """
 
     definition = """

@@ -36,6 +36,24 @@ RECOVERY_MS = 0.7
 IN_UV = frozenset(
     {"spike_amplitude", "trough_amplitude", "peak_amplitude", "trough_gradient", "peak_gradient"}
 )
+#: Metrics, but for the place, that a unit without a waveform does not have.
+OF_WAVEFORM = frozenset(
+    {
+        "channel_index",
+        "n_electrodes_spanned",
+        "span_um",
+        "snr",
+        "spike_duration",
+        "trough_time",
+        "trough_amplitude",
+        "fw3m",
+        "trough_gradient",
+        "peak_gradient",
+        "peak_time",
+        "peak_amplitude",
+        "polarity",
+    }
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -124,8 +142,11 @@ def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, 
         metrics["amplitude_drift"] = amplitude_drift(seconds, unit.amplitudes_uv, duration_s)
     if unit.positions_um is not None and len(unit.positions_um):
         metrics |= drift_metrics(seconds, unit.positions_um[:, 1], duration_s)
+        metrics["position"] = np.median(unit.positions_um, axis=0).astype("float64")
+        metrics["depth"] = float(metrics["position"][1])
     if unit.waveform_uv is not None and np.any(unit.waveform_uv):
-        metrics |= _shape_metrics(unit, recording)
+        shape = _shape_metrics(unit, recording)
+        metrics = shape | metrics  # where spikes have places, the unit is where they are
     return metrics
 
 
@@ -507,8 +528,6 @@ def _shape_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
     weights = height[np.isin(channels, same_shank)]
     coords = recording.coords_um[same_shank]
     position = np.average(coords, axis=0, weights=weights)
-    if unit.positions_um is not None and len(unit.positions_um):
-        position = np.median(unit.positions_um, axis=0).astype("float64")
     distances = np.linalg.norm(coords - recording.coords_um[channel], axis=1)
     return {
         **waveform_shape(waveform[:, best], recording.sampling_rate_hz),

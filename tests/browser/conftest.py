@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,56 @@ display(UnitExplorer(spikes, events))
 """
 
 
+#: The dashboard with records of its own: units 1 and 2, which a curator merged into 7.
+PAGE = """\
+import numpy as np
+from labdata.objects import build_events, build_spikes
+from labdata_widgets.dashboard import SortingDashboard, records
+
+onsets = np.arange(5.0, 205.0, 5.0)
+at = {1: onsets + 0.1, 2: onsets + 0.2}
+about = {"stream": "imec0", "t_start_s": 0.0, "t_stop_s": 300.0, "sync": {"clock": "nidq"}}
+
+def load_sorting(lab, chosen, *, curated):
+    events = build_events(onsets, stream="nidq", channel=1, sync={"clock": "nidq"})
+    if not curated:
+        return records.Loaded(build_spikes(at, **about, attrs={"curated": 0}), events)
+    spikes = build_spikes(
+        {7: np.sort(np.concatenate(list(at.values())))}, **about,
+        unit_coords={"curation_label": np.array(["SUA"]), "made_by": np.array(["merge"]),
+                     "source_units": np.array(["1 2"])},
+        attrs={"curated": 1, "curation_entries": 2, "curation_by": "ana",
+               "curation_datetime": "2026-01-31 14:05:00"},
+    )
+    return records.Loaded(spikes, events)
+
+records.load_sorting = load_sorting
+records.list_sortings = lambda lab: [
+    records.ProbeSorting("JC1", "20260131_140500", "ephys_g0", 0, 1, 2, 2),
+    records.ProbeSorting("JC2", "20260131_140500", "ephys_g0", 0, 1, 2, 0),
+]
+records.count_entries = lambda lab, chosen: chosen.n_entries
+records.sync_lines = lambda lab, chosen: set()
+records.describe = lambda lab, chosen, spikes, note: (records.curation_details(spikes, note),)
+SortingDashboard(object())
+"""
+
+
 @pytest.fixture(scope="session")
 def explorer_url(chromium, tmp_path_factory):
+    with served(CODE, tmp_path_factory.mktemp("voila")) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def dashboard_url(chromium, tmp_path_factory):
+    with served(PAGE, tmp_path_factory.mktemp("dashboard")) as server:
+        yield server.url
+
+
+@contextmanager
+def served(code, folder):
+    """Voilà with a notebook of one cell."""
     from labdata_widgets.server import DashboardServer
 
     cell = {
@@ -96,7 +145,7 @@ def explorer_url(chromium, tmp_path_factory):
         "execution_count": None,
         "metadata": {},
         "outputs": [],
-        "source": CODE,
+        "source": code,
     }
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = {
@@ -105,8 +154,8 @@ def explorer_url(chromium, tmp_path_factory):
         "nbformat": 4,
         "nbformat_minor": 5,
     }
-    path = Path(tmp_path_factory.mktemp("voila")) / "explorer.ipynb"
+    path = Path(folder) / "explorer.ipynb"
     path.write_text(json.dumps(notebook), encoding="utf-8")
     with DashboardServer(path) as server:
         server.wait_ready(60)
-        yield server.url
+        yield server

@@ -122,3 +122,46 @@ def test_dark_follows_the_system(explorer):
 def test_without_the_token_nothing_is_shown(explorer_url):
     with urllib.request.urlopen(explorer_url.partition("?")[0]) as answer:
         assert "/login" in answer.url
+
+
+@pytest.fixture
+def dashboard(page, dashboard_url):
+    page.goto(dashboard_url)
+    page.locator(".ld-text", has_text="Unit").wait_for()
+    return page
+
+
+def units(page):
+    return [row.get_attribute("data-unit") for row in page.locator("tr[data-unit]").all()]
+
+
+def test_units_are_shown_as_curated_or_as_sorted(dashboard):
+    said = "Unit 7 (SUA, merged from 1, 2): 80 spikes, 40 trials of nidq/1"
+    assert headline(dashboard, "Unit 7") == said
+    assert dashboard.get_by_label("as curated").is_checked()
+    assert dashboard.locator("td.ld-col-label").inner_text() == "SUA"
+    assert dashboard.locator(".ld-details").inner_text().split()[:3] == ["Curation", "units", "1"]
+    dashboard.get_by_label("as sorted").check()
+    assert headline(dashboard, "Unit 1") == "Unit 1: 40 spikes, 40 trials of nidq/1"
+    assert units(dashboard) == ["1", "2"] and dashboard.get_by_label("as sorted").is_checked()
+    assert dashboard.locator("td.ld-col-label").count() == 0
+    dashboard.wait_for_function("() => location.search.includes('units=sorted')")
+    dashboard.keyboard.press("c")
+    headline(dashboard, "Unit 7")
+    dashboard.wait_for_function("() => !location.search.includes('units=')")
+    assert units(dashboard) == ["7"]
+
+
+def test_without_a_log_there_is_nothing_to_choose(dashboard):
+    dashboard.get_by_label("Subject").select_option("JC2")
+    headline(dashboard, "Unit 1")
+    assert dashboard.get_by_label("as curated").is_disabled()
+    assert dashboard.get_by_label("as sorted").is_checked()
+    dashboard.keyboard.press("c")
+    dashboard.keyboard.press("?")
+    assert dashboard.locator("tr", has_text="as curated, or as sorted").is_visible()
+
+
+def test_a_bare_explorer_has_no_key_of_the_page(explorer):
+    explorer.keyboard.press("?")
+    assert not explorer.locator("tr", has_text="as curated, or as sorted").is_visible()

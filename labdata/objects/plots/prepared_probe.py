@@ -118,13 +118,18 @@ def trace_waveform(waveforms: xr.Dataset, unit: int, n_channels: int) -> Wavefor
     Raises
     ------
     ObjectError
-        If the unit is not there.
+        If the unit is not there, or has no waveform.
     """
     require_kind(waveforms, "waveforms")
     if unit not in waveforms["unit"].values:
         raise ObjectError(
             f"Unit {unit} is not among the {waveforms.sizes['unit']} units with a waveform.",
             hint="waveforms.unit lists them; they are labels, not positions.",
+        )
+    if not np.isfinite(waveforms["waveform"].sel(unit=unit)).any():
+        raise ObjectError(
+            f"Unit {unit} has no waveform: none is stored, and the recording was not at hand.",
+            hint="Where the recording can be read, labdata.waveforms(key, curated=True) has it.",
         )
     near = _around_peak(waveforms.sel(unit=unit), n_channels)
     x, depth = near["x"].values, near["depth"].values

@@ -180,16 +180,40 @@ def test_amplitudes_that_one_source_lacks_are_not_there(lab) -> None:
     assert others["spike_amplitude"].size == others.sizes["spike"]
 
 
-def test_the_dashboard_says_that_its_units_are_the_sorters(lab) -> None:
+def test_the_dashboard_reads_units_as_curated_or_as_sorted(lab) -> None:
     records = pytest.importorskip("labdata_widgets.dashboard.records")
-    number = int((lab.SpikeSorting & PROBE).fetch1("parameter_set_num"))
-    chosen = records.ProbeSorting(*KEY.values(), 0, number)
-    spikes = labdata.spikes(PROBE)
 
-    def note():
-        (block,) = [b for b in records.describe(lab, chosen, spikes) if b.title == "Sorting"]
-        return block.note
+    def listed():
+        place = (*KEY.values(), 0)
+        (one,) = [one for one in records.list_sortings(lab) if one.place == place]
+        return one
 
-    assert note() == ""
-    open_curation(lab).merge([10, 12])
-    assert note().startswith("Curated by hand since (1 entry in the log): these are the sorter's")
+    def blocks(loaded):
+        return {b.title: b for b in records.describe(lab, chosen, loaded.spikes, loaded.note)}
+
+    chosen = listed()
+    assert (chosen.n_entries, records.count_entries(lab, chosen)) == (0, 0)
+    assert blocks(records.load_sorting(lab, chosen))["Sorting"].note == ""
+    merged = open_curation(lab).merge([10, 12])
+    open_curation(lab).label([merged], "SUA")
+    chosen = listed()
+    assert (chosen.n_entries, records.count_entries(lab, chosen)) == (2, 2)
+    assert chosen.label.endswith("curated")
+    as_sorted = records.load_sorting(lab, chosen)
+    assert as_sorted.spikes["unit"].values.tolist() == [10, 11, 12]
+    told = blocks(as_sorted)
+    assert told["Sorting"].note.startswith("Curated by hand since (2 entries): these are the")
+    assert "Curation" not in told
+    as_curated = records.load_sorting(lab, chosen, curated=True)
+    same = labdata.spikes(PROBE, curated=True)
+    xr.testing.assert_equal(as_curated.spikes.load(), same.load())
+    told = blocks(as_curated)
+    assert told["Sorting"].note == ""
+    assert dict(told["Curation"].facts) | {"by": ""} == {
+        "units": "2",
+        "merged": "1",
+        "labels": "1 SUA",
+        "entries": "2 in the log",
+        "last": f"{same.attrs['curation_datetime'][:16]} UTC",
+        "by": "",
+    }

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import labdata
-from labdata.access import voltages
 from labdata.errors import ObjectError, QueryError
 from labdata.formats.spikeglx import open_band
 from labdata.objects import UnsyncedWarning
+from labdata.schema import recorded_voltages
 
 KEY = {"subject_name": "JC1", "session_name": "20240305_100000", "dataset_name": "ephys_g0"}
 PROBE = {**KEY, "probe_num": 0}
@@ -107,7 +107,7 @@ def test_only_what_is_touched_is_read_a_block_at_a_time(world, monkeypatch):
         return opened(self, start, stop, channels)
 
     monkeypatch.setattr(type(raw), "read_uv", read)
-    monkeypatch.setattr(voltages, "_BLOCK_VALUES", 100 * raw.n_channels)
+    monkeypatch.setattr(recorded_voltages, "_BLOCK_VALUES", 100 * raw.n_channels)
     whole = raw.samples.shape[0]
     repr(found)
     later = found["voltage"].isel(time=slice(1000, 2000), channel=3)

@@ -1,11 +1,20 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from labdata_widgets.dashboard import SortingChoice, SortingDashboard, records
-from labdata_widgets.dashboard.records import Details, ProbeSorting, flatten, sync_details
+from labdata_widgets.dashboard.records import (
+    Details,
+    Loaded,
+    ProbeSorting,
+    curation_details,
+    flatten,
+    sync_details,
+)
+from labdata_widgets.explorer.units import COLUMNS
 
 from labdata.errors import QueryError
-from labdata.objects import UnsyncedWarning, build_spikes
+from labdata.objects import UnsyncedWarning, build_events, build_spikes
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -105,10 +114,15 @@ def test_the_clock_block_warns_of_what_the_report_warns_of():
 def page(monkeypatch, spikes, events):
     """A dashboard whose records come from here."""
     monkeypatch.setattr(records, "list_sortings", lambda lab: SORTINGS)
-    monkeypatch.setattr(records, "load_sorting", lambda lab, one: (spikes, events, ""))
+    monkeypatch.setattr(records, "count_entries", lambda lab, one: one.n_entries)
+    monkeypatch.setattr(
+        records, "load_sorting", lambda lab, one, *, curated: Loaded(spikes, events)
+    )
     monkeypatch.setattr(records, "sync_lines", lambda lab, one: {"nidq/7"})
     monkeypatch.setattr(
-        records, "describe", lambda lab, one, spikes: (Details("Recording", (("a", "b"),)),)
+        records,
+        "describe",
+        lambda lab, one, spikes, note="": (Details("Recording", (("a", "b"),), note),),
     )
     return lambda query="": SortingDashboard(object(), query=query)
 
@@ -166,7 +180,7 @@ def test_an_empty_lab_says_what_would_be_here(page, monkeypatch):
 
 
 def test_an_error_is_words_and_ends_the_loading(page, monkeypatch):
-    def fail(lab, one):
+    def fail(lab, one, *, curated):
         raise QueryError("The probe was renamed.", hint="Ask Ana.")
 
     monkeypatch.setattr(records, "load_sorting", fail)
@@ -182,7 +196,7 @@ def test_an_error_is_words_and_ends_the_loading(page, monkeypatch):
 
 
 def test_a_defect_is_said_too_with_a_number_for_the_log(page, monkeypatch, caplog):
-    def fail(lab, one):
+    def fail(lab, one, *, curated):
         raise KeyError("lost")
 
     monkeypatch.setattr(records, "load_sorting", fail)
@@ -197,13 +211,129 @@ def test_a_defect_is_said_too_with_a_number_for_the_log(page, monkeypatch, caplo
 
 
 def test_missing_events_do_not_hide_the_spikes(page, monkeypatch, spikes):
-    monkeypatch.setattr(
-        records, "load_sorting", lambda lab, one: (spikes, None, "No stream is synchronised.")
-    )
+    loaded = Loaded(spikes, None, "No stream is synchronised.")
+    monkeypatch.setattr(records, "load_sorting", lambda lab, one, *, curated: loaded)
     here = page()
     here.start()
     assert here.explorer.headline.note == "No stream is synchronised."
     assert len(here.explorer.model.view.time_s)
+
+
+@pytest.fixture
+def curated_page(page, monkeypatch):
+    """Sorting 0:1 of A has a log: 10 and 11 were merged into 13, 25 split into 14 and 15."""
+    monkeypatch.setattr(records, "list_sortings", lambda lab: [LOGGED, *SORTINGS[2:]])
+    asked = []
+
+    def load(lab, one, *, curated):
+        asked.append((one.name, curated))
+        spikes = curated_spikes() if curated else sorted_spikes()
+        return Loaded(spikes, EVENTS, note="Unit 14 was not measured." * curated)
+
+    monkeypatch.setattr(records, "load_sorting", load)
+    return lambda query="": (SortingDashboard(object(), query=query), asked)
+
+
+LOGGED = ProbeSorting("A", "s2", "g0", 0, 1, 12, 4)
+EVENTS = build_events([1.0, 2.0, 3.0], stream="nidq", channel=1, sync={"clock": "nidq"})
+
+
+def sorted_spikes():
+    trains = {10: [1.1, 2.1], 11: [3.2], 25: [1.5, 2.5, 3.5]}
+    return build_spikes(trains, stream="imec0", sync={"clock": "nidq"}, attrs={"curated": 0})
+
+
+def curated_spikes():
+    trains = {13: [1.1, 2.1, 3.2], 14: [1.5], 15: [2.5, 3.5]}
+    coords = {
+        "curation_label": np.array(["SUA", "", "noise"]),
+        "made_by": np.array(["merge", "split", "split"]),
+        "source_units": np.array(["10 11", "25", "25"]),
+    }
+    log = {"curated": 1, "curation_entries": 4, "curation_by": "ana"}
+    log |= {"curation_datetime": "2026-01-31 14:05:00"}
+    return build_spikes(
+        trains, stream="imec0", sync={"clock": "nidq"}, unit_coords=coords, attrs=log
+    )
+
+
+def test_units_are_as_curated_where_there_is_a_log(curated_page):
+    here, asked = curated_page()
+    here.start()
+    model = here.explorer.model
+    assert asked == [("0:1", True)]
+    assert here.sidebar.units == {"curated": True, "has_log": True}
+    assert here.sidebar.pickers[3]["options"][0] == ("0:1", "probe 0 · set 1 · curated")
+    assert model.order == (13, 14, 15)
+    assert here.explorer.headline.text.startswith("Unit 13 (SUA, merged from 10, 11): 3 spikes")
+    assert here.sidebar.details[0]["note"] == "Unit 14 was not measured."
+    assert "units=" not in here.sidebar.query
+    names = [column["name"] for column in here.explorer.table.columns]
+    assert names[:2] == ["unit", "label"] and len(names) == len(COLUMNS) + 1
+    assert here.explorer.table.data["label"] == ["SUA", "split", "noise"]
+    assert here.explorer.table.data["curation"][1] == "split from 25"
+    assert "as curated, 4 entries" in here.explorer.bar.caption
+
+
+def test_as_sorted_shows_the_same_unit_and_the_url_leads_back(curated_page):
+    here, asked = curated_page()
+    here.start()
+    model = here.explorer.model
+    model.unit, model.where = 15, "n_spikes > 0"
+    here._hear(here.sidebar, {"what": "units", "curated": False}, [])
+    assert asked[-1] == ("0:1", False)
+    assert here.sidebar.units == {"curated": False, "has_log": True}
+    assert (model.order, model.unit, model.event) == ((10, 11, 25), 25, "nidq/1")
+    assert model.where == "n_spikes > 0", "the filter stays"
+    assert here.explorer.headline.text.startswith("Unit 25: 3 spikes")
+    assert not here.explorer.headline.loading
+    assert [column["name"] for column in here.explorer.table.columns][1] == "shank"
+    assert "as curated" not in here.explorer.bar.caption
+    assert "units=sorted" in here.sidebar.query
+    again, asked_again = curated_page(here.sidebar.query)
+    again.start()
+    assert asked_again[-1] == ("0:1", False) and again.explorer.model.unit == 25
+    model.unit = 11
+    here._hear(here.sidebar, {"what": "units", "curated": True}, [])
+    assert model.unit == 13, "where the spikes of 11 are now"
+    assert "units=" not in here.sidebar.query
+
+
+def test_without_a_log_units_are_as_sorted_and_nothing_can_be_chosen(curated_page):
+    here, asked = curated_page("subject=A&session=s2&sorting=0%3A2")
+    here.start()
+    assert asked == [("0:2", False)]
+    assert here.sidebar.units == {"curated": False, "has_log": False}
+    here._hear(here.sidebar, {"what": "choose", "level": "session", "value": "s1"}, [])
+    assert here.sidebar.units == {}, "a probe that is not sorted"
+
+
+def test_units_that_cannot_be_loaded_are_not_shown_as_others(curated_page, monkeypatch):
+    here, _ = curated_page()
+    here.start()
+
+    def fail(lab, one, *, curated):
+        raise QueryError("The log cannot be replayed.")
+
+    monkeypatch.setattr(records, "load_sorting", fail)
+    here.choice.curated = False
+    assert here.explorer.headline.text == "The units as sorted could not be loaded"
+    assert here.explorer.model.spikes is None
+
+
+def test_the_curation_is_told_in_facts():
+    block = curation_details(curated_spikes(), "Look.")
+    assert dict(block.facts) == {
+        "units": "3",
+        "merged": "1",
+        "parts of splits": "2",
+        "labels": "1 SUA, 1 noise",
+        "entries": "4 in the log",
+        "last": "2026-01-31 14:05 UTC",
+        "by": "ana",
+    }
+    assert block.note == "Look."
+    assert curation_details(sorted_spikes()).facts == ()
 
 
 def test_the_packaged_notebook_is_that_of_the_repository():

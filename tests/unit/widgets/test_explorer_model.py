@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from labdata_widgets.explorer import ExplorerModel, event_choices
+from labdata_widgets.explorer.units import same_unit
 
 from labdata.errors import LabdataError, ObjectError
 from labdata.objects import UnsyncedWarning, build_events, build_spikes
@@ -198,3 +199,42 @@ def test_other_data_take_the_place_of_the_first(spikes, events, trains):
 def test_wrong_kind_is_refused(events):
     with pytest.raises(ObjectError, match="kind spikes"):
         ExplorerModel(events)
+
+
+def test_units_are_listed_by_their_labels_and_those_without_come_last() -> None:
+    coords = {
+        "curation_label": np.array(["noise", "", "SUA", ""]),
+        "made_by": np.array(["sorter", "sorter", "sorter", "merge"]),
+        "source_units": np.array(["1", "2", "3", "4 5"]),
+    }
+    attrs = {"curated": 1, "curation_entries": 2}
+    spikes = build_spikes(
+        {1: [0.1], 2: [0.2], 3: [0.3], 9: [0.4]},
+        stream="imec0",
+        sync={"clock": "nidq"},
+        unit_coords=coords,
+        attrs=attrs,
+    )
+    model = ExplorerModel(spikes)
+    assert model.labels == ["noise", "", "SUA", "merged"]
+    model.sort_by = "label"
+    assert model.order == (3, 9, 1, 2)
+    model.descending = True
+    assert model.order == (1, 9, 3, 2)
+    model.where = 'curation_label == "SUA"'
+    assert model.order == (3,)
+    assert ExplorerModel(spikes.assign_attrs(curation_entries=0)).labels == []
+
+
+def test_a_unit_is_found_again_by_the_units_of_the_sorter() -> None:
+    def of(sources):
+        units = {unit: [0.1] for unit in sources}
+        coords = {"source_units": np.array(list(sources.values()))}
+        sync = {"clock": "nidq"}
+        return build_spikes(units, stream="imec0", sync=sync, unit_coords=coords)
+
+    plain = build_spikes({1: [0.1], 2: [0.2], 3: [0.3]}, stream="imec0", sync={"clock": "nidq"})
+    curated = of({3: "3", 4: "1 2"})
+    assert [same_unit(plain, unit, curated) for unit in (1, 2, 3)] == [4, 4, 3]
+    assert [same_unit(curated, unit, plain) for unit in (3, 4)] == [3, 1]
+    assert same_unit(plain, 1, of({3: "3"})) is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlencode
 
-from traitlets import HasTraits, Instance, List, Unicode
+from traitlets import Bool, HasTraits, Instance, List, Unicode
 
 from labdata_widgets.dashboard.records import ProbeSorting
 
@@ -24,12 +24,15 @@ class SortingChoice(HasTraits):
     ----------
     sortings : list of ProbeSorting
     chosen : ProbeSorting or None
+    curated : bool
+        Show units as they were curated, where they were; else as they were sorted.
     problem : str
         Part of the URL that means nothing here, in words; empty if none.
     """
 
     sortings = List(Instance(ProbeSorting))
     chosen = Instance(ProbeSorting, allow_none=True, default_value=None)
+    curated = Bool(True)
     problem = Unicode("")
 
     def load(self, sortings: Sequence[ProbeSorting], query: str = "") -> None:
@@ -43,6 +46,7 @@ class SortingChoice(HasTraits):
         """
         self.sortings = list(sortings)
         wanted = parse_query(query)
+        self.curated = wanted.get("units") != "sorted"
         wanted = {n: v for n, v in wanted.items() if n in LEVELS}
         best = [s for s in self.sortings if s.parameters is not None] or self.sortings
         if not wanted:
@@ -122,6 +126,7 @@ class SortingChoice(HasTraits):
             Further names, such as the unit; empty ones are left out.
         """
         here = {n: level_value(self.chosen, n) for n in LEVELS} if self.chosen else {}
+        more = {"units": "" if self.curated else "sorted", **more}
         return urlencode(here | {n: v for n, v in more.items() if v})
 
 

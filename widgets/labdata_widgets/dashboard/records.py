@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 _DATASET = ("subject_name", "session_name", "dataset_name")
@@ -25,7 +26,9 @@ class ProbeSorting:
     parameters : int or None
         ``parameter_set_num`` of the sorting; None where the probe is not sorted.
     n_units : int or None
-        Units of the sorting.
+        Units of the sorting, as sorted.
+    n_entries : int
+        Entries in its log of curation.
     """
 
     subject: str
@@ -34,6 +37,7 @@ class ProbeSorting:
     probe: int
     parameters: int | None = field(compare=False)
     n_units: int | None = field(compare=False, default=None)
+    n_entries: int = field(compare=False, default=0)
 
     @property
     def name(self) -> str:
@@ -46,6 +50,7 @@ class ProbeSorting:
         if self.parameters is None:
             return f"probe {self.probe} · not sorted"
         units = "" if self.n_units is None else f" · {self.n_units} units"
+        units = " · curated" if self.n_entries else units
         return f"probe {self.probe} · set {self.parameters}{units}"
 
     @property
@@ -58,6 +63,26 @@ class ProbeSorting:
     def place(self) -> tuple[str, str, str, int]:
         """Subject, session, dataset and probe."""
         return self.subject, self.session, self.dataset, self.probe
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What the explorer shows of a sorting.
+
+    Attributes
+    ----------
+    spikes : xarray.Dataset
+    events : xarray.Dataset or None
+    why : str
+        Why there are no events; empty if there are.
+    note : str
+        What is to be known of the units, empty if nothing.
+    """
+
+    spikes: xr.Dataset
+    events: xr.Dataset | None
+    why: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,18 +119,21 @@ def list_sortings(lab: Any) -> list[ProbeSorting]:
     list of ProbeSorting
         A probe without a sorting is there once, so that the dashboard can say what is missing.
     """
-    columns = f"{', '.join(_PROBE)}, parameter_set_num, n_sorted_units"
+    probe, sorting = ", ".join(_PROBE), f"{', '.join(_PROBE)}, parameter_set_num"
     rows = lab.connection.query(
-        f"SELECT {columns} FROM {lab.EphysRecording.ProbeSetting.full_table_name} "
-        f"LEFT JOIN {lab.SpikeSorting.full_table_name} USING ({', '.join(_PROBE)})"
+        f"SELECT {sorting}, n_sorted_units, COALESCE(n_entries, 0) "
+        f"FROM {lab.EphysRecording.ProbeSetting.full_table_name} "
+        f"LEFT JOIN {lab.SpikeSorting.full_table_name} USING ({probe}) "
+        f"LEFT JOIN (SELECT {sorting}, COUNT(*) AS n_entries "
+        f"FROM {lab.UnitCuration.full_table_name} GROUP BY {sorting}) AS log USING ({sorting})"
     ).fetchall()
     found = [ProbeSorting(*row) for row in rows]
     found.sort(key=lambda s: (s.subject, s.dataset, s.probe, s.name))
     return sorted(found, key=lambda s: s.session, reverse=True)
 
 
-def load_sorting(lab: Any, chosen: ProbeSorting) -> tuple[xr.Dataset, xr.Dataset | None, str]:
-    """Return spikes and events of a sorting, and why there are no events.
+def count_entries(lab: Any, chosen: ProbeSorting) -> int:
+    """Return how many entries the log of a sorting has by now.
 
     Parameters
     ----------
@@ -113,13 +141,25 @@ def load_sorting(lab: Any, chosen: ProbeSorting) -> tuple[xr.Dataset, xr.Dataset
         The tables.
     chosen : ProbeSorting
         A sorted probe.
+    """
+    return len(lab.UnitCuration & chosen.key)
+
+
+def load_sorting(lab: Any, chosen: ProbeSorting, *, curated: bool = False) -> Loaded:
+    """Return spikes and events of a sorting.
+
+    Parameters
+    ----------
+    lab : Lab
+        The tables.
+    chosen : ProbeSorting
+        A sorted probe.
+    curated : bool, optional
+        The units as they are after curation, else those of the sorter.
 
     Returns
     -------
-    spikes : xarray.Dataset
-    events : xarray.Dataset or None
-    why : str
-        Empty if there are events.
+    Loaded
 
     Raises
     ------
@@ -132,18 +172,20 @@ def load_sorting(lab: Any, chosen: ProbeSorting) -> tuple[xr.Dataset, xr.Dataset
     from labdata.errors import LabdataError
     from labdata.objects import UnsyncedWarning
 
-    units = lab.SpikeSorting.Unit & chosen.key
-    columns = {"amplitude": "spike_amplitudes", "depth": "spike_positions"}
-    with_ = [n for n, c in columns.items() if not len(units & f"{c} IS NULL")]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", UserWarning)
         # the badge says it, in the place where it is read
         warnings.simplefilter("ignore", UnsyncedWarning)
-        spikes = access.spikes(chosen.key, with_=with_, lab=lab)
+        spikes = access.spikes(chosen.key, curated=curated, lab=lab)
+        for name in ("spike_amplitude", "spike_depth"):
+            if name in spikes:
+                spikes[name].load()
+        note = " ".join(str(w.message) for w in said if w.category is UserWarning)
         key = dict(zip(_DATASET, chosen.place[:3], strict=True))
         try:
-            return spikes, access.events(key, lab=lab), ""
+            return Loaded(spikes, access.events(key, lab=lab), note=note)
         except LabdataError as error:
-            return spikes, None, str(error)
+            return Loaded(spikes, None, str(error), note)
 
 
 def sync_lines(lab: Any, chosen: ProbeSorting) -> set[str]:
@@ -164,7 +206,9 @@ def sync_lines(lab: Any, chosen: ProbeSorting) -> set[str]:
     return found
 
 
-def describe(lab: Any, chosen: ProbeSorting, spikes: xr.Dataset | None) -> tuple[Details, ...]:
+def describe(
+    lab: Any, chosen: ProbeSorting, spikes: xr.Dataset | None, note: str = ""
+) -> tuple[Details, ...]:
     """Return the facts shown beside the explorer.
 
     Parameters
@@ -175,12 +219,15 @@ def describe(lab: Any, chosen: ProbeSorting, spikes: xr.Dataset | None) -> tuple
         A probe.
     spikes : xarray.Dataset or None
         What was loaded of it.
+    note : str, optional
+        What is to be known of its units.
     """
     blocks = [_recording(lab, chosen)]
     if spikes is not None:
         blocks.append(sync_details(spikes.attrs))
+        blocks.append(curation_details(spikes, note))
     if chosen.parameters is not None:
-        blocks += _sorting(lab, chosen)
+        blocks += _sorting(lab, chosen, spikes)
     return tuple(b for b in blocks if b.facts)
 
 
@@ -212,6 +259,37 @@ def sync_details(attrs: Mapping[str, Any]) -> Details:
     return Details("Clock", tuple(facts), str(attrs.get("sync_note", "")))
 
 
+def curation_details(spikes: xr.Dataset, note: str = "") -> Details:
+    """Return the facts of a curation; none where the units are the sorter's.
+
+    Parameters
+    ----------
+    spikes : xarray.Dataset
+        Kind ``spikes``.
+    note : str, optional
+        What is to be known of the units.
+    """
+    n_entries = int(spikes.attrs.get("curation_entries", 0))
+    if not n_entries:
+        return Details("Curation", ())
+    made, labels = spikes["made_by"].values, spikes["curation_label"].values
+    counts = {"units": f"{len(made)}"}
+    counts |= {
+        word: f"{n}"
+        for kind, word in (("merge", "merged"), ("split", "parts of splits"))
+        if (n := int((made == kind).sum()))
+    }
+    names, numbers = np.unique(labels[labels != ""], return_counts=True)
+    facts = {
+        **counts,
+        "labels": ", ".join(f"{n} {name}" for name, n in zip(names, numbers, strict=True)),
+        "entries": f"{n_entries} in the log",
+        "last": f"{spikes.attrs['curation_datetime'][:16]} UTC",
+        "by": str(spikes.attrs["curation_by"]),
+    }
+    return Details("Curation", tuple((n, v) for n, v in facts.items() if v), note)
+
+
 def _layout(setting: Mapping[str, Any]) -> str:
     n_shanks = int(setting["probe_n_shanks"])
     return f"{setting['probe_n_channels']} on {n_shanks} shank{'' if n_shanks == 1 else 's'}"
@@ -231,7 +309,7 @@ def _recording(lab: Any, chosen: ProbeSorting) -> Details:
     return Details("Recording", facts)
 
 
-def _sorting(lab: Any, chosen: ProbeSorting) -> list[Details]:
+def _sorting(lab: Any, chosen: ProbeSorting, spikes: xr.Dataset | None) -> list[Details]:
     from labdata.counted import count_of
 
     sorting = (lab.SpikeSorting & chosen.key).fetch1()
@@ -241,17 +319,16 @@ def _sorting(lab: Any, chosen: ProbeSorting) -> list[Details]:
         ("sorter", str(params["algorithm_name"])),
         ("version", str(sorting["algorithm_version"] or "not recorded")),
         ("sorted", f"{when:%Y-%m-%d %H:%M} UTC" if when else "not recorded"),
+        ("units", str(sorting["n_sorted_units"] or 0)),
         ("spikes", f"{sorting['n_detected_spikes'] or 0:,}"),
         ("container", str(sorting["container_version"] or "none")),
     )
     packages = tuple((str(k), str(v)) for k, v in (sorting["package_versions"] or {}).items())
-    n_entries = len(lab.UnitCuration & chosen.key)
-    curated = (
-        f"Curated by hand since ({count_of(n_entries, 'entry')} in the log): these are "
-        "the sorter's units. labdata.spikes(key, curated=True) has the others."
-    )
+    shows_sorted = spikes is not None and not spikes.attrs.get("curated", 0)
+    n_entries = count_entries(lab, chosen) if shows_sorted else 0
+    note = f"Curated by hand since ({count_of(n_entries, 'entry')}): these are the sorter's units."
     return [
-        Details("Sorting", facts, curated if n_entries else ""),
+        Details("Sorting", facts, note if n_entries else ""),
         Details("Parameters", tuple(flatten(params["parameters_dict"] or {})), folded=True),
         Details("Packages", packages, folded=True),
     ]

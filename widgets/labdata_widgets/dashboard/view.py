@@ -25,6 +25,7 @@ from labdata_widgets.dashboard import records
 from labdata_widgets.dashboard.model import LEVELS, SortingChoice, level_value, parse_query
 from labdata_widgets.dashboard.records import ProbeSorting
 from labdata_widgets.explorer import UnitExplorer
+from labdata_widgets.explorer.units import same_unit
 
 STATIC = Path(__file__).parent / "static"
 _LABELS = {"subject": "Subject", "session": "Session", "dataset": "Dataset", "sorting": "Sorting"}
@@ -32,12 +33,13 @@ _log = logging.getLogger(__name__)
 
 
 class Sidebar(anywidget.AnyWidget):
-    """Pickers, details, and what the page is busy with."""
+    """Pickers, whose units are shown, and details."""
 
     _esm = STATIC / "sidebar.js"
     _css = STATIC / "dashboard.css"
     pickers = List(Dict()).tag(sync=True)
     details = List(Dict()).tag(sync=True)
+    units = Dict().tag(sync=True)
     query = Unicode("").tag(sync=True)
 
 
@@ -75,6 +77,7 @@ class SortingDashboard(ipywidgets.Box):  # type: ignore[misc]
         _log_to_server()
         self.sidebar.on_msg(self._hear)
         self.choice.observe(lambda change: self._show_choice(), "chosen")
+        self.choice.observe(lambda change: self._show_other_units(), "curated")
         self.explorer.model.observe(lambda change: self._show_query(), ["unit", "event"])
 
     def __repr__(self) -> str:
@@ -113,6 +116,8 @@ class SortingDashboard(ipywidgets.Box):  # type: ignore[misc]
             self.start(str(content.get("search", "")).removeprefix("?"))
         elif content.get("what") == "choose":
             self.choice.choose(str(content["level"]), str(content["value"]))
+        elif content.get("what") == "units":
+            self.choice.curated = bool(content["curated"])
 
     def _show_nothing(self) -> None:
         self._show_pickers()
@@ -133,19 +138,47 @@ class SortingDashboard(ipywidgets.Box):  # type: ignore[misc]
         if chosen.parameters is None:
             self._show_unsorted(chosen)
             return
-        units = "" if chosen.n_units is None else f"{chosen.n_units} units of "
         place = f"{chosen.subject}, {chosen.session}"
-        self.explorer.say(f"Loading {units}{place} …", loading=True)
+        self.explorer.say(f"Loading {place} …", loading=True)
         with self._told(f"{place}, {chosen.label} could not be loaded"):
-            spikes, events, why = records.load_sorting(self.lab, chosen)
-            self.explorer.set_data(spikes, events, event=self._event(chosen, events))
+            loaded = self._load(chosen)
+            event = self._event(chosen, loaded.events)
+            self.explorer.set_data(loaded.spikes, loaded.events, event=event)
             missing = self._choose_unit(chosen)
-            why = " ".join(part for part in (why, missing) if part)
-            if why:
-                self.explorer.say(self.explorer.model.summary(), why, amber=True)
-            self._show_details(records.describe(self.lab, chosen, spikes))
+            self._tell(chosen, loaded, missing)
+
+    def _show_other_units(self) -> None:
+        """Show the chosen sorting as curated or as sorted: the same unit, event and filter."""
+        chosen, model = self.choice.chosen, self.explorer.model
+        if chosen is None or chosen.parameters is None or model.spikes is None:
+            return
+        before, unit, event = model.spikes, model.unit, model.event
+        whose = "as curated" if self.choice.curated else "as sorted"
+        self.explorer.say(f"Loading the units {whose} …", loading=True)
+        with self._told(f"The units {whose} could not be loaded"):
+            loaded = self._load(chosen)
+            self.explorer.set_data(loaded.spikes, loaded.events, event=event)
+            same = None if unit is None else same_unit(before, unit, model.spikes)
+            if same in model.order:
+                model.unit = same
+            self._tell(chosen, loaded)
+            self._show_query()
+
+    def _load(self, chosen: ProbeSorting) -> records.Loaded:
+        has_log = records.count_entries(self.lab, chosen) > 0
+        curated = self.choice.curated and has_log
+        self.sidebar.units = {"curated": curated, "has_log": has_log}
+        return records.load_sorting(self.lab, chosen, curated=curated)
+
+    def _tell(self, chosen: ProbeSorting, loaded: records.Loaded, missing: str = "") -> None:
+        """Show what is to be known of what was loaded, and the facts of it."""
+        why = " ".join(part for part in (loaded.why, missing) if part)
+        if why:
+            self.explorer.say(self.explorer.model.summary(), why, amber=True)
+        self._show_details(records.describe(self.lab, chosen, loaded.spikes, loaded.note))
 
     def _show_unsorted(self, chosen: ProbeSorting) -> None:
+        self.sidebar.units = {}
         with self._told("The recording could not be described"):
             self.explorer.set_data(None, None)
             self._show_details(records.describe(self.lab, chosen, None))

@@ -19,7 +19,13 @@ from traitlets import Bool, Float, HasTraits, Instance, Int, Tuple, Unicode, obs
 from labdata.errors import LabdataError
 from labdata.objects import onsets_of, select_units, tidy
 from labdata_widgets.explorer.trials import AlignedUnit, align_unit
-from labdata_widgets.explorer.units import COLUMNS, curation_words, unit_slices, unit_table
+from labdata_widgets.explorer.units import (
+    COLUMNS,
+    curation_labels,
+    curation_words,
+    unit_slices,
+    unit_table,
+)
 
 #: Seconds around the event, and of a bin, unless chosen otherwise.
 WINDOW_S = (-0.5, 1.0)
@@ -85,6 +91,8 @@ class ExplorerModel(HasTraits):
         Why `where` cannot be used; the list is then not filtered by it.
     view : UnitView or None
         What is shown of the chosen unit; follows from the above.
+    labels : list of str
+        What a curation says of each unit of `table`; empty where the units are the sorter's.
     """
 
     spikes = Instance(xr.Dataset, allow_none=True, default_value=None)
@@ -112,6 +120,7 @@ class ExplorerModel(HasTraits):
     ) -> None:
         super().__init__()
         self._table = pd.DataFrame()
+        self.labels: list[str] = []
         self._rank: dict[int, int] = {}
         self._onsets: dict[str, xr.DataArray] = {}
         self._choices: dict[str, int] = {}
@@ -137,8 +146,9 @@ class ExplorerModel(HasTraits):
         self.events = events
         self._choices = {} if events is None else event_choices(events)
         self.event = self._named_event(event)
-        self._table = pd.DataFrame()
+        self._table, self.labels = pd.DataFrame(), []
         if self.spikes is not None:
+            self.labels = curation_labels(self.spikes)
             self._table = unit_table(self.spikes)
             self._start, self._stop = unit_slices(self.spikes)
         self._rank = {int(u): i for i, u in enumerate(self._table.index)}
@@ -226,6 +236,8 @@ class ExplorerModel(HasTraits):
         values = units.astype(np.float64)
         if self.sort_by in table:
             values = table[self.sort_by].to_numpy(dtype=np.float64)
+        elif self.sort_by == "label" and self.labels:
+            values = _rank_texts(self.labels)
         at = np.flatnonzero(shown)
         known = at[~np.isnan(values[at])]
         key = -values[known] if self.descending else values[known]
@@ -291,6 +303,12 @@ class ExplorerModel(HasTraits):
             f"The event {event!r} is on {len(same)} streams.",
             hint=f"There are: {', '.join(self._choices)}.",
         )
+
+
+def _rank_texts(texts: list[str]) -> NDArray[np.float64]:
+    """Return the place of each text in the order of the alphabet; NaN of those that are empty."""
+    _, rank = np.unique(texts, return_inverse=True)
+    return np.where(np.array(texts) == "", np.nan, rank.astype(np.float64))
 
 
 def event_choices(events: xr.Dataset) -> dict[str, int]:

@@ -54,6 +54,9 @@ COLUMNS = (
     Column("n_spikes", "spikes", "", 0, "Spikes in the recording."),
 )
 
+#: Where a curation is shown, after the unit.
+LABEL = Column("label", "label", "", 0, "Label of the curator, or what made the unit.")
+
 #: Column -> coordinates over unit that hold it, the first one present is taken.
 _COORDS = {
     "shank": ("shank",),
@@ -120,6 +123,58 @@ def unit_table(spikes: xr.Dataset) -> pd.DataFrame:
                 for a, b in zip(start, stop, strict=True)
             ]
     return table
+
+
+def curation_labels(spikes: xr.Dataset) -> list[str]:
+    """Return the short text of the table on each unit: its label, else ``merged`` or ``split``.
+
+    Parameters
+    ----------
+    spikes : xarray.Dataset
+        Kind ``spikes``.
+
+    Returns
+    -------
+    list of str
+        Empty where the units are the sorter's; they have no such column then.
+    """
+    if not int(spikes.attrs.get("curation_entries", 0)) or "made_by" not in spikes.coords:
+        return []
+    words = {"merge": "merged", "split": "split"}
+    both = zip(spikes["curation_label"].values, spikes["made_by"].values, strict=True)
+    return [str(label) or words.get(str(made), "") for label, made in both]
+
+
+def same_unit(before: xr.Dataset, unit: int, after: xr.Dataset) -> int | None:
+    """Return the unit that one is called in another state of its sorting.
+
+    Parameters
+    ----------
+    before, after : xarray.Dataset
+        Kind ``spikes``, of one sorting, as sorted or as curated.
+    unit : int
+        Label in `before`.
+
+    Returns
+    -------
+    int or None
+        Itself where it is there, else the first that has spikes of the same units of the sorter;
+        None if there is none.
+    """
+    found = _sources(after)
+    if unit in found:
+        return unit
+    wanted = _sources(before)[unit]
+    return next((label for label, sources in found.items() if sources & wanted), None)
+
+
+def _sources(spikes: xr.Dataset) -> dict[int, set[int]]:
+    """Return the units of the sorter that each unit is made of."""
+    labels = [int(unit) for unit in spikes["unit"].values]
+    if "source_units" not in spikes.coords:
+        return {unit: {unit} for unit in labels}
+    texts = spikes["source_units"].values
+    return {u: set(map(int, str(text).split())) for u, text in zip(labels, texts, strict=True)}
 
 
 def curation_words(spikes: xr.Dataset, unit: int) -> str:

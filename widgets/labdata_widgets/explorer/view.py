@@ -12,11 +12,12 @@ import xarray as xr
 from bokeh.events import DocumentReady
 
 import labdata
+from labdata.counted import count_of
 from labdata_widgets.explorer.clock_badge import clock_badge
 from labdata_widgets.explorer.figures import DARK, LIGHT, ProbeMap, UnitFigures
 from labdata_widgets.explorer.model import BIN_S, WINDOW_S, ExplorerModel
 from labdata_widgets.explorer.parts import ControlBar, Headline, LiveBokeh, UnitTable, load_bokeh
-from labdata_widgets.explorer.units import COLUMNS
+from labdata_widgets.explorer.units import COLUMNS, LABEL, curation_words
 
 
 class UnitExplorer(ipywidgets.Box):  # type: ignore[misc]
@@ -57,7 +58,7 @@ class UnitExplorer(ipywidgets.Box):  # type: ignore[misc]
         load_bokeh()
         self.model = ExplorerModel(spikes, events, event=event, window_s=window_s, bin_s=bin_s)
         self.bar = ControlBar(start_s=window_s[0], stop_s=window_s[1], bin_s=bin_s)
-        self.table = UnitTable(columns=[_heading(c) for c in COLUMNS])
+        self.table = UnitTable()
         self.headline = Headline()
         self.figures, self.map = UnitFigures(), ProbeMap()
         self._busy = False
@@ -156,6 +157,8 @@ class UnitExplorer(ipywidgets.Box):  # type: ignore[misc]
         if model.view is not None and "amplitude" not in model.view.values:
             self.bar.course = "depth" if "depth" in model.view.values else "amplitude"
         with self.table.hold_sync():
+            shown = (COLUMNS[0], LABEL, *COLUMNS[1:]) if model.labels else COLUMNS
+            self.table.columns = [_heading(c) for c in shown]
             self.table.data = _columns(model)
             self.table.has_verdicts = model.has_verdicts
             self.table.sua_only, self.table.unit = model.sua_only, model.unit
@@ -207,6 +210,8 @@ def caption(model: ExplorerModel) -> str:
     parts = ["/".join(str(v) for v in key.values())] if key else []
     parts += [str(made[n]) for n in ("algorithm", "algorithm_version") if made.get(n)]
     parts += [model.summary(), clock_badge(model.spikes.attrs).text]
+    if n_entries := int(model.spikes.attrs.get("curation_entries", 0)):
+        parts += [f"as curated, {count_of(n_entries, 'entry')}"]
     start, stop = model.window_s
     parts += [f"window {start:g} to {stop:g} s, bins {model.bin_s * 1e3:g} ms"]
     return " · ".join([*parts, f"labdata {labdata.__version__}"])
@@ -216,7 +221,7 @@ def _heading(column: Any) -> dict[str, Any]:
     return {k: getattr(column, k) for k in ("name", "title", "unit", "digits", "explanation")}
 
 
-def _columns(model: ExplorerModel) -> dict[str, list[float | None]]:
+def _columns(model: ExplorerModel) -> dict[str, list[Any]]:
     """Return the table as lists, None where a number is not known."""
     table = model.table
     found: dict[str, Any] = {"unit": table.index.to_numpy()}
@@ -224,4 +229,8 @@ def _columns(model: ExplorerModel) -> dict[str, list[float | None]]:
         found[name] = table[name].to_numpy(dtype=np.float64)
     if "isi_contamination" in found:
         found["isi_contamination"] = found["isi_contamination"] * 100.0
-    return {n: [None if np.isnan(x) else float(x) for x in v] for n, v in found.items()}
+    lists = {n: [None if np.isnan(x) else float(x) for x in v] for n, v in found.items()}
+    if not model.labels or model.spikes is None:
+        return lists
+    words = [curation_words(model.spikes, int(unit)) for unit in table.index]
+    return lists | {"label": model.labels, "curation": words}

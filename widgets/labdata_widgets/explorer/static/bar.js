@@ -1,7 +1,8 @@
 // Event, window, bin, clock badge, save and help; and the theme of the page.
 const KEYS = [
   ["j  n  ↓", "next unit"], ["k  p  ↑", "previous unit"], ["Page Down / Up", "20 units on / back"],
-  ["Home / End", "first / last unit"], ["s", "only single units, or all"], ["/", "filter units"],
+  ["Home / End", "first / last unit"], ["s", "only single units, or all"],
+  ["c", "units as curated, or as sorted", "ld-in-page"], ["/", "filter units"],
   ["Esc", "clear the filter, close this"], ["?", "this help"],
   ["click", "choose a unit in the list or on the probe"],
   ["drag", "zoom a plot"], ["double click", "show all of a plot"], ["hover", "read a number"],
@@ -121,8 +122,8 @@ async function save(model, root, kind) {
 }
 
 function help() {
-  const rows = KEYS.map(([key, what]) =>
-    make("tr", {}, make("th", { scope: "row" }, make("kbd", {}, key)), make("td", {}, what)));
+  const rows = KEYS.map(([key, what, className = ""]) =>
+    make("tr", { className }, make("th", { scope: "row" }, make("kbd", {}, key)), make("td", {}, what)));
   const close = make("button", { type: "button" }, "Close");
   const dialog = make("dialog", { className: "ld-help", "aria-label": "Keys" },
     make("h2", {}, "Keys"), make("table", {}, make("tbody", {}, ...rows)),

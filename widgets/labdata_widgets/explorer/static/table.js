@@ -4,6 +4,8 @@ const MARK = { 1: ["●", "single unit"], 0: ["×", "fails the criteria of a sin
 // Shares of the width; the longest heading decides.
 const WIDTHS = { unit: "15%", shank: "12%", depth_um: "13%", rate_hz: "13%", amplitude_uv: "18%",
   isi_contamination: "15%", n_spikes: "14%" };
+const WIDTHS_LABELLED = { unit: "12.5%", label: "14%", shank: "11%", depth_um: "10%", rate_hz: "11%",
+  amplitude_uv: "16%", isi_contamination: "14.5%", n_spikes: "11%" };
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -54,9 +56,10 @@ function tools(model) {
 
 function head(model, columns) {
   const row = make("tr");
+  const shares = columns.some((c) => c.name === "label") ? WIDTHS_LABELLED : WIDTHS;
   const widths = make("colgroup", {}, ...columns.map((c) => {
     const col = make("col");
-    col.style.width = WIDTHS[c.name] || "auto";
+    col.style.width = shares[c.name] || "auto";
     return col;
   }));
   const cells = columns.map((column) => {
@@ -66,7 +69,7 @@ function head(model, columns) {
       const same = model.get("sort_by") === column.name;
       set(model, { sort_by: column.name, descending: same ? !model.get("descending") : false });
     });
-    const cell = make("th", { scope: "col" }, button);
+    const cell = make("th", { scope: "col", className: `ld-col-${column.name}` }, button);
     row.append(cell);
     return [column.name, cell];
   });
@@ -96,6 +99,11 @@ function body(model, columns, at) {
     const verdict = MARK[(data.passes || [])[i]];
     columns.forEach((column, c) => {
       const value = (data[column.name] || [])[i];
+      if (column.name === "label") {
+        const said = (data.curation || [])[i] || "";
+        row.append(make("td", { className: "ld-col-label", title: said }, value || ""));
+        return;
+      }
       const cell = make("td", {}, value === null || value === undefined ? "–" : formats[c].format(value));
       if (c === 0 && verdict) {
         cell.prepend(make("span", { className: "ld-mark", title: verdict[1], role: "img",
@@ -131,11 +139,10 @@ function mine(el, event) {
 }
 
 function render({ model, el }) {
-  const columns = model.get("columns");
   const [bar, drawTools, where] = tools(model);
-  const [heading, drawHead] = head(model, columns);
   const empty = make("div", { className: "ld-empty" });
-  const table = make("table", { "aria-label": "Units" }, ...heading);
+  const table = make("table", { "aria-label": "Units" });
+  let columns = [], drawHead = () => {};
   const scroll = make("div", { className: "ld-scroll", tabIndex: 0 }, table, empty);
   el.append(bar, scroll);
   let rows = new Map();
@@ -151,6 +158,12 @@ function render({ model, el }) {
     }
   };
   const list = () => {
+    if (columns !== model.get("columns")) {
+      columns = model.get("columns");
+      const [heading, draw] = head(model, columns);
+      drawHead = draw;
+      table.replaceChildren(...heading);
+    }
     table.querySelector("tbody")?.remove();
     const [tbody, made] = body(model, columns);
     rows = made;
@@ -177,10 +190,10 @@ function render({ model, el }) {
     keys[event.key](root);
   };
   document.addEventListener("keydown", onKey, true);
-  model.on("change:data change:order change:empty", list);
+  model.on("change:columns change:data change:order change:empty", list);
   model.on("change:unit", choose);
   model.on("change:where_problem change:sua_only change:has_verdicts", drawTools);
-  model.on("change:sort_by change:descending", drawHead);
+  model.on("change:sort_by change:descending", () => drawHead());
   list();
   requestAnimationFrame(choose);
   return () => document.removeEventListener("keydown", onKey, true);

@@ -187,7 +187,7 @@ class SampleTimes(_LazyArray):
 
 def _open_again(project: str | None, key: dict[str, Any], band: str) -> OpenBand:
     """Open a band in another process, on its own connection."""
-    from ..schema import default_lab, load_project_schema
+    from . import default_lab, load_project_schema
 
     lab = default_lab if default_lab.project == project else load_project_schema(project)
     return OpenBand(project, key, band, (lab.EphysRecording.ProbeSetting & key).open(band=band))
