@@ -74,6 +74,26 @@ static PyObject *place_steps(PyObject *self, PyObject *args)
    The spikes of one unit and the events both ascend, so that the ends of the windows only move on.
    What is inside is decided by the relative time itself, as it is rounded. */
 
+/* Return the first spike, from `low` on, that is not before `bound` relative to the event. */
+static Py_ssize_t first_from(const double *seconds, Py_ssize_t low, Py_ssize_t n, double event,
+                             double bound)
+{
+    Py_ssize_t high = low;
+    for (Py_ssize_t step = 1; high < n && seconds[high] - event < bound; step *= 2) {
+        low = high + 1; /* the next is near where events are many, far where they are few */
+        high += step;
+    }
+    high = high < n ? high : n;
+    while (low < high) {
+        Py_ssize_t middle = low + (high - low) / 2;
+        if (seconds[middle] - event < bound)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static PyObject *bound_windows(PyObject *self, PyObject *args)
 {
     Py_buffer b[4]; /* seconds, events, low, high */
@@ -89,11 +109,8 @@ static PyObject *bound_windows(PyObject *self, PyObject *args)
     Py_BEGIN_ALLOW_THREADS
     Py_ssize_t i = 0, j = 0;
     for (Py_ssize_t k = 0; k < n_events; k++) {
-        while (i < n && seconds[i] - event[k] < start)
-            i++;
-        j = j < i ? i : j;
-        while (j < n && seconds[j] - event[k] < stop)
-            j++;
+        i = first_from(seconds, i, n, event[k], start);
+        j = first_from(seconds, j < i ? i : j, n, event[k], stop);
         low[k] = i;
         high[k] = j;
         total += j - i;

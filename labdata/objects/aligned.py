@@ -15,11 +15,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from labdata import loops
 from labdata.errors import ObjectError
 from labdata.objects._attrs import clock_attrs, require_kind, same_clock
 from labdata.objects._binning import bin_edges, iter_counts
-from labdata.objects._groups import Groups, group, positions, unit_labels
+from labdata.objects._groups import group, positions, unit_labels
+from labdata.objects._windows import spikes_around
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -75,7 +75,7 @@ def align_spikes(
     start, stop = _window(window_s)
     groups, units = group(spikes), unit_labels(spikes)
     trial = np.asarray(coords["trial"][1])
-    relative, of_unit, of_trial = _around(groups, times, (start, stop), units, trial)
+    relative, of_unit, of_trial = spikes_around(groups, times, (start, stop), units, trial)
     observed = np.isfinite(times)
     if "t_start" in spikes.attrs and "t_stop" in spikes.attrs:
         inside = (times + start >= spikes.attrs["t_start"]) & (
@@ -242,85 +242,6 @@ def _window(window_s: tuple[float, float]) -> tuple[float, float]:
             hint="Give the earlier time first, such as (-0.5, 1.5).",
         )
     return start, stop
-
-
-def _around(
-    groups: Groups,
-    times: FloatArray,
-    window_s: tuple[float, float],
-    units: NDArray[np.int32],
-    trials: NDArray[np.int32],
-) -> tuple[FloatArray, NDArray[np.int32], NDArray[np.int32]]:
-    """Return relative time, unit and trial of every spike in a window, sorted by unit and trial.
-
-    Unit by unit, so that what is worked on stays in the processor's cache.
-    """
-    low, high = _bounds(groups, times, window_s)
-    totals = (high - low).sum(axis=1)
-    stops = np.cumsum(totals)
-    relative = np.empty(int(totals.sum()))
-    of_trial = np.empty(len(relative), dtype=np.int32)
-    cut = _cut if loops.compiled is None else loops.compiled.cut_windows
-    for k, (begin, end) in enumerate(zip(stops - totals, stops, strict=True)):
-        mine = slice(begin, end)
-        cut(groups.time_s, times, low[k], high[k], trials, relative[mine], of_trial[mine])
-    return relative, np.repeat(units, totals), of_trial
-
-
-def _cut(
-    time_s: FloatArray,
-    times: FloatArray,
-    low: IntArray,
-    high: IntArray,
-    trials: NDArray[np.int32],
-    relative: FloatArray,
-    of_trial: NDArray[np.int32],
-) -> None:
-    """Fill relative time and trial of one unit's spikes."""
-    n = high - low
-    at = np.arange(len(relative))
-    at += np.repeat(low - (np.cumsum(n) - n), n)
-    time_s.take(at, out=relative, mode="clip")  # unlike "raise", it needs no buffer
-    relative -= np.repeat(times, n)
-    of_trial[:] = np.repeat(trials, n)
-
-
-def _bounds(
-    groups: Groups, times: FloatArray, window_s: tuple[float, float]
-) -> tuple[IntArray, IntArray]:
-    """Return where each unit's spikes around each event begin and end, (n_units, n_trials)."""
-    trial = np.flatnonzero(np.isfinite(times))
-    trial = trial[np.argsort(times[trial], kind="stable")]
-    event = times[trial]
-    find = _find if loops.compiled is None else loops.compiled.bound_windows
-    low = np.zeros((len(groups.start), len(times)), dtype=np.int64)
-    high = np.zeros_like(low)
-    begin, end = np.empty((2, len(event)), dtype=np.int64)
-    for k, (a, b) in enumerate(zip(groups.start, groups.stop, strict=True)):
-        find(groups.time_s[a:b], event, *window_s, begin, end)
-        low[k, trial], high[k, trial] = a + begin, a + end
-    return low, high
-
-
-def _find(
-    mine: FloatArray, event: FloatArray, start: float, stop: float, low: IntArray, high: IntArray
-) -> None:
-    """Fill where the spikes of one unit around ascending events begin and end.
-
-    The relative time itself decides, as it is rounded; the sum of event and bound, rounded as
-    well, may be one of a few spikes off.
-    """
-    for bound, found in ((start, low), (stop, high)):
-        found[:] = mine.searchsorted(event + bound)
-        for step in (-1, 1):
-            while True:
-                at = found + min(step, 0)
-                there = (at >= 0) & (at < len(mine))
-                relative = mine[np.where(there, at, 0)] - event if len(mine) else event
-                wrong = there & ((relative >= bound) if step < 0 else (relative < bound))
-                if not wrong.any():
-                    break
-                found[wrong] += step
 
 
 def _counts(aligned: xr.Dataset, edges: FloatArray) -> NDArray[np.uint16] | NDArray[np.uint32]:

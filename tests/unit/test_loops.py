@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labdata import loops
-from labdata.objects import _groups, aligned, correlograms
+from labdata.objects import _groups, _windows, correlograms
 
 if loops.compiled is None:
     pytest.skip("the inner loops are not compiled", allow_module_level=True)
@@ -30,7 +30,7 @@ def test_windows_end_where_the_rounded_relative_time_does(rng, window):
     seconds = np.sort(np.concatenate([edges, near, rng.uniform(0, 86_400, 5_000)]))
     mine, other = np.empty((2, 2, len(event)), np.int64)
     total = C.bound_windows(seconds, event, *window, *mine)
-    aligned._find(seconds, event, *window, *other)
+    _windows._find(seconds, event, *window, *other)
     np.testing.assert_array_equal(mine, other)
     assert total == (mine[1] - mine[0]).sum()
     inside = (seconds[:, None] - event >= window[0]) & (seconds[:, None] - event < window[1])
@@ -45,7 +45,7 @@ def test_what_is_cut_is_the_same(rng):
     n = int((high - low).sum())
     mine, other = ((np.empty(n), np.empty(n, "int32")) for _ in range(2))
     C.cut_windows(seconds, event, low, high, labels, *mine)
-    aligned._cut(seconds, event, low, high, labels, *other)
+    _windows._cut(seconds, event, low, high, labels, *other)
     for a, b in zip(mine, other, strict=True):
         np.testing.assert_array_equal(a, b)
 
