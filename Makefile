@@ -14,15 +14,19 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 
+# PyTorch is as large as all the rest: it has an environment of its own, and one version.
+KILOSORT := .venv-kilosort
+TORCH := torch==2.13.0
+
 # Tests marked slow run when CI is set, and by `make test-all`.
 CHOICE := $(if $(CI),,-m "not slow")
 # Processes that share the tests: `make test WORKERS=0` runs them in one, for a debugger.
 WORKERS ?= 2
 
-.PHONY: help demo test test-all unit lint format clean
+.PHONY: help demo test test-all test-kilosort unit lint format clean
 
 help: ## This list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-demo ## Install what the demo needs into .venv, and run it
 	@if test -t 0 && test -t 1; then once=; else once=--once; fi; \
@@ -33,6 +37,10 @@ test: system-packages $(VENV)/.installed-dev ## Install, then style, types and t
 
 test-all: ## As `make test`, with the slow tests
 	@$(MAKE) --no-print-directory test CHOICE=
+
+test-kilosort: system-packages $(KILOSORT)/.installed ## Install Kilosort 4 with PyTorch apart, and sort with it
+	$(KILOSORT)/bin/python -m pytest tests/integration/flow/test_kilosort4.py \
+	    tests/integration/flow/test_motion.py
 
 unit: $(VENV)/.installed-dev
 	$(RUN) -m pytest -n $(WORKERS) --dist worksteal $(CHOICE)
@@ -47,7 +55,7 @@ format: $(VENV)/.installed-dev ## Rewrite the source in the project's style
 	$(RUN) -m ruff format .
 
 clean: ## Remove the environment and what was built; the demo's data stay
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(KILOSORT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf labdata_jupyter.egg-info
 	find labdata widgets hub tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -71,3 +79,12 @@ $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml labdata/loops/_compiled.
 	@echo "Installing labdata and its tests' tools into $(VENV) (a few minutes the first time)"
 	@$(PIP) install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed-demo
+
+$(KILOSORT)/.installed: pyproject.toml labdata/loops/_compiled.c
+	@sh tests/system_packages.sh python "$(PYTHON)"
+	@python=$$(sh tests/find_python.sh "$(PYTHON)") && \
+	echo "Installing Kilosort 4 and PyTorch into $(KILOSORT) (a few minutes the first time)" && \
+	"$$python" -m venv --clear $(KILOSORT)
+	@$(KILOSORT)/bin/python -m pip --disable-pip-version-check --no-input install --quiet \
+	    $(TORCH) --editable '.[kilosort]' hypothesis pytest pytest-timeout
+	@touch $@

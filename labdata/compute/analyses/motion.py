@@ -89,7 +89,12 @@ def estimate_motion(
         try:
             with quiet_third_party():
                 motion = spre.compute_motion(
-                    part, preset=preset, n_jobs=n_jobs, chunk_duration="1s", progress_bar=False
+                    part,
+                    preset=preset,
+                    estimate_motion_kwargs=mend_preset(preset),
+                    n_jobs=n_jobs,
+                    chunk_duration="1s",
+                    progress_bar=False,
                 )
         except (RuntimeError, ValueError, IndexError) as error:
             raise TaskError(
@@ -111,6 +116,23 @@ def estimate_motion(
             hint="Leave --motion out.",
         )
     return tuple(found)
+
+
+def mend_preset(preset: str) -> dict[str, Any]:
+    """Return what must be given beside a preset of SpikeInterface, so that it runs.
+
+    DREDge's of version 0.105 ask for ``batching_mode="offline"``, which its estimator calls
+    ``"full"``.
+
+    Parameters
+    ----------
+    preset : str
+        Of SpikeInterface.
+    """
+    from spikeinterface.preprocessing import get_motion_parameters_preset
+
+    given = get_motion_parameters_preset(preset)["estimate_motion_kwargs"]
+    return {"batching_mode": "full"} if given.get("batching_mode") == "offline" else {}
 
 
 def check_estimator(preset: str) -> Finding:

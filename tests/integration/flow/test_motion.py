@@ -108,6 +108,19 @@ def test_a_known_motion_is_found_stored_and_returned(moved, typed, told):
     assert old["displacement"].values.ravel().tolist() == [0.0, 5.0]
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch: make test-kilosort")
+@pytest.mark.parametrize("preset", ["dredge", "dredge_fast", "nonrigid_accurate"])
+def test_estimators_on_pytorch_find_the_same(moved, told, preset):
+    _, pitch = moved
+    told(*RUN, "--motion", preset)
+    found = labdata.motion(KEY)
+    moved_um = found["displacement"].isel(shank=0).mean("depth")
+    early = float(moved_um.sel(time=slice(0, MOVES_S - 2)).median())
+    late = float(moved_um.sel(time=slice(MOVES_S + 2, None)).median())
+    assert late - early == pytest.approx(pitch, abs=8.0)
+    assert found.attrs["method"] == preset
+
+
 def test_what_cannot_be_estimated_is_said_and_nothing_is_stored(lab_rig, typed, tmp_path):
     run = write_spikeglx_run(tmp_path, run_name="ephys", duration_s=4.0, n_channels=4, n_units=1)
     lab_rig.upload(lab_rig.put(lab_rig.record(run.run_folder)))
