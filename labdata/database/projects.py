@@ -95,6 +95,7 @@ class Lab:
         self._state: Literal["new", "busy", "done"] = "new"
         self._connection: LabConnection | None = None
         self._may_be_made = False
+        self._all_there = False  # while tables that are there are opened
         self._plugin_tables: dict[str, Any] = {}
         self._text_references: dict[str, Any] = {}  # of alike_rows, asked for once
 
@@ -213,7 +214,11 @@ class Lab:
         if version not in (None, MAKING):
             refuse_other(version, self._project)
             if self._is_complete(names, present):
-                self._declare(connection, names, create=False)
+                self._all_there = True
+                try:
+                    self._declare(connection, names, create=False)
+                finally:
+                    self._all_there = False
                 return
         new = names["data"] not in present and self._project
         if self._project:

@@ -73,6 +73,11 @@ class LabTable(CheckedWrites):
         """Schema and name, quoted, of the table or of the project's view of it."""
         return self._seen_as or str(super().full_table_name)  # type: ignore[misc]
 
+    @property
+    def is_declared(self) -> bool:
+        """Whether the table is there; not asked of each where all were seen at once."""
+        return self.lab._all_there or bool(super().is_declared)  # type: ignore[misc]
+
     def __repr__(self) -> str:
         return f"{self._headline()}\n{super().__repr__()}"
 
@@ -282,5 +287,9 @@ def parts_of(cls: type) -> list[Any]:
     cls : type
         The table.
     """
-    found = [getattr(cls, name) for name in dict.fromkeys(dir(cls)) if name[0].isupper()]
-    return [one for one in found if isinstance(one, type) and issubclass(one, dj.Part)]
+    known: list[Any] | None = vars(cls).get("_parts")
+    if known is None:
+        found = [getattr(cls, name) for name in dir(cls) if name[0].isupper()]
+        known = [one for one in found if isinstance(one, type) and issubclass(one, dj.Part)]
+        cls._parts = known  # type: ignore[attr-defined]  # a class has them from its beginning
+    return list(known)

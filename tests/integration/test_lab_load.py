@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sqlite3
@@ -41,6 +42,8 @@ POINTS = {
     "lab_load.insert_rows = insert",
     "before the end": "lab_load.mark_whole = die",
 }
+REST = [where for where in POINTS if where != "between tables"]
+slow = functools.partial(pytest.param, marks=pytest.mark.slow)  # ten seconds each
 
 
 def rows() -> dict[str, list[str]]:
@@ -89,7 +92,7 @@ def load_killed(file: Path, where: str) -> None:
     assert ended.returncode == -signal.SIGKILL, ended.stderr
 
 
-@pytest.mark.parametrize("where", POINTS)
+@pytest.mark.parametrize("where", ["between tables", *map(slow, REST)])
 def test_a_killed_load_closes_what_it_fills_until_it_is_repeated(
     embedded_lab, dump, capsys, where
 ) -> None:
@@ -111,7 +114,9 @@ def test_a_killed_load_closes_what_it_fills_until_it_is_repeated(
     assert rows() == original
 
 
-@pytest.mark.parametrize("where", ["after the mark", "while a project is made", "between tables"])
+@pytest.mark.parametrize(
+    "where", ["after the mark", *map(slow, ("while a project is made", "between tables"))]
+)
 def test_a_killed_load_is_given_up(embedded_lab, dump, capsys, where) -> None:
     load_killed(dump[0], where)
     assert main(["db", "load", "--give-up"]) == 0

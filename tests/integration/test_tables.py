@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pymysql
 import pytest
+from fresh_connection import forget_connection
 
 from labdata import schema
 from labdata.database.connection import LabConnection, connect, reset_connection
@@ -416,3 +417,30 @@ def test_first_users_at_once_make_one_lab(lab_folder: Path) -> None:
     ]
     answers = [user.communicate(timeout=120) for user in users]
     assert [out.decode().split() for out, _ in answers] == [["12", "0"]] * 4, answers
+
+
+def test_opening_a_lab_asks_few_things_of_its_server(lab_folder, monkeypatch) -> None:
+    """A server far away takes 20 ms for each; there are 93 tables."""
+    assert len(default_lab.Session()) == 0
+    forget_connection()
+    asked, real = [], LabConnection.query
+
+    def query(self: Any, text: str, *args: Any, **options: Any) -> Any:
+        asked.append(text)
+        return real(self, text, *args, **options)
+
+    monkeypatch.setattr(LabConnection, "query", query)
+    assert len(default_lab.Session()) == 0
+    assert len(asked) < 15, asked
+    asked.clear()
+    for table in ("Subject", "Session", "Dataset", "UploadJob"):
+        assert default_lab.tables[table]().heading.names
+    assert sum("~lineage" in text and "information_schema" in text for text in asked) <= 1
+
+
+def test_a_table_that_is_gone_is_not_declared(embedded_lab) -> None:
+    table = default_lab.Weighing()
+    assert table.is_declared
+    default_lab.connection.query("SET FOREIGN_KEY_CHECKS = 0")
+    default_lab.connection.query(f"DROP TABLE {table.full_table_name}")
+    assert not table.is_declared
