@@ -7,7 +7,7 @@ opens the projects that it fills; killed, it is repeated.
 
 Examples:
   labdata db status                  version of the tables, and the last backup
-  labdata db upgrade                 bring the tables to this labdata's version
+  labdata db upgrade                 bring tables and rights of accounts to this labdata's version
   labdata db dump lab.sqlite
   labdata db load lab.sqlite         into the database of the preference file
   labdata db load --give-up          open what a load that did not end had closed, as it is
@@ -112,6 +112,26 @@ def _upgrade(options: argparse.Namespace) -> None:
             write(f"{project or 'data without a project'}: {step}")
     if not any(done.values()):
         write("The tables are up to date.")
+    if not connect().embedded:
+        _renew_rights(list(labs.values()))
+
+
+def _renew_rights(labs: list[Any]) -> None:
+    """Give the accounts what their roles are in this version, as for tables that are new."""
+    from ..database.accounts import apply_plan, plan_renewal
+    from ..database.own_roles import is_limited
+    from . import write
+
+    if is_limited(labs[0]):  # a member, who does not see the rights of others
+        return
+    names = set()
+    for lab in labs:
+        lab.activate()
+        for name, plan in plan_renewal(lab).items():
+            apply_plan(lab, plan, deed="renew rights", command="labdata db upgrade")
+            names.add(name)
+    if names:
+        write(f"The rights of {count_of(len(names), 'account')} are those of this version.")
 
 
 def _dump(options: argparse.Namespace) -> None:

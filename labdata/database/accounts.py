@@ -19,7 +19,15 @@ from .datajoint_compat import dj
 from .known_accounts import HOST, check_account, check_name, read_accounts
 from .project_views import MEMBERS, make_views, view_name
 from .raw_tables import quote
-from .rights import ROLES, Role, project_rights, shared_rights, together, without
+from .rights import (
+    ROLES,
+    Role,
+    former_rights,
+    project_rights,
+    shared_rights,
+    together,
+    without,
+)
 from .statements import Statement, show_statements
 
 #: "There is no such grant": for a schema, for a table.
@@ -139,17 +147,59 @@ def plan_grant(lab: Any, name: str, role: Role, *, is_new: bool = False) -> list
     DatabaseError
         If there is no such account, or it is one of the server's own.
     """
+    held: list[Role] | None = []
     if not is_new:
-        check_account(lab, name)
-    account = (name, HOST)
+        known = check_account(lab, name)
+        unseen = known.names is None
+        held = None if unseen else known.roles.get(name, {}).get(lab.project, [])
     # who sees the project's views only has no right to renew them, and they are there
     views = make_views(lab) if lab.File._seen_as is None else []
-    rights = [*project_rights(lab, role), *shared_rights(lab, [role])]
     return [
         *views,
-        *(Statement(right.granted, account) for right in rights),
+        *_role_statements(lab, name, role, held),
         *_members(lab, name, "INSERT IGNORE INTO {} (project_name, user_name) VALUES (%s, %s)"),
     ]
+
+
+def _role_statements(
+    lab: Any, name: str, role: Role, held: Sequence[Role] | None
+) -> list[Statement]:
+    """Return what gives a role, and takes what it gave in earlier versions.
+
+    An admin of the project has those rights by that role; they stay, also where it is not known
+    (None) which roles the account has.
+    """
+    rights = [*project_rights(lab, role), *shared_rights(lab, [role])]
+    former = [] if held is None or "admin" in held else former_rights(lab, role)
+    account = (name, HOST)
+    return [
+        *(Statement(right.granted, account) for right in rights),
+        *(Statement(text, account, _NOT_GRANTED) for right in former for text in right.revoked),
+    ]
+
+
+def plan_renewal(lab: Any) -> dict[str, list[Statement]]:
+    """Plan to give all accounts anew what their roles in a project are in this version of labdata.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of the project.
+
+    Returns
+    -------
+    dict of str to list of Statement
+        By lab member, of those who have a role in it; none if this account sees no others.
+    """
+    known = read_accounts(lab)
+    plans = {}
+    for name, roles in known.roles.items():
+        held = roles.get(lab.project, [])
+        if known.names is None or name in known.powerful or name not in known.names or not held:
+            continue
+        # each role has a reader's rights, so that every account counts as a reader too
+        plans[name] = [s for role in held for s in _role_statements(lab, name, role, held)]
+    return plans
 
 
 def plan_revoke(lab: Any, name: str) -> list[Statement]:

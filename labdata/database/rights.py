@@ -1,7 +1,9 @@
 """What each role may do in a project, as privileges of the database server.
 
 Rights are given by schema where they hold for all tables of it, present and to come, and by table
-in the shared schema, where every project's rows are. Nobody but a project's admin deletes data or
+in the shared schema, where every project's rows are. By table, too, are an analyst's rights to
+change and delete results: entries of a log of curation are added and read only, and what is
+granted on a schema no table of it can be kept from. Nobody but a project's admin deletes data or
 makes tables; the recorded checksums of files cannot be changed by any role. What touches all
 projects is no role's but the lab's administrator's: making and archiving projects, other paths for
 files, garbage, dumps.
@@ -27,6 +29,8 @@ Role = Literal["reader", "experimenter", "analyst", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _READ = ("SELECT",)
+_ADD = ("SELECT", "INSERT")
+_CHANGE = ("UPDATE", "DELETE")
 _CORRECT = ("SELECT", "INSERT", "UPDATE")
 _WRITE = (*_CORRECT, "DELETE")
 _SHAPE = (*_WRITE, "CREATE", "ALTER", "INDEX", "REFERENCES")
@@ -36,7 +40,7 @@ GRANT_OPTION = "GRANT OPTION"
 _SCHEMAS: dict[Role, tuple[tuple[str, ...], ...]] = {
     "reader": (_READ, _READ, _READ),
     "experimenter": (_CORRECT, _READ, _READ),
-    "analyst": (_READ, _WRITE, _WRITE),
+    "analyst": (_READ, _ADD, _WRITE),
     "admin": (_SHAPE, _SHAPE, (*_SHAPE, "DROP")),
 }
 #: Role -> what else than reading it may do with the project's rows of a shared table.
@@ -57,6 +61,8 @@ _VIEWS: dict[Role, dict[str, tuple[str, ...]]] = {
         "UploadJob.AssignedFiles": ("INSERT", "DELETE"),
     },
 }
+#: Logs among the results: an analyst adds entries, and changes none.
+APPEND_ONLY = ("UnitCuration",)
 #: Shared choices to which a project's admin may add: a new strain, a new rig.
 _ADDED_BY_ADMINS = ("Species", "Strain", "SetupLocation", "Setup")
 
@@ -182,11 +188,27 @@ def project_rights(lab: Any, role: Role) -> list[Right]:
         rights.append(Right(base, going, ("INSERT", *more)))
         rights.append(Right(base, hidden_view(RELEASED, project), ("SELECT", "DELETE", *more)))
     if role == "analyst":
+        rights += [Right(*place, _CHANGE) for place in _changed_by_analysts(lab)]
         rights = together([*rights, *(Right(*p, _WRITE) for p in _results_among_data(lab))])
     if role == "admin" and project:
         view = view_name(tables[MEMBERS].table_name, project)
         rights.append(Right(base, view, ("SELECT", "INSERT", "DELETE", *more)))
     return rights
+
+
+def former_rights(lab: Any, role: Role) -> list[Right]:
+    """Return what earlier versions of labdata gave to a role, and this one does not.
+
+    Parameters
+    ----------
+    lab : Lab
+        Tables of the project.
+    role : str
+        One of :data:`ROLES`.
+    """
+    if role != "analyst":
+        return []
+    return [Right(own_schemas(lab.File.database, lab.project)[1], None, _CHANGE)]
 
 
 def shared_rights(lab: Any, roles: Iterable[Role]) -> list[Right]:
@@ -223,6 +245,13 @@ def _tables_of(lab: Any, level: str) -> dict[str, str]:
         for name, cls in lab.tables_and_parts().items()
         if lab._levels.get(name.partition(".")[0]) == level
     }
+
+
+def _changed_by_analysts(lab: Any) -> list[tuple[str, str]]:
+    """Return the tables of results in which an analyst may change and delete rows."""
+    schema = own_schemas(lab.File.database, lab.project)[1]
+    tables = _tables_of(lab, "computed").items()
+    return [(schema, table) for name, table in tables if name not in APPEND_ONLY]
 
 
 def _results_among_data(lab: Any) -> list[tuple[str, str]]:

@@ -284,11 +284,15 @@ def _no_access(text: str, table: Any, rows: Any, deed: str) -> Said | None:
         "DELETE": "delete from",
         "DROP": "remove",
     }[deed]
-    what = f"{verb} {_name(table)}"
+    # of what depends on the rows, the server may refuse another table
+    place = re.search(r"DELETE command denied .* for table `([^`]+)`\.`([^`]+)`", text)
+    refused = (_class(table, (place[1], place[2])) if place else None) or type(table)
+    also = refused.table_name != table.table_name
+    what = f"{verb} {_name(table)}" + (f" with its rows in {_name(refused())}" if also else "")
     if not is_limited(table.lab):
         user = table.connection.conn_info["user"]
         return f"The account {user} may not {what}.", "Ask the server's administrator."
-    return explain_role(table.lab, what, roles_that_may(table.lab, type(table), deed))
+    return explain_role(table.lab, what, roles_that_may(table.lab, refused, deed))
 
 
 LOST_MESSAGE = "The connection to the database was lost."

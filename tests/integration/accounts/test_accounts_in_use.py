@@ -243,6 +243,13 @@ def test_a_curation_is_of_its_account_and_its_project(
         row = json.loads(capsys.readouterr().out)[-1]
         assert (row["curated_by"], row["label"]) == (role, label)
         default_lab.CuratedUnitCount.populate()
+    with accounts.used_by("analyst", OURS):
+        with pytest.raises(LabdataError, match="to delete from UnitCuration takes admin"):
+            default_lab.UnitCuration().delete(safemode=False)
+        said = "to delete from SpikeSorting with its rows in UnitCuration takes admin"
+        with pytest.raises(LabdataError, match=said):
+            default_lab.SpikeSorting().delete(safemode=False)
+        assert len(default_lab.SpikeSorting()) == len(default_lab.UnitCuration()) == 1
     with accounts.used_by("reader", OURS):
         log = read_json(capsys, "curate", "log", "-a", f"{OURS}1")
         assert log[-1] == row
@@ -297,3 +304,20 @@ def test_doctor_has_nothing_against_an_account(
     said = capsys.readouterr()
     assert "refused" not in said.out + said.err and "denied" not in said.out + said.err
     assert "Traceback" not in said.err
+
+
+def test_an_analyst_deletes_a_sorting_that_nobody_has_curated(accounts: Any) -> None:
+    with accounts.used_by("analyst", OURS):
+        (own,) = default_lab.SpikeSorting.fetch(as_dict=True)
+        params = default_lab.SpikeSortingParams.fetch(as_dict=True)[0]
+        params |= {"parameter_set_num": 77, "parameters_hash": "7" * 64}
+        default_lab.SpikeSortingParams.insert1(params)
+        other = {**own, "parameter_set_num": 77, "waveforms_file": None, "waveforms_storage": None}
+        default_lab.SpikeSorting.insert1(other)
+        unit = default_lab.SpikeSorting.Unit.fetch(as_dict=True)[0]
+        default_lab.SpikeSorting.Unit.insert1({**unit, "parameter_set_num": 77})
+        (default_lab.SpikeSorting & "parameter_set_num = 77").delete(safemode=False)
+        assert default_lab.SpikeSorting.fetch("parameter_set_num").tolist() == [
+            own["parameter_set_num"]
+        ]
+        (default_lab.SpikeSortingParams & "parameter_set_num = 77").delete(safemode=False)

@@ -10,6 +10,8 @@ from typing import Any
 import pymysql
 import pytest
 
+from labdata.cli import main
+
 pytestmark = [pytest.mark.database, pytest.mark.server]
 
 OURS, THEIRS = "a_b", "axb"
@@ -29,6 +31,22 @@ STATEMENTS = [
         "FROM `{2}`.spike_sorting",
         RESULTS,
     ),
+    ("change the log", "UPDATE `{2}`.unit_curation SET label = 'MUA'", {"admin"}),
+    ("change whose it is", "UPDATE `{2}`.unit_curation SET curated_by = 'me'", {"admin"}),
+    ("delete from the log", "DELETE FROM `{2}`.unit_curation", {"admin"}),
+    (
+        "replace in the log",
+        "REPLACE INTO `{2}`.unit_curation SELECT * FROM `{2}`.unit_curation",
+        {"admin"},
+    ),
+    (
+        "change the log by adding",
+        "INSERT INTO `{2}`.unit_curation SELECT * FROM `{2}`.unit_curation AS old "
+        "ON DUPLICATE KEY UPDATE label = 'MUA'",
+        {"admin"},
+    ),
+    ("empty the log", "TRUNCATE TABLE `{2}`.unit_curation", set()),
+    ("delete a count", "DELETE FROM `{2}`.__curated_unit_count", RESULTS),
     ("read strains", "SELECT * FROM `{0}`.`#strain`", EVERYONE),
     ("read members", "SELECT * FROM `{0}`.lab_member", EVERYONE),
     ("read own files", "SELECT * FROM `{0}`.`~file~a_b`", EVERYONE),
@@ -275,3 +293,34 @@ def test_the_client_program_is_held_to_the_same(accounts: Any) -> None:
         "UPDATE `{0}_a_b`.subject SET subject_sex = 'F'",
     ):
         assert "denied" in ask(denied, "--ssl").stderr
+
+
+def test_rights_that_were_wider_are_made_those_of_now(
+    accounts: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As an account of an earlier version had them, which were given on the whole schema."""
+    accounts.make("both", "-p", OURS, "--role", "analyst")
+    with accounts.used_by("chief"):
+        assert main(["account", "grant", "both", "-p", OURS, "--role", "admin"]) == 0
+    computed = f"{accounts.base}_a_b_computed"
+    change = f"UPDATE `{computed}`.unit_curation SET label = 'MUA'"
+    others = f"UPDATE `{computed}`.spike_sorting__unit SET unit_id = 1"
+    delete = f"DELETE FROM `{computed}`.spike_sorting__unit"
+    pattern = computed.replace("_", r"\_")
+    grant = ["account", "grant", "analyst", "-p", OURS, "--role", "analyst"]
+    for line in (["db", "upgrade"], grant):
+        with accounts.admin() as connection, connection.cursor() as cursor:
+            cursor.execute(f"GRANT UPDATE, DELETE ON `{pattern}`.* TO 'analyst'@'%'")
+            cursor.execute(f"REVOKE DELETE ON `{computed}`.spike_sorting__unit FROM 'analyst'@'%'")
+        assert accounts.sql("analyst", change) is None
+        with accounts.used_by("chief"):
+            assert main(line) == 0
+        assert accounts.sql("analyst", change) in DENIED
+        assert accounts.sql("analyst", others) is None
+        assert accounts.sql("analyst", delete) is None
+    assert accounts.sql("both", change) is None, "an admin's rights stay"
+    assert "accounts are those of this version" in capsys.readouterr().out
+    assert accounts.sql("reader", others) in DENIED
+    with accounts.used_by("admin", OURS):
+        assert main(["db", "upgrade"]) == 0
+    assert "accounts" not in capsys.readouterr().out

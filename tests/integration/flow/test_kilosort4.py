@@ -1,7 +1,7 @@
 """Kilosort 4 on the CPU, where it is installed; ``make test-kilosort`` does both.
 
 It is no dependency, as PyTorch is two gigabytes. On a CPU it takes many times the length of the
-recording, and the more so the more there is for its templates to be tried at: so the probe is small.
+recording, more so the more places there are to try its templates at: so the probe is small.
 """
 
 from __future__ import annotations
