@@ -109,7 +109,7 @@ def test_a_known_motion_is_found_stored_and_returned(moved, typed, told):
 
 
 @pytest.mark.skipif(find_spec("torch") is None, reason="needs PyTorch: make test-kilosort")
-@pytest.mark.parametrize("preset", ["dredge", "dredge_fast", "nonrigid_accurate"])
+@pytest.mark.parametrize("preset", ["dredge", "nonrigid_accurate"])
 def test_estimators_on_pytorch_find_the_same(moved, told, preset):
     _, pitch = moved
     told(*RUN, "--motion", preset)
