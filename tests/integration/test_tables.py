@@ -296,18 +296,18 @@ def test_who_may_only_read_can_open_a_lab(
     key = insert_dataset(default_lab)
     database = default_lab.Session.database
     with mariadb_server.admin() as admin, admin.cursor() as cursor:
-        cursor.execute("DROP USER IF EXISTS 'reader'@'%'")
-        cursor.execute("CREATE USER 'reader'@'%' IDENTIFIED BY 'r'")
-        cursor.execute(f"GRANT SELECT ON `{database}`.* TO 'reader'@'%'")
-        cursor.execute(f"GRANT SELECT ON `{database}_computed`.* TO 'reader'@'%'")
-    monkeypatch.setenv("LABDATA_DATABASE_USER", "reader")
+        cursor.execute("DROP USER IF EXISTS 'onlooker'@'%'")
+        cursor.execute("CREATE USER 'onlooker'@'%' IDENTIFIED BY 'r'")
+        cursor.execute(f"GRANT SELECT ON `{database}`.* TO 'onlooker'@'%'")
+        cursor.execute(f"GRANT SELECT ON `{database}_computed`.* TO 'onlooker'@'%'")
+    monkeypatch.setenv("LABDATA_DATABASE_USER", "onlooker")
     monkeypatch.setenv("LABDATA_DATABASE_PASS", "r")
     default_lab.deactivate()
     reset_connection()
     assert (schema.Dataset & key).fetch1("dataset_type") == "ephys"
     assert len(schema.SpikeSorting.Unit()) == len(schema.UnitCount()) == 0
     with pytest.raises(dj.errors.AccessError):
-        add_member("reader")
+        add_member("onlooker")
 
 
 def test_threads_at_once_activate_one_lab(lab_folder: Path) -> None:
