@@ -70,7 +70,7 @@ def test_the_search_finds_what_it_should(what, text, expected):
 
 
 def test_torch_is_not_a_dependency():
-    """Two gigabytes that nobody asked for: only the extra that is named after its sorter has it."""
+    """Two gigabytes that nobody asked for: only the extra named after its sorter has it."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     asking = {name for name, needs in extras.items() if re.search(r"'torch\b", str(needs))}
