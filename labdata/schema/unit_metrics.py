@@ -113,6 +113,17 @@ class RecordingData:
         return self.n_samples / self.sampling_rate_hz
 
 
+def place_of_spikes(positions_um: NDArray[Any]) -> FloatArray:
+    """Return where a unit is, x and depth in um: the median of its spikes' places.
+
+    Parameters
+    ----------
+    positions_um : ndarray of float, shape (n_spikes, 2)
+        Place of each spike.
+    """
+    return np.asarray(np.median(positions_um, axis=0), np.float64)
+
+
 def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
     """Return the attributes of UnitMetrics for one unit.
 
@@ -142,11 +153,8 @@ def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, 
         metrics["amplitude_drift"] = amplitude_drift(seconds, unit.amplitudes_uv, duration_s)
     if unit.positions_um is not None and len(unit.positions_um):
         metrics |= drift_metrics(seconds, unit.positions_um[:, 1], duration_s)
-        metrics["position"] = np.median(unit.positions_um, axis=0).astype("float64")
-        metrics["depth"] = float(metrics["position"][1])
     if unit.waveform_uv is not None and np.any(unit.waveform_uv):
-        shape = _shape_metrics(unit, recording)
-        metrics = shape | metrics  # where spikes have places, the unit is where they are
+        metrics |= _shape_metrics(unit, recording)
     return metrics
 
 
@@ -528,6 +536,8 @@ def _shape_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
     weights = height[np.isin(channels, same_shank)]
     coords = recording.coords_um[same_shank]
     position = np.average(coords, axis=0, weights=weights)
+    if unit.positions_um is not None and len(unit.positions_um):
+        position = place_of_spikes(unit.positions_um)
     distances = np.linalg.norm(coords - recording.coords_um[channel], axis=1)
     return {
         **waveform_shape(waveform[:, best], recording.sampling_rate_hz),
