@@ -41,7 +41,8 @@ def main(folder: Path, peer: Path | None) -> None:
     # modules are compiled once, as an installation has them
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(work / "pyc")
-    with run_server(find_program(), work / "server", tls=True) as server:
+    # as a lab's server is set up: what is used much stays in its memory
+    with run_server(find_program(), work / "server", tls=True, buffer_mb=1024) as server:
         place = {"port": server.port, "password": server.password}
         ours = _environment(work / "ours", _our_preferences(place, work / "scratch"))
         theirs = _environment(work / "theirs", _old_preferences(place))

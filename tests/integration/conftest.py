@@ -254,7 +254,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def run_server(program: MariaDBProgram, folder: Path, *, tls: bool) -> Iterator[Server]:
+def run_server(
+    program: MariaDBProgram, folder: Path, *, tls: bool, buffer_mb: int = 64
+) -> Iterator[Server]:
     """Make a database server in a folder, run it, and shut it down."""
     # a unix socket's path is short, a folder of pytest's may be long
     server_socket = Path("/tmp") / f"labtest-{os.getpid()}-{next(_numbers)}.sock"
@@ -268,7 +270,11 @@ def run_server(program: MariaDBProgram, folder: Path, *, tls: bool) -> Iterator[
     base += [f"--tmpdir={folder / 'tmp'}"]  # a starting server empties the one it is given
     _bootstrap(program, base, admin, password)
     command = [*base, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={server_socket}"]
-    command += ["--skip-name-resolve", "--innodb-buffer-pool-size=64M", "--max-allowed-packet=1G"]
+    command += [
+        "--skip-name-resolve",
+        f"--innodb-buffer-pool-size={buffer_mb}M",
+        "--max-allowed-packet=1G",
+    ]
     command += _make_certificate(folder) if tls else ["--skip-ssl"]
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=program.environment(), stdout=log, stderr=log)
