@@ -10,12 +10,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+#: Of the loops that this source calls: one that was built of an older source is not used.
+VERSION = 1
+
 
 def _load() -> Any:
     try:
-        return importlib.import_module("._compiled", __name__)
+        found = importlib.import_module("._compiled", __name__)
     except ImportError:
         return None
+    return found if getattr(found, "VERSION", None) == VERSION else None
 
 
 #: The module of them, or None.

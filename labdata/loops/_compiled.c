@@ -241,7 +241,13 @@ static PyMethodDef methods[] = {
     {"count_pairs", count_pairs, METH_VARARGS, "Count pairs of spikes by units and lag."},
     {NULL, NULL, 0, NULL}};
 
-static PyModuleDef_Slot slots[] = {{0, NULL}};
+/* Raised with each change of what a loop takes or gives: see VERSION of labdata.loops. */
+static int add_version(PyObject *module)
+{
+    return PyModule_AddIntConstant(module, "VERSION", 1);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_version}, {0, NULL}};
 
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "labdata.loops._compiled", "Inner loops of labdata.", 0, methods, slots,

@@ -21,6 +21,13 @@ def rng():
     return np.random.default_rng(11)
 
 
+def test_loops_of_an_older_source_are_not_used(monkeypatch):
+    """As after an update of the source without installing it again."""
+    assert loops._load() is C
+    monkeypatch.setattr(loops, "VERSION", C.VERSION + 1)
+    assert loops._load() is None
+
+
 @pytest.mark.parametrize("window", [(-0.5, 1.5), (0.1, 0.1 + 1e-9), (-3e3, 3e3), (0.0, 0.25)])
 def test_windows_end_where_the_rounded_relative_time_does(rng, window):
     """Times of a day, where a sum and a difference are rounded differently."""
