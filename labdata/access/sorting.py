@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
+from ..database.quick_rows import select_rows
 from ..errors import ObjectError, QueryError
 from ..keys import lab_of, one_row
 from ._parts import as_json
@@ -155,7 +156,7 @@ def _sorted_spikes(
     )
     found = wrap_spikes(
         placed.times_s,
-        placed.labels,
+        placed.make_labels(),
         stream=probe_stream(sorting)[3],
         sync=placed.clock.sync_attrs,
         unit=heads.unit_ids,
@@ -214,9 +215,11 @@ def _attrs(sorting: dict[str, Any], placed: PlacedSpikes) -> dict[str, Any]:
 
 
 def _provenance(lab: Any, sorting: dict[str, Any]) -> str:
-    params = (
-        lab.SpikeSortingParams & {"parameter_set_num": sorting["parameter_set_num"]}
-    ).fetch1()
+    (params,) = select_rows(
+        lab.SpikeSortingParams,
+        ("algorithm_name", "parameters_hash"),
+        [{"parameter_set_num": sorting["parameter_set_num"]}],
+    )
     return as_json(
         {
             "key": {k: sorting[k] for k in lab.SpikeSorting.primary_key},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..database.quick_rows import select_rows
 from ..errors import QueryError, warn_user
 
 if TYPE_CHECKING:
@@ -56,14 +57,15 @@ def unit_coords(
     QueryError
         If no units were counted by the criteria.
     """
-    metrics = lab.UnitMetrics & sorting_key
     if curated is None:
-        rows = {row["unit_id"]: row for row in metrics.fetch(as_dict=True)}
+        columns = ("unit_id", "position", *_COORDS)
+        found = select_rows(lab.UnitMetrics, columns, [sorting_key])
+        rows = {row["unit_id"]: row for row in found}
         return _metric_coords(rows, units) | _verdicts(lab, sorting_key, units, criteria)
     from ..schema.curated_metrics import curated_metrics
 
     chosen = _chosen_criteria(lab, sorting_key, criteria, lab.UnitCountCriteria)
-    rows = curated_metrics(curated) if chosen is not None or metrics else {}
+    rows = curated_metrics(curated) if chosen is not None or lab.UnitMetrics & sorting_key else {}
     coords = _metric_coords(rows, units) | _curation_coords(curated, units)
     if chosen is None:
         return coords
@@ -198,7 +200,8 @@ def _verdicts(
     criteria = _chosen_criteria(lab, sorting_key, criteria, lab.UnitCount & sorting_key)
     if criteria is None:
         return {}
-    rows = (lab.UnitCount.Unit & sorting_key & {"unit_criteria_id": criteria}).fetch(as_dict=True)
+    of = {**sorting_key, "unit_criteria_id": criteria}
+    rows = select_rows(lab.UnitCount.Unit, ("unit_id", "passes"), [of])
     passes = {row["unit_id"]: row["passes"] for row in rows}
     return _passes_coords(np.array([passes.get(u, -1) for u in units.tolist()]), criteria)
 
@@ -208,8 +211,8 @@ def _chosen_criteria(
 ) -> int | None:
     """Return the criterion that is asked for, or the only one that units were counted by."""
     if criteria is None:
-        counted = (lab.UnitCount & sorting_key).fetch("unit_criteria_id")
-        return int(counted[0]) if len(counted) == 1 else None
+        counted = select_rows(lab.UnitCount, ("unit_criteria_id",), [sorting_key])
+        return int(counted[0]["unit_criteria_id"]) if len(counted) == 1 else None
     ids = [int(n) for n in known.fetch("unit_criteria_id")]
     if criteria not in ids:
         raise QueryError(

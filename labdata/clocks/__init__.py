@@ -19,7 +19,7 @@ from labdata.clocks.clock_map import (
 from labdata.clocks.edges import Onsets, remove_glitches, select_onsets
 from labdata.clocks.matching import PulseMatch, match_pulses
 from labdata.clocks.report import SyncReport
-from labdata.clocks.sample_map import SampleMap, tabulate
+from labdata.clocks.sample_map import SampleMap, sum_bits, tabulate
 from labdata.clocks.segments import SegmentAxis, place_segments
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "place_segments",
     "remove_glitches",
     "select_onsets",
+    "sum_bits",
     "synchronise",
     "tabulate",
 ]

@@ -70,21 +70,28 @@ def number_pulses(times_s: FloatArray) -> Numbering | None:
     tolerance = min(max(0.02 * period, 6 * spread), 0.1 * period)
     first, last = _longest_run(np.abs(intervals - period) < tolerance)
     times = times_s.tolist()
-    numbers = {first + k: number for k, number in _walk(times[first:], period, tolerance)}
-    behind = {last - k: -n for k, n in _walk([-t for t in times[last::-1]], period, tolerance)}
-    both = numbers.keys() & behind.keys()
-    if not both:
+    ahead, behind = (
+        _walk(times[first:], period, tolerance),
+        _walk(_turned(times[: last + 1]), period, tolerance),
+    )
+    position, number = first + ahead[0], ahead[1]
+    position_behind, number_behind = (last - behind[0])[::-1], -behind[1][::-1]
+    shared = np.isin(position, position_behind, assume_unique=True)
+    if not shared.any():
         return None
     # where the two meet they are made one, so that no number is given twice
-    meet = min(both)
-    base = numbers[meet] - behind[meet]
-    numbers = {k: n for k, n in numbers.items() if k >= meet}
-    numbers |= {k: base + n for k, n in behind.items() if k < meet}
-    if len(numbers) < REGULAR_SHARE * len(times):
+    meet = int(np.argmax(shared))
+    before = int(np.searchsorted(position_behind, position[meet]))
+    number_behind += number[meet] - number_behind[before]
+    index = np.concatenate([position_behind[:before], position[meet:]])
+    if len(index) < REGULAR_SHARE * len(times):
         return None
-    index = np.array(sorted(numbers), dtype=np.int64)
-    number = np.array([numbers[k] for k in index.tolist()], dtype=np.int64)
+    number = np.concatenate([number_behind[:before], number[meet:]])
     return Numbering(index, number - number[0], period)
+
+
+def _turned(times: list[float]) -> list[float]:
+    return [-t for t in reversed(times)]
 
 
 def _longest_run(regular: NDArray[np.bool_]) -> tuple[int, int]:
@@ -96,13 +103,13 @@ def _longest_run(regular: NDArray[np.bool_]) -> tuple[int, int]:
     return int(starts[longest]), int(stops[longest])
 
 
-def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int, int]]:
-    """Return (position, number) from the first pulse on, without those that do not fit.
+def _walk(times: list[float], period: float, tolerance: float) -> tuple[IntArray, IntArray]:
+    """Return positions and numbers from the first pulse on, without those that do not fit.
 
     Where intervals follow that are within half the tolerance, the period that is followed stays
     within it too, so that each is one period: such stretches are numbered in one go.
     """
-    numbered = [(0, 0)]
+    numbered = _Numbered()
     first_period, reach = period, _reach(times, period, tolerance / 2)
     last, number, run, k = times[0], 0, 0, 0
     while (k := k + 1) < len(times):
@@ -110,10 +117,10 @@ def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int
         allowed = min(tolerance + 2e-4 * period * max(steps - 1, 0), 0.3 * period)
         if steps >= 1 and abs(times[k] - last - steps * period) <= allowed:
             number += steps
-            numbered.append((k, number))
+            numbered.add(k, number)
             period += FOLLOWED * ((times[k] - last) / steps - period)
             if reach[k] - k > WORTH_A_LEAP and abs(period - first_period) < tolerance / 2:
-                numbered += [(m, number + m - k) for m in range(k + 1, reach[k] + 1)]
+                numbered.add(k + 1, number + 1, reach[k] - k)
                 period = _follow(times[k : reach[k] + 1], period)
                 number, k = number + reach[k] - k, reach[k]
             last, run = times[k], 0
@@ -125,11 +132,38 @@ def _walk(times: list[float], period: float, tolerance: float) -> list[tuple[int
             start = k - run
             gap = round((times[start] - last) / period)
             if gap == 0:
-                numbered.pop()
+                numbered.drop_last()
             number += gap
-            numbered += [(start + m, number + m) for m in range(run + 1)]
+            numbered.add(start, number, run + 1)
             number, last, run = number + run, times[k], 0
-    return numbered
+    return numbered.to_arrays()
+
+
+class _Numbered:
+    """Pulses with their numbers, as stretches in which both go up by one: the first is 0, 0."""
+
+    def __init__(self) -> None:
+        self._position, self._number, self._count = [0], [0], [1]
+
+    def add(self, position: int, number: int, count: int = 1) -> None:
+        """Add a stretch."""
+        self._position.append(position)
+        self._number.append(number)
+        self._count.append(count)
+
+    def drop_last(self) -> None:
+        """Take the last pulse back."""
+        self._count[-1] -= 1
+
+    def to_arrays(self) -> tuple[IntArray, IntArray]:
+        """Return positions and numbers of all pulses, ascending."""
+        count = np.array(self._count)
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        position, number = (
+            np.repeat(np.array(of, np.int64), count) + within
+            for of in (self._position, self._number)
+        )
+        return position, number
 
 
 def _reach(times: list[float], period: float, tolerance: float) -> list[int]:

@@ -9,6 +9,7 @@ interval a cell begins in and where its pulse is. Then a spike needs two look-up
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class SampleMap:
         out[...] = seconds
         return out
 
-    def place_steps(self, steps: NDArray[np.uint32], out: FloatArray) -> int:
+    def place_steps(self, steps: NDArray[np.uint32], out: FloatArray) -> tuple[int, int]:
         """Fill an array with the times of samples that are given by their differences.
 
         Parameters
@@ -92,8 +93,10 @@ class SampleMap:
 
         Returns
         -------
-        int
+        n_outside : int
             How many of the samples lie outside the pulses of the map.
+        bits : int
+            :func:`sum_bits` of the seconds.
 
         Raises
         ------
@@ -101,13 +104,12 @@ class SampleMap:
             As :meth:`ClockMap.apply`.
         """
         if loops.compiled is not None and self._cells is not None:
-            lines = self._cells.knots, self._cells.slope, self._cells.intercept
-            n_outside: int = loops.compiled.place_steps(steps, *lines, out, *self._inside())
-            return n_outside
+            found: tuple[int, int] = self._cells.place_steps(steps, out, *self._inside())
+            return found
         # of one type and not in place: so NumPy sums without Python's lock, on all cores at once
         samples = np.cumsum(steps.astype(np.int64))
         self.apply(samples, out=out)
-        return self.count_extrapolated(samples)
+        return self.count_extrapolated(samples), sum_bits(out)
 
     def _own_seconds(self, samples: IntArray) -> FloatArray:
         if self.axis is not None:
@@ -203,14 +205,17 @@ class SampleMap:
 
 @dataclass(frozen=True, eq=False)
 class _Cells:
-    """The table: cell to interval and pulse, interval to line; and all pulses."""
+    """The table: cell to interval and pulse, interval to line."""
 
     shift: int
-    knots: IntArray
     interval: IntArray
     knot: IntArray
     slope: FloatArray
     intercept: FloatArray
+
+    def place_steps(self, steps: NDArray[np.uint32], out: FloatArray, *inside: int) -> Any:
+        cells = self.shift, self.interval, self.knot
+        return loops.compiled.place_steps(steps, *cells, self.slope, self.intercept, out, *inside)
 
     def apply(self, samples: IntArray, out: FloatArray | None) -> FloatArray:
         cell = samples >> self.shift
@@ -219,6 +224,17 @@ class _Cells:
         seconds = np.multiply(self.slope.take(interval), samples, out=out)
         seconds += self.intercept.take(interval)
         return seconds
+
+
+def sum_bits(seconds: FloatArray) -> int:
+    """Return the sum of the bits of times, as whole numbers modulo 2**64.
+
+    Parameters
+    ----------
+    seconds : ndarray of float64, shape (n,)
+        The times, in any order.
+    """
+    return int(seconds.view(np.uint64).sum(dtype=np.uint64))
 
 
 def tabulate(
@@ -267,4 +283,4 @@ def _cells(clock_map: ClockMap, rate_hz: float) -> _Cells | None:
     in_cell = np.full(n_cells, _NEVER)
     in_cell[knot >> shift] = knot
     starts = np.arange(n_cells, dtype=np.int64) << shift
-    return _Cells(shift, knot, np.searchsorted(knot, starts, "left"), in_cell, slope, intercept)
+    return _Cells(shift, np.searchsorted(knot, starts, "left"), in_cell, slope, intercept)

@@ -1,12 +1,12 @@
-"""The spike times of one sorting in a file that is mapped into memory, not read.
+"""One value for each spike of a sorting in a file that is mapped into memory, not read.
 
-Layout, little-endian: the times of all spikes as float64 seconds, sorted by unit and time; the
-unit label of each spike as int32; a JSON text with the units, their numbers of spikes, a sum of
-each one's times and what the writer noted; the text's length as uint64, its CRC-32 as uint32,
-``LDTRAIN2``.
+Layout, little-endian: the values of all spikes, sorted by unit and time, either the times as
+float64 seconds or the labels of the units as int32; a JSON text with the units, their numbers of
+spikes, the kind of value, a sum of each unit's values and what the writer noted; the text's length
+as uint64, its CRC-32 as uint32, ``LDTRAIN3``.
 
 The sum is that of the times' bits as whole numbers, modulo 2**64, which costs a tenth of a CRC.
-What it would not see, values in another order, is seen by their order in time.
+What it would not see, values in another order, is seen by their order in time. A label is known.
 
 A mapped file is opened in the time of a few pages, costs the memory of what is looked at, and is
 shared by all processes of a computer. It gets its name when it is whole; what is mapped is never
@@ -21,7 +21,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,17 +29,18 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..clocks import sum_bits
 from ..errors import FormatError
 
-_MAGIC = b"LDTRAIN2"
+_MAGIC = b"LDTRAIN3"
 _END = struct.Struct("<QI8s")
-_TIME: np.dtype[Any] = np.dtype("<f8")
-_LABEL: np.dtype[Any] = np.dtype("<i4")
+#: Kind of value -> its type.
+_KINDS: dict[str, np.dtype[Any]] = {"time_s": np.dtype("<f8"), "label": np.dtype("<i4")}
 
 
 @dataclass(frozen=True, eq=False)
 class TrainFile:
-    """The trains of a file.
+    """The values of a file.
 
     Attributes
     ----------
@@ -47,23 +48,20 @@ class TrainFile:
         Labels, ascending.
     offsets : ndarray of int64, shape (n_units + 1,)
         Where the spikes of each begin.
-    times_s : ndarray of float64, shape (n_spikes,)
-        Mapped; changing it changes no file.
-    labels : ndarray of int32, shape (n_spikes,)
-        Unit of each spike, mapped as well.
+    values : ndarray of float64 or int32, shape (n_spikes,)
+        Times in seconds, or labels; mapped, changing them changes no file.
     notes : dict
         What the writer noted.
     """
 
     unit_ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
-    times_s: NDArray[np.float64]
-    labels: NDArray[np.int32]
+    values: NDArray[Any]
     notes: dict[str, Any]
 
 
 class TrainWriter:
-    """Writes a file of trains, in any order and from several threads at once.
+    """Writes a file of times or labels, in any order and from several threads at once.
 
     Parameters
     ----------
@@ -73,25 +71,42 @@ class TrainWriter:
         Labels, ascending.
     n_spikes : ndarray of int64, shape (n_units,)
         Of each.
+    kind : {"time_s", "label"}, optional
+        Of the values.
+
+    Raises
+    ------
+    OSError
+        If there is no room for them.
     """
 
     def __init__(
-        self, file: BinaryIO, unit_ids: NDArray[np.int32], n_spikes: NDArray[np.int64]
+        self,
+        file: BinaryIO,
+        unit_ids: NDArray[np.int32],
+        n_spikes: NDArray[np.int64],
+        kind: str = "time_s",
     ) -> None:
         self._file, self._lock = file, threading.Lock()
         self._units, self._n_spikes = unit_ids, n_spikes
+        self._kind, self._dtype = kind, _KINDS[kind]
         self._offsets = np.concatenate([[0], np.cumsum(n_spikes)]).astype(np.int64)
         self._sums = [0] * len(unit_ids)
+        n_bytes = int(self._offsets[-1]) * self._dtype.itemsize
+        if n_bytes and hasattr(os, "posix_fallocate"):  # writing is a third quicker then
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
 
-    def put(self, index: int, times_s: NDArray[np.float64]) -> None:
-        """Write the spikes of one unit.
+    def put(self, index: int, trains: Sequence[NDArray[Any]], sums: Sequence[int] = ()) -> None:
+        """Write the values of units that follow each other.
 
         Parameters
         ----------
         index : int
-            Which of the units.
-        times_s : ndarray of float64
-            Seconds, ascending, as many as were announced.
+            Which of the units is the first.
+        trains : sequence of ndarray
+            Values of each, as many as were announced; times ascend.
+        sums : sequence of int
+            :func:`~labdata.clocks.sum_bits` of each, of times.
 
         Raises
         ------
@@ -100,14 +115,15 @@ class TrainWriter:
         OSError
             If the disk is full, or fails.
         """
-        if len(times_s) != self._n_spikes[index]:
-            raise ValueError(f"{len(times_s)} spikes for {self._n_spikes[index]}")
-        times = np.ascontiguousarray(times_s, _TIME)
-        labels = np.full(len(times), self._units[index], _LABEL)
-        start = int(self._offsets[index])
-        self._write(times, start * _TIME.itemsize)
-        self._write(labels, int(self._offsets[-1]) * _TIME.itemsize + start * _LABEL.itemsize)
-        self._sums[index] = _sum_bits(times)
+        found, announced = [len(train) for train in trains], self._n_spikes[index:][: len(trains)]
+        if not np.array_equal(found, announced):
+            raise ValueError(f"{found} spikes for {announced.tolist()}")
+        self._sums[index : index + len(sums)] = sums
+        pieces = [np.ascontiguousarray(train, self._dtype).data for train in trains]
+        with self._lock:  # the system would let a second thread spin
+            self._file.seek(int(self._offsets[index]) * self._dtype.itemsize)
+            for piece in pieces:
+                self._file.write(piece)
 
     def finish(self, notes: Mapping[str, Any]) -> None:
         """Write what is known of the trains; all have been put.
@@ -120,29 +136,19 @@ class TrainWriter:
         said = {
             "unit_ids": self._units.tolist(),
             "n_spikes": self._n_spikes.tolist(),
+            "kind": self._kind,
             "sums": self._sums,
             "notes": dict(notes),
         }
         text = json.dumps(said).encode()
         end = _END.pack(len(text), zlib.crc32(text), _MAGIC)
-        self._file.seek(int(self._offsets[-1]) * (_TIME.itemsize + _LABEL.itemsize))
+        self._file.seek(int(self._offsets[-1]) * self._dtype.itemsize)
         self._file.write(text + end)
         self._file.flush()
 
-    def _write(self, values: NDArray[Any], start: int) -> None:
-        data = values.data.cast("B")
-        if not hasattr(os, "pwrite"):  # Windows
-            with self._lock:
-                self._file.seek(start)
-                self._file.write(data)
-            return
-        while data:
-            n_written = os.pwrite(self._file.fileno(), data, start)
-            data, start = data[n_written:], start + n_written
-
 
 def open_trains(path: Path) -> TrainFile:
-    """Map a file of trains; the sums of its spikes are not looked at.
+    """Map a file of times or labels; the sums are not looked at.
 
     Parameters
     ----------
@@ -162,22 +168,20 @@ def open_trains(path: Path) -> TrainFile:
     """
     with path.open("rb") as file:
         said, n_bytes = _read_end(file, path)
-        n_spikes = np.array(said["n_spikes"], np.int64)
+        n_spikes, dtype = np.array(said["n_spikes"], np.int64), _KINDS[said["kind"]]
         offsets = np.concatenate([[0], np.cumsum(n_spikes)]).astype(np.int64)
         total = int(offsets[-1])
-        if n_bytes != total * (_TIME.itemsize + _LABEL.itemsize):
-            raise FormatError(f"{path} has {n_bytes} bytes of spikes for {total} spikes.")
+        if n_bytes != total * dtype.itemsize:
+            raise FormatError(f"{path} has {n_bytes} bytes of values for {total} spikes.")
         unit_ids = np.array(said["unit_ids"], np.int32)
         if not total:
-            return TrainFile(unit_ids, offsets, np.empty(0), np.empty(0, np.int32), said["notes"])
+            return TrainFile(unit_ids, offsets, np.empty(0, dtype), said["notes"])
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    times = np.frombuffer(mapped, _TIME, total)
-    labels = np.frombuffer(mapped, _LABEL, total, total * _TIME.itemsize)
-    return TrainFile(unit_ids, offsets, times, labels, said["notes"])
+    return TrainFile(unit_ids, offsets, np.frombuffer(mapped, dtype, total), said["notes"])
 
 
 def check_trains(path: Path) -> None:
-    """Read a whole file of trains and compare its sums, in little memory.
+    """Read a whole file of times or labels and compare its sums, in little memory.
 
     Parameters
     ----------
@@ -187,25 +191,24 @@ def check_trains(path: Path) -> None:
     Raises
     ------
     FormatError
-        If a unit's spikes are not those that were written.
+        If a unit's values are not those that were written.
     OSError
         If it cannot be read.
     """
     with path.open("rb") as file:
         said, _ = _read_end(file, path)
+        dtype = _KINDS[said["kind"]]
         file.seek(0)
-        units = list(zip(said["unit_ids"], said["n_spikes"], said["sums"], strict=True))
-        for unit, count, total in units:
-            times = np.frombuffer(file.read(count * _TIME.itemsize), _TIME)
-            if _sum_bits(times) != total or (times[1:] < times[:-1]).any():
+        for unit, count, total in zip(
+            said["unit_ids"], said["n_spikes"], said["sums"], strict=True
+        ):
+            values = np.frombuffer(file.read(count * dtype.itemsize), dtype)
+            if said["kind"] == "label":
+                damaged = (values != unit).any()
+            else:
+                damaged = sum_bits(values) != total or (values[1:] < values[:-1]).any()
+            if damaged or len(values) != count:
                 raise FormatError(f"{path} is damaged at unit {unit}.")
-        for unit, count, _ in units:
-            if (np.frombuffer(file.read(count * _LABEL.itemsize), _LABEL) != unit).any():
-                raise FormatError(f"{path} is damaged at unit {unit}.")
-
-
-def _sum_bits(times: NDArray[np.float64]) -> int:
-    return int(times.view("<u8").sum(dtype=np.uint64))
 
 
 def _read_end(file: BinaryIO, path: Path) -> tuple[dict[str, Any], int]:
@@ -214,7 +217,7 @@ def _read_end(file: BinaryIO, path: Path) -> tuple[dict[str, Any], int]:
     file.seek(max(size - _END.size, 0))
     end = file.read()
     if len(end) != _END.size or end[-len(_MAGIC) :] != _MAGIC:
-        raise FormatError(f"{path} is no whole file of trains.")
+        raise FormatError(f"{path} is no whole file of spikes.")
     length, crc, _ = _END.unpack(end)
     start = size - _END.size - length
     file.seek(max(start, 0))

@@ -10,6 +10,7 @@
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
 #include <stdint.h>
+#include <string.h>
 
 #define LENGTH(buffer, type) ((buffer).len / (Py_ssize_t)sizeof(type))
 
@@ -29,44 +30,50 @@ static PyObject *refuse(Py_buffer *buffers, int n, const char *what)
 
 /* ---- samples to seconds ----------------------------------------------------------------------
 
-   A sample at or after knot[k - 1] and before knot[k] is on line k. */
+   Samples are cut into cells of 2**shift that hold one knot at most: the line of a sample is the
+   one that its cell begins on, or the next from the knot in it on. No branch, as which of the two
+   it is changes every few spikes. The bits of all seconds are summed on the way. */
 
 static PyObject *place_steps(PyObject *self, PyObject *args)
 {
-    Py_buffer b[5]; /* steps, knot, slope, intercept, out */
+    Py_buffer b[6]; /* steps, line and knot of each cell, slope, intercept, out */
+    Py_ssize_t shift;
     long long first, last;
-    if (!PyArg_ParseTuple(args, "y*y*y*y*w*LL", &b[0], &b[1], &b[2], &b[3], &b[4], &first, &last))
+    if (!PyArg_ParseTuple(args, "y*ny*y*y*y*w*LL", &b[0], &shift, &b[1], &b[2], &b[3], &b[4],
+                          &b[5], &first, &last))
         return NULL;
-    Py_ssize_t n = LENGTH(b[0], uint32_t), n_knots = LENGTH(b[1], int64_t);
-    if (LENGTH(b[2], double) != n_knots + 1 || LENGTH(b[3], double) != n_knots + 1)
-        return refuse(b, 5, "there must be one line more than knots");
-    if (LENGTH(b[4], double) != n)
-        return refuse(b, 5, "there must be as many seconds as steps");
+    const Py_ssize_t n = LENGTH(b[0], uint32_t), n_cells = LENGTH(b[1], int64_t);
+    const Py_ssize_t n_lines = LENGTH(b[3], double);
+    if (shift < 0 || shift > 62 || n_cells < 1 || LENGTH(b[2], int64_t) != n_cells)
+        return refuse(b, 6, "there must be a line and a knot a cell");
+    if (n_lines < 1 || LENGTH(b[4], double) != n_lines)
+        return refuse(b, 6, "there must be an intercept a slope");
+    if (LENGTH(b[5], double) != n)
+        return refuse(b, 6, "there must be as many seconds as steps");
     const uint32_t *step = b[0].buf;
-    const int64_t *knot = b[1].buf;
-    const double *slope = b[2].buf, *intercept = b[3].buf;
-    double *seconds = b[4].buf;
+    const int64_t *line = b[1].buf, *knot = b[2].buf;
+    const double *slope = b[3].buf, *intercept = b[4].buf;
+    double *seconds = b[5].buf;
     Py_ssize_t n_outside = 0;
+    uint64_t sum = 0;
     Py_BEGIN_ALLOW_THREADS
     int64_t sample = 0;
-    Py_ssize_t k = 0;
-    int64_t next = n_knots ? knot[0] : INT64_MAX;
-    double a = slope[0], c = intercept[0];
     for (Py_ssize_t i = 0; i < n; i++) {
         sample += step[i];
-        if (sample >= next) {
-            while (k < n_knots && sample >= knot[k])
-                k++;
-            next = k < n_knots ? knot[k] : INT64_MAX;
-            a = slope[k];
-            c = intercept[k];
-        }
+        int64_t cell = sample >> shift;
+        cell = cell < n_cells ? cell : n_cells - 1;
+        uint64_t k = (uint64_t)(line[cell] + (sample >= knot[cell]));
+        k = k < (uint64_t)n_lines ? k : (uint64_t)n_lines - 1;
+        const double time = slope[k] * (double)sample + intercept[k];
         n_outside += (sample < first) | (sample > last);
-        seconds[i] = a * (double)sample + c;
+        seconds[i] = time;
+        uint64_t bits;
+        memcpy(&bits, &time, sizeof bits);
+        sum += bits;
     }
     Py_END_ALLOW_THREADS
-    release(b, 5);
-    return PyLong_FromSsize_t(n_outside);
+    release(b, 6);
+    return Py_BuildValue("nK", n_outside, (unsigned long long)sum);
 }
 
 /* ---- spikes around events --------------------------------------------------------------------
@@ -244,7 +251,7 @@ static PyMethodDef methods[] = {
 /* Raised with each change of what a loop takes or gives: see VERSION of labdata.loops. */
 static int add_version(PyObject *module)
 {
-    return PyModule_AddIntConstant(module, "VERSION", 1);
+    return PyModule_AddIntConstant(module, "VERSION", 2);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_version}, {0, NULL}};

@@ -169,7 +169,7 @@ class Curation(CuratedUnits):
         from .spike_trains import place_trains
         from .synchrony import warn_unsynced
 
-        ((clock, sample_map),) = probe_maps(self.lab, self.lab.SpikeSorting & self.key).values()
+        ((clock, sample_map),) = probe_maps(self.lab, [self.key]).values()
         if warn and not clock.synced:
             warn_unsynced([probe_stream(self.key)])
         heads = self.heads()

@@ -6,9 +6,9 @@ mapped. That is quicker than filling memory of one's own, and any later process 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import QueryError
+from ..database.quick_rows import select_rows
 from ..preferences import load_preferences
 from .clock_inputs import digest_clocks
-from .spike_times import probe_maps
+from .spike_times import PROBE, probe_maps
 from .spike_trains import PlacedTrains, TrainHeads, cut_window, place_trains, read_trains
-from .train_cache import LEAST_SPIKES, cache_file, new_file, read_cached
+from .train_cache import LEAST_SPIKES, cache_file, keep_labels, new_file, read_cached
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,18 +71,18 @@ class PlacedSpikes:
     ----------
     times_s : ndarray of float64, shape (n_spikes,)
         Seconds, sorted by unit and time.
-    labels : ndarray of int32, shape (n_spikes,)
-        Unit of each.
     trains : PlacedTrains
         The same by unit, with what is known of each train.
     clock : ProbeClock
         The clock.
+    make_labels : callable
+        Returns the unit of each spike, ndarray of int32, shape (n_spikes,).
     """
 
     times_s: NDArray[np.float64]
-    labels: NDArray[np.int32]
     trains: PlacedTrains
     clock: ProbeClock
+    make_labels: Callable[[], NDArray[np.int32]]
 
 
 def place_sorting(
@@ -120,14 +120,14 @@ def place_sorting(
     """
     file = None if trains is not None else _CacheFile.find(lab, sorting, heads)
     if file and (found := file.read(heads)):
-        return _from_file(found, heads, window_s)
+        return _from_file(file, found, heads, window_s)
     stream_clock, sample_map = (probe_map or (lambda: _probe_map(lab, sorting)))()
     clock = _describe(lab, sorting, stream_clock, sample_map)
     keep = file and window_s is None and not _is_doubtful(stream_clock)
     if file and keep and len(lab.SpikeSorting.Unit & dict(sorting)) == len(heads.unit_ids):
         file.write(read_trains(lab, sorting, heads), heads, sample_map, clock)
         if found := file.read(heads):
-            return _from_file(found, heads, None)
+            return _from_file(file, found, heads, None)
     if trains is None:
         trains = read_trains(lab, sorting, heads)
     return _in_memory(trains, heads, sample_map, clock, window_s)
@@ -164,18 +164,15 @@ class _CacheFile:
         """Place all trains of a sorting in the file, if there is room."""
         notes = {"clock_digest": self.clock_digest, "clock": asdict(clock)}
         notes |= {"n_bytes": heads.n_bytes.tolist(), "crc": heads.crc.tolist()}
-        try:
-            with new_file(self.path, heads, self.limit_gb) as writer:
-                if writer is not None:
-                    maps = itertools.repeat(sample_map)
-                    placed = place_trains(_checked(trains, heads), maps, sink=writer.put)
-                    writer.finish(notes | {"n_extrapolated": placed.n_extrapolated.tolist()})
-        except OSError as error:
-            logger.warning("The spikes are not kept for the next time: %s", error)
+        with new_file(self.path, heads.unit_ids, heads.n_spikes, self.limit_gb) as writer:
+            if writer is not None:
+                maps = itertools.repeat(sample_map)
+                placed = place_trains(trains, maps, sink=writer.put, crc=heads.crc.tolist())
+                writer.finish(notes | {"n_extrapolated": placed.n_extrapolated.tolist()})
 
 
 def _probe_map(lab: Any, sorting: Mapping[str, Any]) -> tuple[StreamClock, SampleMap]:
-    ((clock, sample_map),) = probe_maps(lab, lab.SpikeSorting & dict(sorting)).values()
+    ((clock, sample_map),) = probe_maps(lab, [sorting]).values()
     return clock, sample_map
 
 
@@ -187,7 +184,9 @@ def _is_doubtful(clock: StreamClock) -> bool:
 def _describe(
     lab: Any, sorting: Mapping[str, Any], clock: StreamClock, sample_map: SampleMap
 ) -> ProbeClock:
-    n_samples = (lab.EphysRecording.ProbeSetting & dict(sorting)).fetch1("n_samples")
+    probe = {name: sorting[name] for name in PROBE}
+    (setting,) = select_rows(lab.EphysRecording.ProbeSetting, ["n_samples"], [probe])
+    n_samples = setting["n_samples"]
     start, stop = sample_map.apply(np.array([0, n_samples or 0])).tolist()
     return ProbeClock(
         clock.name,
@@ -201,28 +200,32 @@ def _describe(
 
 
 def _from_file(
-    found: TrainFile, heads: TrainHeads, window_s: tuple[float, float] | None
+    file: _CacheFile, found: TrainFile, heads: TrainHeads, window_s: tuple[float, float] | None
 ) -> PlacedSpikes:
     clock = found.notes["clock"]
     clock = ProbeClock(**clock | {"recorded_s": tuple(clock["recorded_s"])})
     places = np.searchsorted(found.unit_ids, heads.unit_ids)
     spans = list(zip(found.offsets[places], found.offsets[places + 1], strict=True))
-    seconds = [found.times_s[a:b] for a, b in spans]
+    seconds = [found.values[a:b] for a, b in spans]
     n_extrapolated = np.array(found.notes["n_extrapolated"], np.int64)[places]
     first = np.zeros(len(places), np.int64)
     if window_s is None and len(places) == len(found.unit_ids):
         trains = PlacedTrains(seconds, first, heads.n_spikes, n_extrapolated)
-        return PlacedSpikes(found.times_s, found.labels, trains, clock)
+        labels = functools.partial(keep_labels, file.path, found, file.limit_gb)
+        return PlacedSpikes(found.values, trains, clock, labels)
     if window_s is not None:
         seconds, first = cut_window(seconds, window_s)
     trains = PlacedTrains(seconds, first, heads.n_spikes, n_extrapolated)
-    return _joined(heads, trains, clock)
+    times = np.concatenate([np.empty(0), *seconds])
+    return _unkept(times, heads, trains, clock)
 
 
-def _joined(heads: TrainHeads, trains: PlacedTrains, clock: ProbeClock) -> PlacedSpikes:
-    times = np.concatenate([np.empty(0), *trains.seconds])
-    labels = np.repeat(heads.unit_ids, [len(part) for part in trains.seconds])
-    return PlacedSpikes(times, labels, trains, clock)
+def _unkept(
+    times: NDArray[np.float64], heads: TrainHeads, trains: PlacedTrains, clock: ProbeClock
+) -> PlacedSpikes:
+    lengths = [len(part) for part in trains.seconds]
+    labels = functools.partial(np.repeat, heads.unit_ids, lengths)
+    return PlacedSpikes(times, trains, clock, labels)
 
 
 def _in_memory(
@@ -234,19 +237,9 @@ def _in_memory(
 ) -> PlacedSpikes:
     maps = itertools.repeat(sample_map)
     if window_s is not None:
-        return _joined(heads, place_trains(trains, maps, window_s=window_s), clock)
+        cut = place_trains(trains, maps, window_s=window_s)
+        return _unkept(np.concatenate([np.empty(0), *cut.seconds]), heads, cut, clock)
     times = np.empty(int(heads.n_spikes.sum()))
     parts = np.split(times, np.cumsum(heads.n_spikes)[:-1])
     placed = place_trains(trains, maps, out=parts)
-    return PlacedSpikes(times, np.repeat(heads.unit_ids, heads.n_spikes), placed, clock)
-
-
-def _checked(trains: Iterator[bytes], heads: TrainHeads) -> Iterator[bytes]:
-    """Yield trains that are what the server said it has."""
-    for unit, crc, train in zip(heads.unit_ids, heads.crc.tolist(), trains, strict=True):
-        if zlib.crc32(train) != crc:
-            raise QueryError(
-                f"The spikes of unit {unit} changed while they were read.",
-                hint="Is it being sorted anew? Ask again when that has ended.",
-            )
-        yield train
+    return _unkept(times, heads, placed, clock)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..clocks import SegmentAxis
+from ..database.quick_rows import select_rows
 from ..errors import QueryError
 
 if TYPE_CHECKING:
     from ..formats.bands import RecordedBand
 
 _STREAM = ("subject_name", "session_name", "dataset_name", "stream_name")
+_COLUMNS = (*_STREAM, "segment_num", "offset_samples", "n_samples", "start_s", "epoch")
 
 
 def fetch_axes(
@@ -36,7 +38,7 @@ def fetch_axes(
     """
     datasets = {stream[:3] for stream in rates_hz}
     keys = [dict(zip(_STREAM, dataset, strict=False)) for dataset in sorted(datasets)]
-    rows = (lab.EphysRecording.Segment & keys).fetch(as_dict=True) if keys else []
+    rows = select_rows(lab.EphysRecording.Segment, _COLUMNS, keys)
     pieces: dict[tuple[str, str, str, str], list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: row["segment_num"]):
         subject, session, dataset, name = (str(row[part]) for part in _STREAM)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..database.quick_rows import select_rows
 from .segments import fetch_axes
 from .spike_trains import check_same, fetch_heads, heads_of
 from .sync_lines import StreamKey
@@ -16,7 +17,8 @@ from .synchrony import StreamClock, check_method, stream_clocks, warn_unsynced
 if TYPE_CHECKING:
     from ..clocks import SampleMap
 
-_PROBE = ("subject_name", "session_name", "dataset_name", "probe_num")
+#: Key of EphysRecording.ProbeSetting.
+PROBE = ("subject_name", "session_name", "dataset_name", "probe_num")
 
 
 def get_spike_times(
@@ -55,19 +57,21 @@ def probe_stream(row: dict[str, Any]) -> StreamKey:
     row : dict
         With the key of EphysRecording.ProbeSetting.
     """
-    subject, session, dataset, probe_num = (row[name] for name in _PROBE)
+    subject, session, dataset, probe_num = (row[name] for name in PROBE)
     return subject, session, dataset, f"imec{probe_num}"
 
 
-def probe_maps(lab: Any, units: Any) -> dict[StreamKey, tuple[StreamClock, SampleMap]]:
-    """Return the clock of every probe that a query of units touches, and the map to it.
+def probe_maps(
+    lab: Any, keys: Iterable[Mapping[str, Any]]
+) -> dict[StreamKey, tuple[StreamClock, SampleMap]]:
+    """Return the clocks of probes, and the maps to them.
 
     Parameters
     ----------
     lab : Lab
         The tables.
-    units : SpikeSorting.Unit
-        The units.
+    keys : iterable of mapping
+        With the keys of EphysRecording.ProbeSetting, as those of sortings and units are.
 
     Returns
     -------
@@ -76,11 +80,13 @@ def probe_maps(lab: Any, units: Any) -> dict[StreamKey, tuple[StreamClock, Sampl
     """
     from ..clocks import tabulate
 
-    settings = lab.EphysRecording.ProbeSetting & units.proj()
-    rates = {
-        probe_stream(row): row["sampling_rate"]
-        for row in settings.fetch("sampling_rate", *_PROBE, as_dict=True)
-    }
+    probes = {tuple(key[name] for name in PROBE) for key in keys}
+    rows = select_rows(
+        lab.EphysRecording.ProbeSetting,
+        (*PROBE, "sampling_rate"),
+        (dict(zip(PROBE, probe, strict=True)) for probe in sorted(probes)),
+    )
+    rates = {probe_stream(row): row["sampling_rate"] for row in rows}
     clocks, axes = stream_clocks(lab, rates), fetch_axes(lab, rates)
     return {
         stream: (clocks[stream], tabulate(clocks[stream].clock_map, rate_hz, axes.get(stream)))
@@ -97,7 +103,7 @@ def _in_seconds(units: Any, extra_keys: tuple[str, ...], *, warn: bool) -> list[
     extras = [name for name in dict.fromkeys(extra_keys) if name not in (*names, "spike_times")]
     rows = units.fetch(*names, *extras, as_dict=True) if extras else heads
     check_same(*([[row[k] for k in names] for row in some] for some in (rows, heads)))
-    maps = functools.cache(lambda: probe_maps(lab, units))
+    maps = functools.cache(lambda: probe_maps(lab, heads))
     found: list[dict[str, Any]] = []
     of_sorting = [name for name in names if name != "unit_id"]
     for values, group in itertools.groupby(heads, operator.itemgetter(*of_sorting)):

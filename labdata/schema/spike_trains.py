@@ -8,14 +8,16 @@ cores, straight into the array that is returned. What is held at once is that ar
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..clocks import sum_bits
 from ..cores import count_cores
 from ..database.codecs import HEAD_BYTES, count_values, decode_array, decode_steps
 from ..database.datajoint_compat import fetch_rows
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
 
 #: Threads at most: more gain nothing, as Python itself runs in one at a time.
 _MOST_THREADS = 8
-#: Trains that wait for a thread, a thread.
-_AHEAD = 8
+#: Batches of trains that wait for a thread, a thread; and bytes of one, stored.
+_AHEAD, _BATCH_BYTES = 8, 256 << 10
 #: Stored trains that are fetched at once, bytes.
-_PIECE_BYTES = 8 << 20
+_PIECE_BYTES = 4 << 20
 _NOTHING = np.empty(0)
 
 
@@ -194,7 +196,8 @@ def place_trains(
     maps: Iterable[SampleMap],
     *,
     out: Iterable[NDArray[np.float64] | None] | None = None,
-    sink: Callable[[int, NDArray[np.float64]], None] | None = None,
+    sink: Callable[[int, list[NDArray[np.float64]], list[int]], None] | None = None,
+    crc: Iterable[int] | None = None,
     window_s: tuple[float, float] | None = None,
 ) -> PlacedTrains:
     """Decode trains and put each on its clock; the next are fetched meanwhile.
@@ -208,8 +211,11 @@ def place_trains(
     out : iterable of ndarray of float64, optional
         One a train, of its length, which is filled; by default new arrays. Not with a window.
     sink : callable, optional
-        Called with the number of a train and its seconds, by several threads at once and in any
-        order; they are not held then, and none are returned.
+        Called with the number of a train, the seconds of it and of the next few, and
+        :func:`~labdata.clocks.sum_bits` of each, by several threads at once and in any order; they
+        are not held then, and none are returned. Not with a window.
+    crc : iterable of int, optional
+        What the server said that the CRC-32 of each stored train is.
     window_s : (float, float), optional
         Keep what happened in ``[start, stop)`` on the clock.
 
@@ -221,49 +227,94 @@ def place_trains(
     ------
     FormatError
         If a train is damaged, or not of the length of its array.
+    QueryError
+        If a train is not what the server said.
     """
 
     def place(
-        number: int,
         train: bytes | NDArray[np.int64],
         sample_map: SampleMap,
         filled: NDArray[np.float64] | None,
-    ) -> tuple[NDArray[np.float64], int, int, int]:
-        if window_s is not None:
-            samples = decode_array(train) if isinstance(train, bytes) else train
-            outside = sample_map.count_extrapolated(samples)
-            return *_within(samples, sample_map, window_s), len(samples), outside
-        seconds, outside = _place_whole(train, sample_map, filled)
-        if sink is not None:
-            sink(number, seconds)
-            return _NOTHING, 0, len(seconds), outside
-        return seconds, 0, len(seconds), outside
+        wanted_crc: int | None,
+    ) -> _Placed:
+        if wanted_crc is not None:
+            _check_crc(train, wanted_crc)
+        if window_s is None:
+            return _place_whole(train, sample_map, filled)
+        samples = decode_array(train) if isinstance(train, bytes) else train
+        outside = sample_map.count_extrapolated(samples)
+        return _Placed(*_within(samples, sample_map, window_s), len(samples), outside)
 
-    threads = min(count_cores(), _MOST_THREADS)
-    filled = itertools.repeat(None) if out is None else out
+    def place_some(number: int, some: list[tuple[Any, ...]]) -> list[_Placed]:
+        placed = [place(*given) for given in some]
+        if sink is None:
+            return placed
+        sink(number, [one.seconds for one in placed], [one.bits for one in placed])
+        return [one._replace(seconds=_NOTHING) for one in placed]
+
+    forever = itertools.repeat(None)
+    placed: list[_Placed] = []
     waiting: deque[Any] = deque()
-    placed = []
+    threads = min(count_cores(), _MOST_THREADS)
+    arrays, sums = out or forever, crc or forever
+    given = zip(trains, maps, arrays, sums)  # noqa: B905  (maps, and what is not given, never end)
     with ThreadPoolExecutor(threads) as pool:
-        for given in zip(itertools.count(), trains, maps, filled):
-            waiting.append(pool.submit(place, *given))
+        for number, some in _in_batches(given):
+            waiting.append(pool.submit(place_some, number, some))
             if len(waiting) > _AHEAD * threads:
-                placed.append(waiting.popleft().result())
-        placed += [one.result() for one in waiting]
-    numbers = np.array([numbers for _, *numbers in placed], dtype="int64").reshape(-1, 3)
-    return PlacedTrains([seconds for seconds, *_ in placed], *numbers.T)
+                placed += waiting.popleft().result()
+        for one in waiting:
+            placed += one.result()
+    numbers = np.array([one[1:4] for one in placed], dtype="int64").reshape(-1, 3)
+    return PlacedTrains([one.seconds for one in placed], *numbers.T)
+
+
+class _Placed(NamedTuple):
+    """A train on its clock, or the part of it in a window: see :class:`PlacedTrains`."""
+
+    seconds: NDArray[np.float64]
+    first: int
+    n_stored: int
+    n_extrapolated: int
+    bits: int = 0
+
+
+def _in_batches(
+    given: Iterable[tuple[Any, ...]],
+) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """Yield trains with what belongs to them, some at a time: the first one's number, and they."""
+    first, some, n_bytes = 0, [], 0
+    for one in given:
+        some.append(one)
+        n_bytes += memoryview(one[0]).nbytes
+        if n_bytes >= _BATCH_BYTES:
+            yield first, some
+            first, some, n_bytes = first + len(some), [], 0
+    if some:
+        yield first, some
+
+
+def _check_crc(train: Any, wanted: int) -> None:
+    if zlib.crc32(train) != wanted:
+        raise QueryError(
+            "The spikes of a unit changed while they were read.",
+            hint="Is it being sorted anew? Ask again when that has ended.",
+        )
 
 
 def _place_whole(
     train: bytes | NDArray[np.int64], sample_map: SampleMap, out: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], int]:
-    """Return the times of a train, and how many are outside the pulses."""
+) -> _Placed:
+    """Place a train, into the array that is given or a new one."""
     steps = decode_steps(train) if isinstance(train, bytes) else None
     if steps is not None:
         seconds = _room(len(steps), out)
-        return seconds, sample_map.place_steps(steps, seconds)
+        outside, bits = sample_map.place_steps(steps, seconds)
+        return _Placed(seconds, 0, len(seconds), outside, bits)
     samples = decode_array(train) if isinstance(train, bytes) else train
     seconds = sample_map.apply(samples, out=_room(len(samples), out))
-    return seconds, sample_map.count_extrapolated(samples)
+    outside = sample_map.count_extrapolated(samples)
+    return _Placed(seconds, 0, len(seconds), outside, sum_bits(seconds))
 
 
 def _room(n_spikes: int, out: NDArray[np.float64] | None) -> NDArray[np.float64]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..database.quick_rows import select_rows
 from ..errors import ClockError
 from .segments import fetch_axes
 
 DATASET = ("subject_name", "session_name", "dataset_name")
+#: What is read of a line, and of its stream.
+_LINE = ("event_timestamps", "event_values")
+_STREAM = (*DATASET, "stream_name", "sampling_rate", "n_samples", "first_sample")
 #: (subject_name, session_name, dataset_name, stream_name)
 StreamKey = tuple[str, str, str, str]
 
@@ -97,13 +101,15 @@ class SyncLine:
         ClockError
             If it has no events, or its stream was recorded in several runs.
         """
-        row = (lab.DatasetEvents.Digital & key).fetch1()
+        rows = select_rows(lab.DatasetEvents.Digital, _LINE, [key])
+        row = rows[0] if rows else dict.fromkeys(_LINE)
         if row["event_timestamps"] is None:
             raise ClockError(
                 f"Line {key['event_name']} of {key['stream_name']} has no events.",
                 hint="Choose the line that carries the common pulses.",
             )
-        stream = (lab.DatasetEvents & key).fetch1()
+        of_stream = {name: key[name] for name in (*DATASET, "stream_name")}
+        (stream,) = select_rows(lab.DatasetEvents, _STREAM, [of_stream])
         rate, n_samples = stream["sampling_rate"], stream["n_samples"]
         known = bool(rate and n_samples)
         started = stream["first_sample"]

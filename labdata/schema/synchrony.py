@@ -10,8 +10,15 @@ from typing import Any, cast
 import numpy as np
 
 from ..clocks import ClockMap, SyncReport, join_maps, synchronise
+from ..database.quick_rows import select_rows
 from ..errors import ClockError, QueryError, warn_user
 from .sync_lines import DATASET, StreamKey, SyncLine, clock_key, line_keys, stream_key
+
+#: Of StreamSync.
+SYNC_COLUMNS = (
+    *DATASET,
+    *("stream_name", "event_name", "clock_dataset", "clock_stream", "clock_stream_event"),
+)
 
 
 def check_method(method: str) -> None:
@@ -228,7 +235,7 @@ def stream_clocks(
     if not wanted:
         return {}
     sessions = [{"subject_name": s, "session_name": n} for s, n in {w[:2] for w in wanted}]
-    rows = (lab.StreamSync & sessions).fetch(as_dict=True)
+    rows = select_rows(lab.StreamSync, SYNC_COLUMNS, sessions)
     clocks = {clock_key(row) for row in rows}
     fitted: dict[StreamKey, ClockMap] = {}
     found = {}

@@ -8,6 +8,7 @@ the folder. Nothing that is looked at in between tells that a file there is an o
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,22 @@ def list_mounts() -> list[Mount]:
     import psutil
 
     return [Mount(m.mountpoint, m.fstype, m.opts) for m in psutil.disk_partitions(all=True)]
+
+
+def is_on_block_device(path: Path) -> bool:
+    """Return whether a file or folder, there or not, surely lies on a disk; without a list.
+
+    Linux gives file systems that are reached over a network device numbers of no real device.
+
+    Parameters
+    ----------
+    path : Path
+        Absolute.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    there = next(one for one in (path, *path.parents) if one.exists())
+    return os.major(there.stat().st_dev) != 0
 
 
 def network_mount(path: Path, mounts: Iterable[Mount]) -> str:

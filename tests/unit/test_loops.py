@@ -90,8 +90,12 @@ F, L, J, U = (np.zeros(3, dtype) for dtype in ("f8", "i8", "i4", "u4"))
 @pytest.mark.parametrize(
     ("loop", "arrays"),
     [
-        ("place_steps", (U, L, F, F, F, 0, 9)),  # a line too few
-        ("place_steps", (U, L[:2], F, F, F[:2], 0, 9)),
+        ("place_steps", (U, 1, L, L[:2], F, F, F, 0, 9)),  # a knot too few
+        ("place_steps", (U, 1, L[:0], L[:0], F, F, F, 0, 9)),
+        ("place_steps", (U, 63, L, L, F, F, F, 0, 9)),
+        ("place_steps", (U, 1, L, L, F, F[:2], F, 0, 9)),
+        ("place_steps", (U, 1, L, L, F[:0], F[:0], F, 0, 9)),
+        ("place_steps", (U, 1, L, L, F, F, F[:2], 0, 9)),
         ("bound_windows", (F, F, 0.0, 1.0, L, L[:2])),
         ("cut_windows", (F, F, L, L, J, F, J)),  # more room than spikes
         ("cut_windows", (F, F, L, L + 9, J, F, J)),  # spikes that are not there
@@ -110,10 +114,20 @@ def test_arrays_that_do_not_belong_together_are_refused(loop, arrays):
         getattr(C, loop)(*arrays)
 
 
+def test_lines_that_are_not_there_are_not_read():
+    """Whatever a table of cells says, a line is one of those that were given."""
+    lines = np.array([5.0, 7.0])
+    for line in (-9, 2**62, 1):
+        seconds = np.empty(3)
+        cells = np.array([line, line]), np.array([0, 1])
+        C.place_steps(np.ones(3, "u4"), 0, *cells, lines, np.zeros(2), seconds, 0, 9)
+        np.testing.assert_array_equal(seconds, [7.0, 14.0, 21.0])
+
+
 def test_what_is_read_only_or_in_pieces_is_refused():
     frozen = np.zeros(3)
     frozen.flags.writeable = False
     with pytest.raises(TypeError, match="read-write"):
-        C.place_steps(U, L[:2], F, F, frozen, 0, 9)
+        C.place_steps(U, 1, L, L, F, F, frozen, 0, 9)
     with pytest.raises(ValueError, match="contiguous"):
         C.is_grouped(np.zeros(6, "i4")[::2], F)

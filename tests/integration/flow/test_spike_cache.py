@@ -65,9 +65,10 @@ def test_the_second_time_nothing_is_fetched_and_all_is_the_same(lab_rig, lab, fo
     for one in (first, second):
         assert plain.identical(one.load())
         assert plain.attrs == one.attrs
-    (file,) = folder.glob("*.trains")
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert file.stat().st_size > 1500 * 12
+    for ending, n_bytes in ((".trains", 8), (".labels", 4)):
+        (file,) = folder.glob(f"*{ending}")
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.stat().st_size > 1500 * n_bytes
 
 
 @pytest.mark.parametrize(
@@ -99,6 +100,7 @@ def test_spike_times_of_the_guide_come_from_the_same_file(lab_rig, lab, folder, 
     for _ in range(2):
         same_rows(plain, units.get_spike_times(extra_keys=["spike_amplitudes"]))
     assert reads == [[2, 4, 7]]
+    assert not list(folder.glob("*.labels"))  # which the guide's call has no use for
     same_rows(plain[1:2], (units & "unit_id = 4").get_spike_times(extra_keys=["spike_amplitudes"]))
     labdata.spikes(lab.sorting)
     assert len(reads) == 1
@@ -185,11 +187,15 @@ def test_the_warning_of_times_without_a_clock_comes_every_time(lab):
             assert labdata.spikes(lab.sorting).attrs["synced"] == 0
 
 
-@pytest.mark.parametrize("place", [100, 1500 * 8 + 5, -30])
-def test_a_flipped_bit_is_found_and_the_file_made_anew(lab_rig, lab, folder, place, caplog):
+@pytest.mark.parametrize(
+    ("ending", "place"), [("trains", 100), ("trains", -30), ("labels", 5), ("labels", -30)]
+)
+def test_a_flipped_bit_is_found_and_the_file_made_anew(
+    lab_rig, lab, folder, ending, place, caplog
+):
     plain = uncached(lab_rig, lab)
     labdata.spikes(lab.sorting)
-    (file,) = folder.glob("*.trains")
+    (file,) = folder.glob(f"*.{ending}")
     data = bytearray(file.read_bytes())
     data[place] ^= 1
     file.write_bytes(data)
@@ -205,7 +211,7 @@ def test_a_file_is_compared_with_its_sums_once(lab, monkeypatch, folder):
     monkeypatch.setattr(train_cache, "check_trains", calls.append)
     labdata.spikes(lab.sorting)
     assert calls == []  # it was written by this very computer since its start
-    (note,) = folder.glob("*.checked")
+    (note,) = folder.glob("*.trains.checked")
     facts = json.loads(note.read_text())
     note.write_text(json.dumps([*facts[:-1], "another start"]))
     for _ in range(2):
@@ -222,7 +228,7 @@ def test_a_full_disk_costs_the_copy_and_no_spike(lab_rig, lab, folder, monkeypat
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.pwrite", full)
+    monkeypatch.setattr("os.posix_fallocate", full)
     with caplog.at_level(logging.WARNING):
         assert labdata.spikes(lab.sorting).load().identical(plain)
     assert "No space left" in caplog.text
@@ -250,7 +256,7 @@ def test_what_was_not_used_for_longest_makes_room(lab_rig, lab, folder):
     lab_rig.prefer(spike_cache_gb=30_000e-9)
     labdata.spikes(lab.sorting)
     assert list(folder.glob("*.trains")) == [first]  # it was used just now, and stays
-    note = first.with_suffix(".checked")
+    note = first.with_name(first.name + ".checked")
     os.utime(note, (1, 1))
     labdata.spikes(lab.sorting)
     (second,) = folder.glob("*.trains")
@@ -271,5 +277,6 @@ def test_nothing_is_kept_on_a_share_where_others_may_remove_it(
     """A program ends when a file that it has mapped is removed on the server."""
     mounts = [Mount("/", "ext4", "rw"), Mount(str(folder.parents[1]), kind, "rw")]
     monkeypatch.setattr(train_cache, "list_mounts", lambda: mounts)
+    monkeypatch.setattr(train_cache, "is_on_block_device", lambda path: False)
     labdata.spikes(lab.sorting)
     assert len(list(folder.glob("*.trains"))) == n_kept

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labdata.clocks import SegmentAxis, fit_clock, tabulate
+from labdata.clocks import SegmentAxis, fit_clock, sum_bits, tabulate
 from labdata.errors import ClockError
 
 RATE_HZ = 30000.0
@@ -151,14 +153,22 @@ def test_steps_are_placed_as_the_samples_that_they_add_up_to(world):
         tabulate(limited, RATE_HZ),
     ):
         out = np.full(len(samples), np.nan)
-        assert table.place_steps(steps, out) == table.count_extrapolated(samples)
+        found = table.place_steps(steps, out)
+        assert found == (table.count_extrapolated(samples), sum_bits(out))
         np.testing.assert_array_equal(out, table.apply(samples))  # to the bit
 
 
 @pytest.mark.usefixtures("loops_either_way")
 def test_no_steps_and_one(world):
     table = tabulate(fitted(world(duration_s=100.0)), RATE_HZ)
-    assert table.place_steps(np.empty(0, "uint32"), np.empty(0)) == 0
+    assert table.place_steps(np.empty(0, "uint32"), np.empty(0)) == (0, 0)
     out = np.empty(1)
-    assert table.place_steps(np.array([7], "uint32"), out) == 1  # before the first pulse
+    assert table.place_steps(np.array([7], "uint32"), out)[0] == 1  # before the first pulse
     assert out == table.apply(np.array([7]))
+
+
+def test_the_sum_of_bits_is_that_of_whole_numbers_modulo_their_range():
+    seconds = np.array([-1.5, 1e300, 0.1, np.pi, -0.0])
+    whole = sum(int.from_bytes(one.tobytes(), sys.byteorder) for one in seconds)
+    assert sum_bits(seconds) == whole % 2**64
+    assert whole > 2**64

@@ -1,4 +1,4 @@
-"""Files of spike trains: what is written is mapped, what is damaged is found."""
+"""Files of spike times and labels: what is written is mapped, what is damaged is found."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labdata.clocks import sum_bits
 from labdata.errors import FormatError
 from labdata.formats.train_file import TrainWriter, check_trains, open_trains
 
@@ -16,12 +17,20 @@ UNITS = np.array([3, 5, 90], "int32")
 TRAINS = [np.linspace(0, 9, 1000), np.empty(0), np.array([1.5, 2.5])]
 
 
+LABELS = [np.full(len(train), unit, "int32") for unit, train in zip(UNITS, TRAINS, strict=True)]
+
+
 def write(path: Path, trains: list[np.ndarray] = TRAINS, notes: dict | None = None) -> Path:
-    """Write trains from three threads, last one first."""
+    """Write trains, times or labels, from three threads, last one first."""
+    kind = "time_s" if trains[0].dtype == "float64" else "label"
     with path.open("w+b") as file:
-        writer = TrainWriter(file, UNITS[: len(trains)], np.array([len(t) for t in trains]))
+        counts = np.array([len(t) for t in trains])
+        writer = TrainWriter(file, UNITS[: len(trains)], counts, kind)
         with ThreadPoolExecutor(3) as pool:
-            jobs = [pool.submit(writer.put, i, t) for i, t in reversed(list(enumerate(trains)))]
+            jobs = [
+                pool.submit(writer.put, i, [t], [sum_bits(t)] if kind == "time_s" else ())
+                for i, t in reversed(list(enumerate(trains)))
+            ]
         for job in jobs:
             job.result()
         writer.finish(notes or {})
@@ -34,52 +43,71 @@ def test_what_is_written_is_read(tmp_path):
     found = open_trains(path)
     assert found.unit_ids.tolist() == UNITS.tolist()
     assert found.notes == {"clock": {"name": "nidq"}}
-    assert np.array_equal(found.times_s, np.concatenate(TRAINS))
-    assert np.array_equal(found.labels, np.repeat(UNITS, [1000, 0, 2]))
+    assert np.array_equal(found.values, np.concatenate(TRAINS))
     assert found.offsets.tolist() == [0, 1000, 1000, 1002]
-    assert (found.times_s.dtype, found.labels.dtype) == ("float64", "int32")
+    assert found.values.dtype == "float64"
+    assert path.stat().st_size > 1002 * 8
 
 
-def test_the_same_without_positioned_writes(tmp_path, monkeypatch):
-    """As on Windows."""
+def test_labels_are_a_file_of_their_own(tmp_path):
+    path = write(tmp_path / "x", LABELS)
+    check_trains(path)
+    found = open_trains(path)
+    assert np.array_equal(found.values, np.repeat(UNITS, [1000, 0, 2]))
+    assert found.values.dtype == "int32"
+
+
+def test_units_that_follow_each_other_are_written_at_once(tmp_path):
     whole = write(tmp_path / "x").read_bytes()
-    monkeypatch.delattr("os.pwrite")
+    with (tmp_path / "y").open("w+b") as file:
+        writer = TrainWriter(file, UNITS, np.array([1000, 0, 2]))
+        writer.put(1, TRAINS[1:], [sum_bits(train) for train in TRAINS[1:]])
+        writer.put(0, TRAINS[:1], [sum_bits(TRAINS[0])])
+        writer.finish({})
+    assert (tmp_path / "y").read_bytes() == whole
+
+
+def test_the_same_where_no_room_can_be_reserved(tmp_path, monkeypatch):
+    """As on Windows and macOS."""
+    whole = write(tmp_path / "x").read_bytes()
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
     assert write(tmp_path / "y").read_bytes() == whole
 
 
 def test_changing_what_is_mapped_changes_no_file(tmp_path):
     path = write(tmp_path / "x")
     before = path.read_bytes()
-    found = open_trains(path)
-    found.times_s[:] = 0
-    found.labels[:] = 0
+    open_trains(path).values[:] = 0
     assert path.read_bytes() == before
-    assert open_trains(path).times_s[-1] == 2.5
+    assert open_trains(path).values[-1] == 2.5
 
 
 def test_no_spikes(tmp_path):
     path = write(tmp_path / "x", [np.empty(0)])
     check_trains(path)
-    assert len(open_trains(path).times_s) == len(open_trains(path).labels) == 0
+    assert len(open_trains(path).values) == 0
 
 
 def test_fewer_spikes_than_announced_are_refused(tmp_path):
     with (tmp_path / "x").open("w+b") as file:
         writer = TrainWriter(file, UNITS[:1], np.array([3]))
-        with pytest.raises(ValueError, match="2 spikes for 3"):
-            writer.put(0, np.zeros(2))
+        with pytest.raises(ValueError, match=r"\[2\] spikes for \[3\]"):
+            writer.put(0, [np.zeros(2)])
 
 
-@pytest.mark.parametrize("place", [0, 7_999, 8_015, 8_016, 12_000, 12_023])
-def test_a_flipped_bit_among_the_spikes_is_found(tmp_path, place):
-    path = write(tmp_path / "x")
+@pytest.mark.parametrize(
+    ("trains", "place"),
+    [(TRAINS, 0), (TRAINS, 7_999), (TRAINS, 8_015), (LABELS, 0), (LABELS, 4_000), (LABELS, 4_007)],
+)
+def test_a_flipped_bit_among_the_spikes_is_found(tmp_path, trains, place):
+    path = write(tmp_path / "x", trains)
     flip(path, place)
     open_trains(path)  # which does not look
     with pytest.raises(FormatError, match="damaged at unit"):
         check_trains(path)
 
 
-@pytest.mark.parametrize("place", [12_024 + 5, -21, -20, -12, -1])
+@pytest.mark.parametrize("place", [8_016 + 5, -21, -20, -12, -1])
 def test_a_flipped_bit_at_the_end_is_found(tmp_path, place):
     path = write(tmp_path / "x")
     flip(path, place)
@@ -87,7 +115,7 @@ def test_a_flipped_bit_at_the_end_is_found(tmp_path, place):
         open_trains(path)
 
 
-@pytest.mark.parametrize("n_bytes", [0, 5, 20, 12_000, 12_100])
+@pytest.mark.parametrize("n_bytes", [0, 5, 20, 8_000, 8_100])
 def test_a_file_that_is_cut_off_is_refused(tmp_path, n_bytes):
     path = write(tmp_path / "x")
     path.write_bytes(path.read_bytes()[:n_bytes])

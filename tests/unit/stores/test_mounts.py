@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labdata.stores.mounts import Mount, list_mounts, network_mount
+from labdata.stores.mounts import Mount, is_on_block_device, list_mounts, network_mount
 
 
 def mount(folder: Path, kind: str, options: str = "rw") -> Mount:
@@ -70,3 +70,14 @@ def test_this_computer_s_own_disk_is_none(tmp_path: Path) -> None:
     mounts = list_mounts()
     assert mounts
     assert network_mount(tmp_path / "b.bin", mounts) == ""
+
+
+def test_a_disk_is_known_without_a_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what surely is one; a file system in memory may be a network's as far as this tells."""
+    if is_on_block_device(tmp_path):
+        assert network_mount(tmp_path / "x", list_mounts()) == ""
+        assert is_on_block_device(tmp_path / "not" / "there")
+    if Path("/proc/self").exists():
+        assert not is_on_block_device(Path("/proc/self"))
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert not is_on_block_device(tmp_path)
