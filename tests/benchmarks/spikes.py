@@ -1,11 +1,12 @@
 """Print how fast spikes are read and put around events, as ratios to others in the same run.
 
-``python tests/benchmarks/spikes.py FOLDER [--peer PYTHON]``. One MariaDB server on the loopback
-address holds 600 units of 40,000 spikes twice: as labdata keeps them, and as the published labdata
-0.1.25 does, with the same pulses of a probe and an NI-DAQ. Each reading is a process of its own;
-its seconds and its memory are those beyond its imports. What is read "again" was kept on this
-computer by the reading before. The peer is a python that has
+``python tests/benchmarks/spikes.py FOLDER [--peer PYTHON] [--plain]``. One MariaDB server on the
+loopback address holds 600 units of 40,000 spikes twice: as labdata keeps them, and as the
+published labdata 0.1.25 does, with the same pulses of a probe and an NI-DAQ. Each reading is a
+process of its own; its seconds and its memory are those beyond its imports. What is read "again"
+was kept on this computer by the reading before. The peer is a python that has
 ``labdata==0.1.25``, ``datajoint<2``, ``scipy`` and ``pynapple``; without it labdata runs alone.
+Both connect with TLS, or with ``--plain`` without it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ROUNDS = 5
 OLD_NAME = "labtestold"
 
 
-def main(folder: Path, peer: Path | None) -> None:
+def main(folder: Path, peer: Path | None, *, use_tls: bool = True) -> None:
     """Fill both databases, measure, print."""
     import numpy as np
     import spikes_steps
@@ -43,7 +44,7 @@ def main(folder: Path, peer: Path | None) -> None:
     os.environ["PYTHONPYCACHEPREFIX"] = str(work / "pyc")
     # as a lab's server is set up: what is used much stays in its memory
     with run_server(find_program(), work / "server", tls=True, buffer_mb=1024) as server:
-        place = {"port": server.port, "password": server.password}
+        place = {"port": server.port, "password": server.password, "use_tls": use_tls}
         ours = _environment(work / "ours", _our_preferences(place, work / "scratch"))
         theirs = _environment(work / "theirs", _old_preferences(place))
         _run(Path(sys.executable), "fill", ours)
@@ -159,5 +160,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("folder", type=Path, help="what it holds in 'work' is removed")
     parser.add_argument("--peer", type=Path, help="a python with the peers")
+    parser.add_argument("--plain", action="store_true", help="connect without TLS")
     given = parser.parse_args()
-    main(given.folder.absolute(), given.peer)
+    main(given.folder.absolute(), given.peer, use_tls=not given.plain)
