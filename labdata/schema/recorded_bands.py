@@ -144,7 +144,7 @@ def _is_segment(row: dict[str, Any], rate_hz: float, band: RecordedBand) -> bool
 
 
 def open_file(files: dict[str, Any], path: str) -> RecordedBand:
-    """Open one band, read by ranges where it is.
+    """Return one band, read by ranges where it is.
 
     Parameters
     ----------
