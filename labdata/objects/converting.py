@@ -17,6 +17,7 @@ from labdata.objects._groups import unit_labels
 from labdata.objects.selecting import iter_units, tidy
 from labdata.objects.spikes import build_spikes
 from labdata.objects.trials import build_trials
+from labdata.whole import whole_numbers
 
 
 def to_pynapple(ds: xr.Dataset) -> Any:
@@ -220,7 +221,9 @@ def from_spikeinterface(sorting: Any, *, stream: str) -> xr.Dataset:
         )
     ids = np.asarray(sorting.get_unit_ids())
     whole = np.issubdtype(ids.dtype, np.integer)
-    labels = ids.astype(np.int32) if whole else np.arange(len(ids), dtype=np.int32)
+    labels = np.arange(len(ids), dtype=np.int32)
+    if whole:
+        labels = whole_numbers(ids, "ids of units", ObjectError, dtype="int32")
     vector = sorting.to_spike_vector()
     samples = vector["sample_index"].astype(np.int64)
     rate_hz = float(sorting.get_sampling_frequency())
