@@ -96,8 +96,11 @@ def _one_clock(streams: Sequence[StreamOnClock]) -> StreamClock:
 def _stream_events(lab: Any, stream: StreamOnClock) -> xr.Dataset:
     """Build the events of one stream."""
     from ..objects import build_events
+    from ..schema.synced_events import check_columns
 
     rows = (lab.DatasetEvents.Digital & stream.key).fetch(as_dict=True)
+    for row in rows:
+        check_columns(row)
     rows = [row for row in rows if row["event_timestamps"] is not None]
     times = [row["event_timestamps"] for row in rows]
     names = np.array([row["event_name"] for row in rows], dtype=str)

@@ -113,6 +113,8 @@ def _trials_of(lab: Any, session_key: dict[str, Any], stream: str | None) -> dic
     for key in keys:
         name = str(key["trialset_description"]).replace("/", "_")
         where = f"/trials/{key['dataset_name']}/{name}" if several else f"/trials/{name}"
+        while where in found:  # "a/b" beside "a_b": none takes the place of the other
+            where += "_"
         dataset = {k: key[k] for k in DATASET}
         found[where] = trials(dataset, key["trialset_description"], stream=stream, lab=lab)
     return found

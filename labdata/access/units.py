@@ -9,6 +9,7 @@ import numpy as np
 
 from ..database.quick_rows import select_rows
 from ..errors import QueryError, warn_user
+from ..whole import whole_numbers
 
 if TYPE_CHECKING:
     from ..schema.curated_units import CuratedUnits
@@ -170,7 +171,7 @@ def choose_units(
     Raises
     ------
     QueryError
-        If a label is not among the units.
+        If a label is not among the units, or is none.
     ObjectError
         If the expression cannot be read, or names no coordinate.
     """
@@ -179,7 +180,7 @@ def choose_units(
     if isinstance(wanted, str):
         names = {"unit": units} | {name: values for name, (values, _) in coords.items()}
         return np.flatnonzero(np.broadcast_to(evaluate(wanted, names), units.shape))
-    labels = np.asarray(wanted, dtype="int64").reshape(-1)
+    labels = whole_numbers(wanted, "labels of units", QueryError)
     unknown = np.setdiff1d(labels, units)
     if len(unknown):
         raise QueryError(

@@ -139,10 +139,12 @@ def choose_shift(stream: Train, clock: Train, *, offset_hint_s: float | None) ->
             )
     shifts, matched = _matched(stream, clock)
     by_jitter = _by_jitter(stream, clock)
-    enough = matched >= WORTH_CONSIDERING * matched.max()
-    shifts, matched = shifts[enough], matched[enough]
-    unmatched, ends = _unmatched(stream, clock, shifts, matched)
     far, evidence = _distance(stream, clock, shifts, offset_hint_s)
+    enough = matched >= WORTH_CONSIDERING * matched.max()
+    if evidence != "overlap":  # what is known of the recordings is never left out of account
+        enough[np.argmin(far)] = True
+    shifts, matched, far = shifts[enough], matched[enough], far[enough]
+    unmatched, ends = _unmatched(stream, clock, shifts, matched)
     chance = _chance(stream, clock, float(unmatched.min()))
     alone = unmatched + ends
     if evidence != "spans":

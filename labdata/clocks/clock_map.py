@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from labdata.clocks.alignment import Span
 from labdata.clocks.edges import as_times, remove_glitches
 from labdata.clocks.matching import TOLERANCE_S, PulseMatch, match_pulses
+from labdata.clocks.patterns import predict
 from labdata.clocks.report import SyncReport
 from labdata.clocks.smoothing import smooth, straight_line
 from labdata.errors import ClockError
@@ -30,7 +31,7 @@ BoolArray = NDArray[np.bool_]
 
 #: Of what turns pulses into maps; raised with each change by which a number comes out differently,
 #: so that stored reports of before are computed anew.
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 #: Share of the pulses inside the overlap that must match.
 LEAST_MATCHED = 0.7
 #: Pulses at each end that the rate outside is fitted to (more where smoothing used more).
@@ -241,7 +242,9 @@ def fit_clock(
     quantum = float(np.hypot(stream_quantum_s, clock_quantum_s))
     smoothed, rates = _fit_knots(knots, raw, quantum, tolerance_s)
     report = _report(x, y, match, smoothed, (stream, clock), tolerance_s, stream_span_s)
-    return ClockMap(stream, clock, knots, smoothed, *rates, max_extrapolation_s, report)
+    fitted = ClockMap(stream, clock, knots, smoothed, *rates, max_extrapolation_s, report)
+    apart_s = _ends_apart(replace(fitted, max_extrapolation_s=None), stream_span_s, clock_span_s)
+    return replace(fitted, report=replace(report, ends_apart_s=apart_s))
 
 
 def synchronise(
@@ -366,6 +369,16 @@ def _rate(x: FloatArray, y: FloatArray) -> float:
     return slope + float(u @ calm / (u @ u))
 
 
+def _ends_apart(
+    fitted: ClockMap, stream_span_s: Span | None, clock_span_s: Span | None
+) -> float | None:
+    """Return how much later the clock's recording ends than the stream's, None if unknown."""
+    stops = [None if span is None else span[1] for span in (stream_span_s, clock_span_s)]
+    if stops[0] is None or stops[1] is None:
+        return None
+    return float(stops[1] - fitted.apply(stops[0]))
+
+
 def _report(
     x: FloatArray,
     y: FloatArray,
@@ -391,7 +404,7 @@ def _report(
         n_clock=len(y),
         n_matched=match.n_matched,
         dropped_in_stream_s=_tuple(y[match.missing_in_stream]),
-        dropped_in_clock_s=_tuple(np.interp(x[match.missing_in_clock], knots, smoothed)),
+        dropped_in_clock_s=_tuple(predict(knots, smoothed, x[match.missing_in_clock])),
         dropped_in_stream_index=tuple(match.missing_in_stream.tolist()),
         dropped_in_clock_index=tuple(match.missing_in_clock.tolist()),
         spurious_in_stream_s=_tuple(x[match.spurious_in_stream]),
@@ -413,6 +426,7 @@ def _report(
         alternative_offset_s=None if np.isnan(other) else other,
         covered_s=(first, last),
         extrapolated_spans_s=tuple(spans),
+        ends_apart_s=None,
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labdata.clocks.alignment import Span, Train, choose_shift
 from labdata.clocks.edges import as_times
+from labdata.clocks.jumps import find_jump
 from labdata.clocks.numbering import Numbering, number_pulses
 from labdata.clocks.patterns import TRIALS, find_places, grow, nearest_pairs, predict
 from labdata.clocks.smoothing import local_line, running_median, straight_line
@@ -149,20 +150,38 @@ def match_pulses(
     Raises
     ------
     ClockError
-        If either train has fewer than 3 pulses or the trains have nothing in common.
+        If either train has fewer than 3 pulses, the trains have nothing in common, or one clock
+        jumps against the other.
     """
     stream, clock = as_times(stream_s, "stream's pulses"), as_times(clock_s, "clock's pulses")
+    spans, quanta = (stream_span_s, clock_span_s), (stream_quantum_s, clock_quantum_s)
+    found = _match(stream, clock, tolerance_s, offset_hint_s, spans, quanta)
+    _refuse_jump(stream, clock, found, tolerance_s)
+    return found
+
+
+def _match(
+    stream: FloatArray,
+    clock: FloatArray,
+    tolerance_s: float,
+    offset_hint_s: float | None = None,
+    spans: tuple[Span | None, Span | None] = (None, None),
+    quanta: tuple[float, float] = (0.0, 0.0),
+) -> PulseMatch:
+    """Match two trains, which may be parts of longer ones."""
     _enough(stream, "stream")
     _enough(clock, "clock")
     mine, theirs = number_pulses(stream), number_pulses(clock)
     if mine is None or theirs is None:
         return _match_patterns(stream, clock, tolerance_s)
-    a = Train(stream[mine.index], mine, stream_span_s, stream_quantum_s)
-    b = Train(clock[theirs.index], theirs, clock_span_s, clock_quantum_s)
+    a = Train(stream[mine.index], mine, spans[0], quanta[0])
+    b = Train(clock[theirs.index], theirs, spans[1], quanta[1])
     _same_period(mine.period_s, theirs.period_s)
     rough = _pair_numbers(a, b, offset_hint_s)
     try:
-        return _describe(stream, clock, *_check(stream, clock, rough, tolerance_s), rough)
+        return _describe(
+            stream, clock, *_check(stream, clock, rough, tolerance_s), rough, tolerance_s
+        )
     except ClockError as fault:
         # A short irregular train can pass for a regular one.
         try:
@@ -173,7 +192,37 @@ def match_pulses(
 
 def _match_patterns(stream: FloatArray, clock: FloatArray, tolerance_s: float) -> PulseMatch:
     rough = _pair_patterns(stream, clock, tolerance_s)
-    return _describe(stream, clock, *_check(stream, clock, rough, tolerance_s), rough)
+    return _describe(stream, clock, *_check(stream, clock, rough, tolerance_s), rough, tolerance_s)
+
+
+def _refuse_jump(
+    stream: FloatArray, clock: FloatArray, found: PulseMatch, tolerance_s: float
+) -> None:
+    """Refuse clocks of which one jumped: no map through a jump is right on both sides of it.
+
+    Pulses of both sides before the first pair, or after the last, may be those behind a jump: they
+    then agree with each other, at another offset.
+    """
+    i, j = found.stream_index, found.clock_index
+    x, y = stream[i], clock[j]
+    ends = (slice(i[0]), slice(j[0])), (slice(i[-1] + 1, None), slice(j[-1] + 1, None))
+    for mine, theirs in ends:
+        if min(len(stream[mine]), len(clock[theirs])) < FEWEST_PULSES:
+            continue
+        try:
+            more = _match(stream[mine], clock[theirs], tolerance_s)
+        except ClockError:  # noise, or the ends of two trains that have no more in common
+            continue
+        x = np.concatenate([x, stream[mine][more.stream_index]])
+        y = np.concatenate([y, clock[theirs][more.clock_index]])
+    jump = find_jump(np.sort(x), np.sort(y), tolerance_s)
+    if jump is not None:
+        raise ClockError(
+            f"The clock jumps by {jump.step_s:+.6g} s against the stream, between "
+            f"{jump.after_s:.3f} and {jump.before_s:.3f} s of the stream.",
+            hint="Samples were lost there, or a device was set anew: times on its two sides are "
+            "not of one clock.",
+        )
 
 
 def _enough(times: FloatArray, name: str) -> None:
@@ -306,13 +355,21 @@ def _typical_error(stream: FloatArray, clock: FloatArray, rough: _Rough) -> floa
 
 
 def _describe(
-    stream: FloatArray, clock: FloatArray, i: IntArray, j: IntArray, rough: _Rough
+    stream: FloatArray,
+    clock: FloatArray,
+    i: IntArray,
+    j: IntArray,
+    rough: _Rough,
+    tolerance_s: float,
 ) -> PulseMatch:
     """Sort the pulses without a partner by what became of them."""
     alone_stream = np.setdiff1d(np.arange(len(stream)), i, assume_unique=True)
     alone_clock = np.setdiff1d(np.arange(len(clock)), j, assume_unique=True)
-    in_stream = (alone_stream > i[0]) & (alone_stream < i[-1])
-    in_clock = (alone_clock > j[0]) & (alone_clock < j[-1])
+    on_clock = predict(stream[i], clock[j], stream)
+    begin = max(on_clock[0], clock[0]) - tolerance_s
+    end = min(on_clock[-1], clock[-1]) + tolerance_s
+    in_stream = (on_clock[alone_stream] >= begin) & (on_clock[alone_stream] <= end)
+    in_clock = (clock[alone_clock] >= begin) & (clock[alone_clock] <= end)
     numbered = rough.numbered
     grid_stream = np.arange(len(stream)) if numbered is None else numbered[0].index
     grid_clock = np.arange(len(clock)) if numbered is None else numbered[1].index

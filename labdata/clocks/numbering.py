@@ -68,7 +68,10 @@ def number_pulses(times_s: FloatArray) -> Numbering | None:
     period = float(np.median(near))
     spread = 1.4826 * float(np.median(np.abs(near - period)))
     tolerance = min(max(0.02 * period, 6 * spread), 0.1 * period)
-    first, last = _longest_run(np.abs(intervals - period) < tolerance)
+    regular = np.abs(intervals - period) < tolerance
+    if not regular.any():  # an even number of intervals, all off their median
+        return None
+    first, last = _longest_run(regular)
     times = times_s.tolist()
     ahead, behind = (
         _walk(times[first:], period, tolerance),

@@ -18,7 +18,7 @@ _EVIDENCE = {
     "overlap": "the overlap of the pulses",
 }
 #: Numbers that are None where there is none; of others None in JSON is NaN.
-_MAY_BE_NONE = ("alternative_offset_s",)
+_MAY_BE_NONE = ("alternative_offset_s", "ends_apart_s")
 #: Times listed in text; `to_dict` has all of them.
 _LISTED = 5
 
@@ -69,6 +69,9 @@ class SyncReport:
         First and last matched pulse on the stream, seconds; times outside are extrapolated.
     extrapolated_spans_s : tuple of tuple of float
         Parts of the stream's recording outside `covered_s`, where its span is known.
+    ends_apart_s : float or None
+        How much later the clock's recording ends than the stream's, seconds on the clock; None
+        where a span is not known.
     """
 
     stream: str
@@ -99,6 +102,7 @@ class SyncReport:
     alternative_offset_s: float | None
     covered_s: tuple[float, float]
     extrapolated_spans_s: tuple[tuple[float, float], ...]
+    ends_apart_s: float | None
 
     @property
     def n_dropped(self) -> int:
@@ -148,6 +152,15 @@ class SyncReport:
         return self.periodic and self.evidence in ("spans", "overlap")
 
     @property
+    def may_lack_periods(self) -> bool:
+        """Whether one of two recordings of one start ends early, and regular pulses hide why.
+
+        Samples that were lost for whole periods leave a regular train as it was.
+        """
+        apart_s = abs(self.ends_apart_s or 0.0)
+        return self.periodic and self.evidence == "hint" and apart_s > self.period_s / 2
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences on what a user of the times should know; empty if all is well."""
         found = []
@@ -163,6 +176,13 @@ class SyncReport:
                 f"Regular pulses cannot tell whole periods of {self.period_s:.3g} s apart: the "
                 f"offset of {self.offset_s:.6f} s takes both recordings to have started and "
                 "stopped within half a period of each other."
+            )
+        elif self.may_lack_periods:
+            found.append(
+                f"{self.stream} ends {abs(self.ends_apart_s or 0.0):.3f} s "
+                f"{'before' if (self.ends_apart_s or 0.0) > 0 else 'after'} {self.clock} though "
+                "their starts are known: of regular pulses it cannot be told whether one lost "
+                f"samples of whole periods of {self.period_s:.3g} s."
             )
         for name, times in (
             (f"{self.stream} dropped", self.dropped_in_stream_s),

@@ -20,6 +20,7 @@ from labdata.objects._attrs import clock_attrs, require_kind, same_clock
 from labdata.objects._binning import bin_edges, iter_counts
 from labdata.objects._groups import group, positions, unit_labels
 from labdata.objects._windows import spikes_around
+from labdata.whole import whole_numbers
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -226,12 +227,12 @@ def _trials(
 
 
 def _trial_labels(values: NDArray[Any]) -> NDArray[np.int32]:
-    if not np.issubdtype(values.dtype, np.integer) or len(np.unique(values)) < len(values):
+    if values.dtype.kind not in "iu" or len(np.unique(values)) < len(values):
         raise ObjectError(
             f"Trial labels must be unique integers (they are {values.dtype}).",
             hint="Number the trials: trials.assign_coords(trial=range(1, n + 1)).",
         )
-    return values.astype(np.int32)
+    return whole_numbers(values, "trial labels", ObjectError, dtype="int32")
 
 
 def _window(window_s: tuple[float, float]) -> tuple[float, float]:

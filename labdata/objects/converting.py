@@ -17,6 +17,7 @@ from labdata.objects._groups import unit_labels
 from labdata.objects.selecting import iter_units, tidy
 from labdata.objects.spikes import build_spikes
 from labdata.objects.trials import build_trials
+from labdata.whole import whole_numbers
 
 
 def to_pynapple(ds: xr.Dataset) -> Any:
@@ -37,8 +38,8 @@ def to_pynapple(ds: xr.Dataset) -> Any:
     Raises
     ------
     ObjectError
-        If trials overlap, touch, are not in order or lack a start or stop: pynapple would join or
-        drop them.
+        If trials overlap, touch, are not in order or lack a start or stop, or spikes are outside
+        ``t_start`` to ``t_stop``: pynapple would join or drop them.
     MissingPackageError
         If pynapple is not installed.
 
@@ -53,10 +54,14 @@ def to_pynapple(ds: xr.Dataset) -> Any:
         return _to_intervals(ds, nap)
     if ds.attrs["labdata_kind"] == "events":
         return nap.Ts(ds["event_time"].values, time_units="s")
-    span = nap.IntervalSet(ds.attrs["t_start"], ds.attrs["t_stop"], time_units="s")
-    trains = {u: nap.Ts(t, time_units="s", time_support=span) for u, t in iter_units(ds)}
+    start, stop = ds.attrs["t_start"], ds.attrs["t_stop"]
+    _refuse_outside(ds, start, stop)
+    span = nap.IntervalSet(start, stop, time_units="s")
+    # in the order that pynapple gives a group: metadata go by position
+    times = sorted(iter_units(ds))
+    trains = {u: nap.Ts(t, time_units="s", time_support=span) for u, t in times}
     notes = {str(n): c.values for n, c in ds.coords.items() if c.dims == ("unit",) and n != "unit"}
-    order = np.argsort(unit_labels(ds))  # pynapple orders groups by label
+    order = np.argsort(unit_labels(ds))
     metadata = {_metadata_name(n): values[order] for n, values in notes.items()}
     return nap.TsGroup(trains, time_support=span, metadata=metadata)
 
@@ -216,7 +221,9 @@ def from_spikeinterface(sorting: Any, *, stream: str) -> xr.Dataset:
         )
     ids = np.asarray(sorting.get_unit_ids())
     whole = np.issubdtype(ids.dtype, np.integer)
-    labels = ids.astype(np.int32) if whole else np.arange(len(ids), dtype=np.int32)
+    labels = np.arange(len(ids), dtype=np.int32)
+    if whole:
+        labels = whole_numbers(ids, "ids of units", ObjectError, dtype="int32")
     vector = sorting.to_spike_vector()
     samples = vector["sample_index"].astype(np.int64)
     rate_hz = float(sorting.get_sampling_frequency())
@@ -234,6 +241,18 @@ def from_spikeinterface(sorting: Any, *, stream: str) -> xr.Dataset:
         spike_vars={"sample_index": samples},
         sampling_rate_hz=rate_hz,
     )
+
+
+def _refuse_outside(spikes: xr.Dataset, start: float, stop: float) -> None:
+    times = spikes["spike_time"].values
+    outside = (times < start) | (times > stop) | (start >= stop)
+    if outside.any():
+        raise ObjectError(
+            f"{outside.sum()} spikes are not within the recording, from {start} to {stop} s: "
+            "pynapple would drop them without a word.",
+            hint="Cut them off with restrict_time, or correct the span: "
+            "spikes.assign_attrs(t_start=..., t_stop=...).",
+        )
 
 
 def _to_intervals(trials: xr.Dataset, nap: Any) -> Any:

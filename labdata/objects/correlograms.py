@@ -24,6 +24,7 @@ from labdata.cores import count_cores
 from labdata.errors import ObjectError
 from labdata.objects._attrs import clock_attrs, require_kind
 from labdata.objects._groups import group, unit_labels
+from labdata.whole import whole_numbers
 
 IntArray = NDArray[np.int64]
 
@@ -130,7 +131,7 @@ def _chosen(labels: Sequence[int] | None, known: NDArray[np.int32]) -> IntArray:
     """Return the places of units."""
     if labels is None:
         return np.arange(len(known), dtype=np.int64)
-    wanted = np.asarray(labels).reshape(-1)
+    wanted = whole_numbers(labels, "labels of units", ObjectError)
     unknown = np.setdiff1d(wanted, known)
     if len(unknown):
         raise ObjectError(

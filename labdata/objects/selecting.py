@@ -12,6 +12,7 @@ from labdata.errors import ObjectError
 from labdata.objects._attrs import require_kind
 from labdata.objects._groups import group, is_grouped, order_by_unit, positions, unit_labels
 from labdata.objects.expression import evaluate
+from labdata.whole import whole_numbers
 
 
 def spikes_of(ds: xr.Dataset, unit: int) -> NDArray[np.float64]:
@@ -84,7 +85,8 @@ def select_units(ds: xr.Dataset, where: str | ArrayLike | xr.DataArray) -> xr.Da
         Kind ``spikes``.
     where : str, or array_like of bool, shape (n_units,), or of int
         An expression of the unit coordinates such as ``"shank == 2 & firing_rate > 0.5"``, a mask
-        in the order of ``ds.unit``, or unit labels.
+        in the order of ``ds.unit`` (a DataArray over ``unit`` is matched by its labels), or unit
+        labels.
 
     Returns
     -------
@@ -108,7 +110,7 @@ def select_units(ds: xr.Dataset, where: str | ArrayLike | xr.DataArray) -> xr.Da
         known = {str(n): c.values for n, c in ds.coords.items() if c.dims == ("unit",)}
         chosen = np.asarray(evaluate(where, known))
     else:
-        chosen = np.asarray(where)
+        chosen = np.asarray(_by_label(where, labels))
     if chosen.dtype == np.bool_:
         if chosen.shape != labels.shape:
             raise ObjectError(
@@ -117,13 +119,30 @@ def select_units(ds: xr.Dataset, where: str | ArrayLike | xr.DataArray) -> xr.Da
             )
         at = np.flatnonzero(chosen)
     else:
-        at = positions(chosen.astype(np.int32).reshape(-1), labels)
+        wanted = whole_numbers(chosen, "labels of units", ObjectError, dtype="int32")
+        at = positions(wanted, labels)
         if (at < 0).any():
             raise ObjectError(
-                f"Unit {chosen.reshape(-1)[at < 0][0]} is not in this dataset.",
+                f"Unit {wanted[at < 0][0]} is not in this dataset.",
                 hint="ds.unit lists the labels.",
             )
     return tidy(ds.isel(unit=at))
+
+
+def _by_label(
+    where: ArrayLike | xr.DataArray, labels: NDArray[np.int32]
+) -> ArrayLike | xr.DataArray:
+    """Return a mask that knows its units in the order of the dataset's; others as they are."""
+    if not isinstance(where, xr.DataArray) or where.dtype != np.bool_:
+        return where
+    if where.dims != ("unit",) or "unit" not in where.indexes:
+        return where
+    missing = np.setdiff1d(labels, where["unit"].values)
+    if len(missing):
+        raise ObjectError(
+            f"The mask does not have unit {missing[0]}.", hint="Make it of this dataset's units."
+        )
+    return where.sel(unit=labels)
 
 
 def tidy(ds: xr.Dataset) -> xr.Dataset:

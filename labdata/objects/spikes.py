@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from labdata.errors import ObjectError
 from labdata.objects._attrs import Sync, base_attrs
 from labdata.objects._groups import order_by_unit
+from labdata.whole import whole_numbers
 
 #: Units of the coordinates and variables that labdata itself uses.
 KNOWN_UNITS = {
@@ -89,7 +90,7 @@ def build_spikes(
         If `sync` is None.
     """
     times, labels, default_unit = _flatten(spike_time_s, spike_unit)
-    units = np.asarray(default_unit if unit is None else unit, dtype=np.int32)
+    units = _labels(default_unit if unit is None else unit)
     _check_spikes(times, labels, units)
     named = {n: _with_attrs(n, v, len(times)) for n, v in (spike_vars or {}).items()}
     order = order_by_unit(labels, times)
@@ -175,7 +176,7 @@ def _flatten(
         if spike_unit is not None:
             raise ObjectError("Both a mapping of units and spike_unit were given; give one.")
         trains = [np.asarray(t, dtype=np.float64).reshape(-1) for t in spike_time_s.values()]
-        units = np.array(list(spike_time_s), dtype=np.int32)
+        units = _labels(list(spike_time_s))
         times = np.concatenate(trains) if trains else np.empty(0)
         return times, np.repeat(units, [len(t) for t in trains]).astype(np.int32), units
     if spike_unit is None:
@@ -186,10 +187,12 @@ def _flatten(
         raise ObjectError(
             f"Unit labels are integers, not {labels.dtype}.", hint="Use the sorter's unit ids."
         )
-    if len(labels) and np.abs(labels.astype(np.float64)).max() > np.iinfo(np.int32).max:
-        raise ObjectError(f"Unit label {labels.max()} does not fit 32 bits.")
-    labels = labels.astype(np.int32)
+    labels = _labels(labels)
     return times, labels, np.unique(labels)
+
+
+def _labels(values: ArrayLike) -> NDArray[np.int32]:
+    return whole_numbers(values, "labels of units", ObjectError, dtype="int32")
 
 
 def _check_spikes(

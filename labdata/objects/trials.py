@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from labdata.errors import ObjectError
 from labdata.objects._attrs import Sync, base_attrs, clock_attrs
+from labdata.whole import whole_numbers
 
 
 def build_trials(
@@ -63,7 +64,8 @@ def build_trials(
     """
     start = np.asarray(start_time_s, dtype=np.float64)
     n = len(start)
-    ids = np.asarray(np.arange(1, n + 1) if trial is None else trial, dtype=np.int32)
+    numbers = np.arange(1, n + 1) if trial is None else trial
+    ids = whole_numbers(numbers, "trial ids", ObjectError, dtype="int32")
     if len(np.unique(ids)) < len(ids):
         raise ObjectError(f"Trial ids repeat: {n} trials, {len(np.unique(ids))} ids.")
     notes = base_attrs("trials", stream, sync, provenance, dict(attrs or {}))

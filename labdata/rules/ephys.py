@@ -27,7 +27,7 @@ from ..schema.ephys_events import first_samples, insert_stream
 from ..stores import hash_file
 from .base import PutFile, RuleOutput, UploadContext, UploadRule
 from .ephys_runs import EphysRun, find_runs
-from .ephys_segments import SegmentedStream, check_alike, find_segments
+from .ephys_segments import SegmentedStream, check_alike, find_segments, main_streams
 
 _COMPRESSED = ("ap", "lf")
 
@@ -73,7 +73,7 @@ class EphysRule(UploadRule):
         replaced: list[PutFile] = []
         probe_files: dict[int, list[str]] = defaultdict(list)
         # read first: what changes meanwhile is then seen when the band is hashed, or stored
-        events = {s.first.name: s.digital_lines() for s in streams if s.first.band != "lf"}
+        events = {s.first.name: s.digital_lines() for s in main_streams(streams)}
         for run, meta in [piece for stream in streams for piece in stream.pieces]:
             original = by_path[meta.bin_path]
             kept = original
@@ -92,7 +92,8 @@ class EphysRule(UploadRule):
         streams: tuple[SegmentedStream, ...] = output.facts["streams"]
         key = context.key
         self.check_dataset(lab, key)
-        probes = [stream for stream in streams if stream.first.band == "ap"]
+        described = main_streams(streams)
+        probes = [stream for stream in described if stream.first.probe_num is not None]
         lab.EphysRecording.insert1(
             {
                 **key,
@@ -105,7 +106,6 @@ class EphysRule(UploadRule):
         for stream in probes:
             _insert_probe(lab, key, stream, output.facts["probe_files"], files)
         events = output.facts["events"]
-        described = [stream for stream in streams if stream.first.name in events]
         starts = first_samples([stream.first for stream in described])
         for stream in described:
             lab.EphysRecording.Segment.insert({**key, **row} for row in stream.rows())
@@ -128,7 +128,7 @@ def _insert_probe(
     files: dict[str, Any],
 ) -> None:
     run, meta = stream.pieces[0]
-    if meta.probe_num is None:  # an AP band is of a probe
+    if meta.probe_num is None:
         return
     probe = {**key, "probe_num": meta.probe_num}
     lab.EphysRecording.ProbeSetting.insert1(

@@ -22,6 +22,10 @@ from ..formats.stream_description import StreamDescription
 from ..schema.ephys import hash_configuration
 from .ephys_runs import EphysRun, find_runs
 
+#: How far dates of files and sample numbers may part: dates are whole seconds, of a file that is
+#: made a little before or after its first sample; and clocks of computers drift and are set.
+_DATES_S, _DATES_RATE = 10.0, 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class SegmentedStream:
@@ -95,6 +99,18 @@ def find_segments(folder: Path) -> tuple[SegmentedStream, ...]:
     return tuple(SegmentedStream(tuple(found[n]), _axis(n, found[n])) for n in sorted(found))
 
 
+def main_streams(streams: Sequence[SegmentedStream]) -> list[SegmentedStream]:
+    """Return the one stream of each device that is on its clock: a probe's AP band, if it has one.
+
+    Parameters
+    ----------
+    streams : sequence of SegmentedStream
+        Of a dataset.
+    """
+    with_ap = {stream.first.stream_name for stream in streams if stream.first.band == "ap"}
+    return [s for s in streams if s.first.band != "lf" or s.first.stream_name not in with_ap]
+
+
 def check_alike(streams: Sequence[SegmentedStream]) -> None:
     """Refuse pieces of a probe that were recorded from other sites or with another gain.
 
@@ -108,8 +124,8 @@ def check_alike(streams: Sequence[SegmentedStream]) -> None:
     RuleError
         With the two pieces.
     """
-    for stream in streams:
-        if stream.first.band != "ap" or len(stream.pieces) == 1:
+    for stream in main_streams(streams):
+        if stream.first.probe_num is None or len(stream.pieces) == 1:
             continue
         settings = [_probe_of(run, piece) for run, piece in stream.pieces]
         for (run, _), setting in zip(stream.pieces, settings, strict=True):
@@ -148,6 +164,7 @@ def _axis(name: str, pieces: list[tuple[EphysRun, StreamDescription]]) -> Segmen
             raise _unlike(name, first_run, run, "sampling rates")
         if stream.n_channels != first.n_channels:
             raise _unlike(name, first_run, run, "numbers of channels")
+    _check_dates(name, pieces)
     began = first.recorded or datetime.min
     try:
         return place_segments(
@@ -163,6 +180,28 @@ def _axis(name: str, pieces: list[tuple[EphysRun, StreamDescription]]) -> Segmen
             f"The pieces of {name} ({names}) cannot be placed in time. {error.message}",
             hint="Put each run's folder as a dataset of its own, with -d.",
         ) from error
+
+
+def _check_dates(name: str, pieces: list[tuple[EphysRun, StreamDescription]]) -> None:
+    """Refuse pieces of a run whose samples and dates contradict each other.
+
+    The acquisition was then started again under the name of a run that was there, and its samples
+    count from another start. Where all dates are equal they tell nothing.
+    """
+    firsts: dict[str, tuple[EphysRun, StreamDescription]] = {}
+    for run, piece in pieces:
+        first_run, first = firsts.setdefault(run.epoch_name, (run, piece))
+        if first.recorded is None or piece.recorded in (None, first.recorded):
+            continue
+        by_date_s = (piece.recorded - first.recorded).total_seconds()
+        by_samples_s = (piece.first_sample - first.first_sample) / first.sampling_rate_hz
+        if abs(by_date_s - by_samples_s) > _DATES_S + _DATES_RATE * abs(by_samples_s):
+            raise RuleError(
+                f"{name} of {run.name} was made {by_date_s:.0f} s after that of {first_run.name}; "
+                f"by their first samples it is {by_samples_s:.0f} s.",
+                hint="Was the acquisition started again with the name of a run that was there? "
+                "Put each run's folder as a dataset of its own, with -d.",
+            )
 
 
 def _join(name: str, pieces: list[list[DigitalLine]], axis: SegmentAxis) -> DigitalLine:

@@ -17,7 +17,6 @@ from .recorded_bands import join_segments, openephys_stream, read_text
 from .segments import fetch_axes
 
 _DATASET = ("subject_name", "session_name", "dataset_name")
-_DEVICES = (".nidq.bin", ".obx.bin")
 
 
 def add_analog_events(
@@ -88,11 +87,12 @@ def _device_bands(lab: Any, key: dict[str, Any]) -> Iterator[RecordedBand]:
     rows = (lab.File & (lab.Dataset.DataFiles & key).proj()).fetch(as_dict=True)
     files = {row["file_path"]: row for row in rows}
     for path in sorted(files):
-        if path.endswith(_DEVICES):
+        name = PurePosixPath(path).name
+        if name.endswith(".bin") and spikeglx.is_stream(Path(name)) and ".imec" not in name:
             meta_name = path.removesuffix(".bin") + ".meta"
             meta = spikeglx.parse_meta(read_text(files, meta_name), Path(meta_name))
             yield spikeglx.band_of_ranges(open_ranges(files[path]), meta)
-        elif PurePosixPath(path).name == "continuous.dat":
+        elif name == "continuous.dat":
             stream = openephys_stream(files, path)
             if stream.probe_num is None:
                 yield openephys.band_of_ranges(open_ranges(files[path]), stream)

@@ -231,8 +231,10 @@ class EphysRecordingNoiseStats(Computed):
 
     ``EphysRecordingNoiseStats.populate(key)`` measures 20 snippets of 0.25 s, one at random in
     each twentieth of the recording and the same ones every time; only these are read, wherever the
-    file is. Times ``probe_gain`` of ProbeConfiguration they are microvolts. ``channel_mad`` is the
-    median distance from the median, which is 0.6745 standard deviations of normal noise.
+    file is. Times ``probe_gain`` of ProbeConfiguration, the gain of the first channel, they are
+    microvolts where all channels have one gain; of a Neuropixels 1.0 with several, multiply by
+    ``band.uv_per_bit[band.signal_channels]`` of ``band = ProbeSetting.open()``. ``channel_mad`` is
+    the median distance from the median, which is 0.6745 standard deviations of normal noise.
     """
 
     definition = """

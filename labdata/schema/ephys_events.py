@@ -12,6 +12,7 @@ from ..formats.event_lines import DigitalLine
 from ..formats.raw_bands import open_raw_band
 from ..formats.stream_description import StreamDescription
 from .files import open_in_place
+from .recorded_bands import find_main_bands, open_file
 
 
 def insert_stream(
@@ -85,17 +86,11 @@ def add_events(recordings: Any) -> int:
         if any(row["file_path"].endswith("/structure.oebin") for row in files):
             added += _add_openephys(lab, key, files)
             continue
+        by_path = {row["file_path"]: row for row in files}
         bands = []
-        for row in files:
-            name = row["file_path"]
-            if not name.endswith(("nidq.bin", "obx.bin", ".ap.bin", ".ap.zarr.zip")):
-                continue
-            if name.endswith(".bin"):
-                (meta_row,) = (lab.File & {"file_path": name.removesuffix("bin") + "meta"}).fetch(
-                    as_dict=True
-                )
-                open_in_place(meta_row)
-            bands.append(open_stored_band(open_in_place(row)))
+        for path in find_main_bands(by_path):
+            open_in_place(by_path[path])  # all of it is read
+            bands.append(open_file(by_path, path))
         _refuse_segments(key, [band.meta.stream_name for band in bands])
         starts = first_samples([band.meta for band in bands])
         for band in bands:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import ObjectError, QueryError
+from ..whole import whole_numbers
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -226,7 +227,7 @@ def _channels(
         )
     if wanted is None:
         return labels, columns, geometry
-    chosen = np.asarray(wanted, dtype="int64").reshape(-1)
+    chosen = whole_numbers(wanted, "labels of channels", QueryError)
     unknown = np.setdiff1d(chosen, labels)
     if len(unknown):
         raise QueryError(

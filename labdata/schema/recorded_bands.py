@@ -7,6 +7,7 @@ is sliced, so a second of it costs the same everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -80,7 +81,7 @@ def open_probe_pieces(
         n_segments = len(lab.EphysRecording.Segment & stream)
         if n_segments != len(paths):
             raise _other_segments(key, band, [PurePosixPath(p).name for p in paths], n_segments)
-    bands = [_open_file(files, path) for path in paths]
+    bands = [open_file(files, path) for path in paths]
     return bands if len(bands) == 1 else order_segments(lab, key, bands)
 
 
@@ -142,7 +143,21 @@ def _is_segment(row: dict[str, Any], rate_hz: float, band: RecordedBand) -> bool
     return bool((np.abs(found_s - wanted_s) <= 2 / band.sampling_rate_hz).all())
 
 
-def _open_file(files: dict[str, Any], path: str) -> RecordedBand:
+def open_file(files: dict[str, Any], path: str) -> RecordedBand:
+    """Return one band, read by ranges where it is.
+
+    Parameters
+    ----------
+    files : dict
+        Path to row of File, of the band and of what describes it.
+    path : str
+        Of the samples, kept in any way.
+
+    Raises
+    ------
+    QueryError
+        If a file that describes it is not among them.
+    """
     if path.endswith(".zarr.zip"):
         from ..formats.zarr_band import open_zarr_band
 
@@ -182,6 +197,22 @@ def find_band_files(files: dict[str, Any], band: str) -> list[str]:
         for path in sorted(files)
         if path.endswith(_OPENEPHYS) and openephys_stream(files, path).band == band
     ]
+
+
+def find_main_bands(files: Iterable[str]) -> list[str]:
+    """Return the files of SpikeGLX that hold a device's samples; of a probe its AP band's.
+
+    Parameters
+    ----------
+    files : iterable of str
+        Paths of a dataset.
+    """
+    found: dict[str, str] = {}
+    for kind in reversed(_KINDS):
+        stems = {path.removesuffix(kind): path for path in files if path.endswith(kind)}
+        found |= {s: path for s, path in stems.items() if spikeglx.is_stream(Path(f"{s}.bin"))}
+    beside_ap = {stem.removesuffix(".ap") + ".lf" for stem in found if stem.endswith(".ap")}
+    return sorted(path for stem, path in found.items() if stem not in beside_ap)
 
 
 def _no_band(files: dict[str, Any], band: str, key: dict[str, Any]) -> QueryError:

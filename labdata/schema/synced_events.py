@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import QueryError
 from .sync_lines import stream_key
 from .synchrony import StreamClock, check_method, stream_clocks, warn_unsynced
 
@@ -61,6 +62,8 @@ def fetch_synced(lines: Any, *, force: bool, method: str) -> list[dict[str, Any]
     check_method(method)
     lab = lines.lab
     rows: list[dict[str, Any]] = lines.fetch(as_dict=True)
+    for row in rows:
+        check_columns(row)
     clocks = stream_clocks(lab, map(stream_key, rows), force=force)
     for row in rows:
         clock = clocks[stream_key(row)]
@@ -71,6 +74,29 @@ def fetch_synced(lines: Any, *, force: bool, method: str) -> list[dict[str, Any]
             row["event_timestamps"] = clock.apply(row["event_timestamps"])
     warn_unsynced(stream_key(row) for row in rows if not row["synced"])
     return rows
+
+
+def check_columns(row: dict[str, Any]) -> None:
+    """Raise if a line does not have one value and one sample for each of its times.
+
+    Parameters
+    ----------
+    row : dict
+        Of DatasetEvents.Digital.
+
+    Raises
+    ------
+    QueryError
+        With the line and both numbers.
+    """
+    n_times = np.size(row["event_timestamps"]) if row["event_timestamps"] is not None else 0
+    for name in ("event_values", "event_samples"):
+        if row[name] is not None and np.size(row[name]) != n_times:
+            raise QueryError(
+                f"Line {row['event_name']} of {'/'.join(stream_key(row))} has {n_times} "
+                f"event_timestamps and {np.size(row[name])} {name}.",
+                hint="Each edge has one of both: insert the line anew.",
+            )
 
 
 def plot_synced(

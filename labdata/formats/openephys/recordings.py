@@ -82,7 +82,14 @@ class OpenEphysRecording:
         FormatError
             With the file and both numbers.
         """
+        names = {stream.name for stream in self.streams}
         for stream in self.streams:
+            if stream.band == "lf" and f"{stream.stream_name}.ap" not in names:
+                raise FormatError(
+                    f"{self.name} has {stream.name} without the AP band of that probe.",
+                    hint="Which contacts it is of is told by the AP band: record it as well, or "
+                    "store the files with -r none.",
+                )
             check_size(stream)
             numbers = self.numbers[stream.name]
             if gaps := numbers.gaps():

@@ -43,13 +43,19 @@ def read_probe(meta: SpikeGLXMeta) -> ProbeGeometry:
     Raises
     ------
     FormatError
-        When the stream is not a probe, the probe is unknown, or a gain is not stated.
+        When the stream is not a probe, none of its channels was saved, the probe is unknown, or
+        a gain is not stated.
     """
     _check_is_probe(meta)
     columns = meta.columns_of("AP", "LF")
     channels = np.array([meta.index_in_kind(int(c)) for c in columns], np.int64)
+    if not channels.size:
+        raise FormatError(
+            f"{meta.path} saves no channel of the probe, only its status word.",
+            hint="There is nothing to place or sort; store the files with -r none.",
+        )
     probe = _acquired_probe(meta)
-    if channels.size and channels.max() >= probe.get_contact_count():
+    if channels.max() >= probe.get_contact_count():
         raise FormatError(
             f"{meta.path} saves channel {channels.max()}, its imro table has "
             f"{probe.get_contact_count()}.",

@@ -125,6 +125,9 @@ def test_units_are_chosen_before_they_are_read(world, monkeypatch):
             np.testing.assert_array_equal(some[name].values, same[name].values)
     with pytest.raises(QueryError, match="Unit 99 is not in this sorting"):
         labdata.spikes(key, units=[10, 99])
+    for given, words in (([10.5], "10.5 is no whole"), ([True] * whole.sizes["unit"], "A mask")):
+        with pytest.raises(QueryError, match=words):
+            labdata.spikes(key, units=given)
     with pytest.raises(ObjectError, match="nonsense"):
         labdata.spikes(key, units="nonsense > 3")
     assert labdata.spikes(key, units="depth > 1e9").sizes == {"unit": 0, "spike": 0}
@@ -187,6 +190,15 @@ def test_events_are_those_that_happened(world):
 
 def test_values_that_are_no_edges_are_refused_and_not_changed(world) -> None:
     lab = labdata.schema.default_lab
+    short = {**KEY, "stream_name": "nidq", "event_name": "short"}
+    times = np.array([1.0, 2.0])
+    lab.DatasetEvents.Digital.insert1(
+        short | {"event_timestamps": times, "event_values": np.ones(1, "int8")}
+    )
+    for ask in (labdata.events, lambda k: (lab.DatasetEvents.Digital & k).fetch_synced()):
+        with pytest.raises(QueryError, match=r"Line short .* 2 event_timestamps and 1 event_val"):
+            ask(KEY)
+    (lab.DatasetEvents.Digital & short).delete_quick()
     counts = np.array([1, 200, 300])  # as an older lab kept the counter of a wheel
     line = {**KEY, "stream_name": "nidq", "event_name": "wheel"}
     lab.DatasetEvents.Digital.insert1(

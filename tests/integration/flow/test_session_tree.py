@@ -113,6 +113,14 @@ def test_trials_are_in_the_tree(lab, trial_sets, tmp_path):
     assert again["trials/visual_2"].to_dataset().identical(found)
 
 
+def test_sets_of_trials_whose_names_become_one_are_both_there(lab, trial_sets):
+    insert_trials(lab, "visual_2", trial_num=np.array([5]))
+    with pytest.warns(UnsyncedWarning):
+        tree = labdata.session_tree(KEY)
+    found = {node.attrs["trialset_description"] for node in tree["trials"].leaves}
+    assert found == {"visual/2", "visual_2", "auditory"}
+
+
 def test_trials_of_a_synchronised_stream_are_on_its_clock(lab, trial_sets):
     on_probe = labdata.trials(KEY, "visual/2", stream="imec1")
     wanted = (lab.StreamSync & KEY & 'stream_name = "imec1"').apply(np.array([1.5, 3.25]))

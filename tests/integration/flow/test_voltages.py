@@ -215,6 +215,14 @@ def test_segments_that_the_files_do_not_have_are_refused_rather_than_placed_anyh
         (lab.EphysRecording.Segment & stream & "segment_num = 1").delete_quick()
 
 
+@pytest.mark.parametrize(
+    ("channels", "words"), [([2.5], "2.5 is no whole"), (np.arange(8) > 4, "A mask of true")]
+)
+def test_a_mask_of_channels_is_not_channels_0_and_1(world, channels, words):
+    with pytest.raises(QueryError, match=words):
+        labdata.recording(PROBE, channels=channels)
+
+
 def test_a_key_that_selects_two_probes_is_refused(world):
     with pytest.raises(QueryError, match="selects 2 probes"):
         labdata.recording(KEY)

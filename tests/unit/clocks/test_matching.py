@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from labdata.clocks import match_pulses
+from labdata.clocks.numbering import number_pulses
 from labdata.errors import ClockError
 
 
@@ -186,3 +187,18 @@ def test_a_hundred_thousand_pulses_take_seconds(world, random_intervals):
     match = match_pulses(stream, clock, **w.spans)
     assert time.perf_counter() - began < 20
     assert_right_pairs(w, match, [5000], [90_000])
+
+
+def test_what_is_known_of_the_start_is_not_left_out_however_many_pulses_were_lost():
+    # two of nine pulses that both lack by accident: a period off, more of them have a partner
+    true = np.arange(0.3, 12.0)
+    stream = np.delete(true, [1, 4, 7])
+    clock = np.delete(true, [2, 5, 8])
+    match = match_pulses(stream, clock, offset_hint_s=0.0)
+    assert match.ambiguous_offset or abs(match.offset_s) < 1e-3
+
+
+def test_intervals_that_are_all_off_their_median_are_no_regular_train():
+    with pytest.raises(ClockError):
+        match_pulses([0.0, 1.0, 2.19], [0.0, 1.0, 2.19, 7.0, 7.1])
+    assert number_pulses(np.array([0.0, 1.0, 2.3])) is None

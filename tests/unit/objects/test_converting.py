@@ -138,6 +138,26 @@ def test_spikes_through_pynapple(spikes, nap):
     assert again["depth"].attrs["units"] == "um"
 
 
+def test_each_unit_keeps_its_own_depth_in_pynapple_however_units_are_ordered(nap):
+    trains = {30: [1.0, 2.0], 5: [], 7: [1.5]}
+    coords = {"depth": [300.0, 50.0, 70.0]}
+    spikes = build_spikes(
+        trains, stream="imec0", sync=SYNC, unit_coords=coords, t_start_s=0.0, t_stop_s=3.0
+    )
+    group = labdata.to_pynapple(spikes)
+    assert {u: float(group["depth"][u]) for u in (5, 7, 30)} == {5: 50.0, 7: 70.0, 30: 300.0}
+    assert {u: group[u].index.values.tolist() for u in (5, 7, 30)} == trains
+    back = labdata.from_pynapple(group, stream="imec0", sync=SYNC)
+    np.testing.assert_array_equal(back["depth"].sel(unit=[30, 5, 7]), coords["depth"])
+
+
+@pytest.mark.parametrize("span", [{}, {"t_start_s": 0.0, "t_stop_s": 1.5}])
+def test_spikes_that_pynapple_would_drop_are_refused(span, nap):
+    spikes = build_spikes({1: [2.0]}, stream="imec0", sync=SYNC, **span)
+    with pytest.raises(ObjectError, match="1 spikes are not within"):
+        labdata.to_pynapple(spikes)
+
+
 def test_pynapple_finds_the_same_correlogram_and_response(spikes, nap):
     group = labdata.to_pynapple(spikes)
     theirs = nap.compute_crosscorrelogram(group, 0.01, 0.05, norm=False)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import numpy as np
 import pytest
 
 from labdata.errors import RuleError
-from labdata.rules.ephys_segments import check_alike, find_segments
+from labdata.formats import spikeglx
+from labdata.rules.ephys_segments import check_alike, find_segments, main_streams
 from labdata.testing import ProbeSpec, write_openephys_recording, write_spikeglx_run
 
 PROBE = ProbeSpec("NP2013", n_channels=8)
@@ -95,3 +97,49 @@ def test_both_programs_in_one_folder_are_refused(tmp_path):
 def test_a_folder_without_a_recording(tmp_path):
     with pytest.raises(RuleError, match="no SpikeGLX run and no Open Ephys"):
         find_segments(tmp_path)
+
+
+def write_gate(folder, gate, first_s, created):
+    """A gate of a run of SpikeGLX whose acquisition began `first_s` before it."""
+    write_spikeglx_run(folder, duration_s=1.0, n_channels=4, n_units=1, created=created)
+    made = folder / "run_g0"
+    for meta in made.rglob("*.meta"):
+        rate_hz = spikeglx.read_meta(meta).sampling_rate_hz
+        text = re.sub(r"(?m)^firstSample=.*$", "", meta.read_text())
+        meta.write_text(f"{text.rstrip()}\nfirstSample={round(first_s * rate_hz)}\n")
+    for path in [p for p in made.rglob("*") if p.is_file()]:
+        path.rename(path.with_name(path.name.replace("_g0_", f"_g{gate}_")))
+    made.rename(folder / f"run_g{gate}")
+
+
+@pytest.mark.parametrize(
+    ("first_s", "created", "again"),
+    [
+        (60.0, "2024-03-05T10:00:58", False),  # within what dates to the second tell
+        (3660.0, "2024-03-05T11:00:52", False),
+        (60.0, "2024-03-05T10:00:00", False),  # equal dates tell nothing
+        (100.0, "2024-03-05T15:00:00", True),
+        (2.0, "2024-03-05T15:00:00", True),  # it would be put before the first
+    ],
+)
+def test_a_run_that_was_started_again_under_its_name_is_refused(tmp_path, first_s, created, again):
+    write_gate(tmp_path / "a", 0, 5.0, "2024-03-05T10:00:00")
+    write_gate(tmp_path / "b", 1, first_s, created)
+    if again:
+        with pytest.raises(
+            RuleError, match=r"was made -?1\d{4} s after .* by their first samples"
+        ):
+            find_segments(tmp_path)
+        return
+    for stream in find_segments(tmp_path):
+        np.testing.assert_allclose(stream.axis.start_s, [0.0, first_s - 5.0], atol=1e-3)
+
+
+def test_a_device_has_one_main_stream(tmp_path):
+    probes = [ProbeSpec("NP1000", n_channels=4, n_units=1, probe_num=n) for n in (0, 1)]
+    write_spikeglx_run(tmp_path, duration_s=1.0, probes=probes)
+    for path in tmp_path.rglob("*imec1.ap.*"):
+        path.unlink()
+    streams = find_segments(tmp_path)
+    assert [s.first.name for s in streams] == ["imec0.ap", "imec0.lf", "imec1.lf", "nidq"]
+    assert [s.first.name for s in main_streams(streams)] == ["imec0.ap", "imec1.lf", "nidq"]
