@@ -11,23 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labdata.schema.unit_metrics import (
-    RecordingData,
-    UnitData,
+from labdata.schema.train_metrics import (
     amplitude_cutoff,
     amplitude_drift,
-    compute_unit_metrics,
     contamination_hill,
     contamination_llobet,
     count_violating_pairs,
     count_violations,
     drift_metrics,
     firing_range,
-    peak_gradient,
     presence_ratio,
-    trough_gradient,
-    waveform_shape,
 )
+from labdata.schema.unit_metrics import RecordingData, UnitData, compute_unit_metrics
+from labdata.schema.waveform_metrics import peak_gradient, trough_gradient, waveform_shape
 
 RATE_HZ = 30000.0
 SAMPLES = st.lists(st.integers(0, 3000), max_size=40).map(lambda v: np.sort(np.array(v, "int64")))
