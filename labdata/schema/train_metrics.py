@@ -158,9 +158,9 @@ def firing_range(seconds: FloatArray, duration_s: float) -> float | None:
     n_bins = int(duration_s / RATE_BIN_S + 1e-9)
     if n_bins == 0:
         return None
-    # a spike at the last edge is of no whole bin
+    # a spike at the last edge is of no whole bin, nor is one outside the recording
     bins = np.floor(seconds / RATE_BIN_S + 1e-9).astype("int64")
-    rates = np.bincount(bins[bins < n_bins], minlength=n_bins) / RATE_BIN_S
+    rates = np.bincount(bins[(bins >= 0) & (bins < n_bins)], minlength=n_bins) / RATE_BIN_S
     low, high = np.percentile(rates, (5, 95))
     return float(high - low)
 
@@ -249,7 +249,7 @@ def drift_metrics(
         the first; None where fewer than half of the bins count.
     """
     n_bins = _n_bins(duration_s)
-    bins = np.minimum((seconds / duration_s * n_bins).astype(int), n_bins - 1)
+    bins = np.clip((seconds / duration_s * n_bins).astype(int), 0, n_bins - 1)
     counts = np.bincount(bins, minlength=n_bins)
     valid = np.flatnonzero(counts >= DRIFT_MIN_SPIKES)
     if len(valid) < n_bins / 2:

@@ -108,6 +108,20 @@ class RecordingData:
         return self.n_samples / self.sampling_rate_hz
 
 
+def known_places(positions_um: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return the places that are known; None if none is.
+
+    Parameters
+    ----------
+    positions_um : ndarray of float, shape (n_spikes, 2) or None
+        Place of each spike; NaN where it could not be computed.
+    """
+    if positions_um is None:
+        return None
+    known = np.asarray(positions_um)[np.isfinite(positions_um).all(axis=1)]
+    return known if len(known) else None
+
+
 def place_of_spikes(positions_um: NDArray[Any]) -> FloatArray:
     """Return where a unit is, x and depth in um: the median of its spikes' places.
 
@@ -121,6 +135,8 @@ def place_of_spikes(positions_um: NDArray[Any]) -> FloatArray:
 
 def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
     """Return the attributes of UnitMetrics for one unit.
+
+    Amplitudes, places and channels that are NaN are left out, of the numbers that come of them.
 
     Parameters
     ----------
@@ -142,14 +158,19 @@ def compute_unit_metrics(unit: UnitData, recording: RecordingData) -> dict[str, 
         "presence_ratio": presence_ratio(seconds, duration_s),
         "firing_range": firing_range(seconds, duration_s),
     }
-    if unit.amplitudes_uv is not None and len(unit.amplitudes_uv):
-        metrics["spike_amplitude"] = float(np.median(unit.amplitudes_uv))
-        metrics["amplitude_cutoff"] = amplitude_cutoff(unit.amplitudes_uv)
-        metrics["amplitude_drift"] = amplitude_drift(seconds, unit.amplitudes_uv, duration_s)
-    if unit.positions_um is not None and len(unit.positions_um):
-        metrics |= drift_metrics(seconds, unit.positions_um[:, 1], duration_s)
-    if unit.waveform_uv is not None and np.any(unit.waveform_uv):
-        metrics |= _shape_metrics(unit, recording)
+    if unit.amplitudes_uv is not None:
+        known = np.isfinite(unit.amplitudes_uv)
+        if known.any():
+            amplitudes_uv = unit.amplitudes_uv[known]
+            metrics["spike_amplitude"] = float(np.median(amplitudes_uv))
+            metrics["amplitude_cutoff"] = amplitude_cutoff(amplitudes_uv)
+            metrics["amplitude_drift"] = amplitude_drift(seconds[known], amplitudes_uv, duration_s)
+    positions_um = known_places(unit.positions_um)
+    if positions_um is not None:
+        known = np.isfinite(np.asarray(unit.positions_um)).all(axis=1)
+        metrics |= drift_metrics(seconds[known], positions_um[:, 1], duration_s)
+    if unit.waveform_uv is not None:
+        metrics |= _shape_metrics(unit, recording, positions_um)
     return metrics
 
 
@@ -196,19 +217,25 @@ def recording_data(lab: Any, key: dict[str, Any]) -> RecordingData:
     )
 
 
-def _shape_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
+def _shape_metrics(
+    unit: UnitData, recording: RecordingData, positions_um: NDArray[Any] | None
+) -> dict[str, Any]:
+    """Return what comes of a waveform; nothing of a flat one."""
     waveform = np.asarray(unit.waveform_uv, dtype="float64")
-    height = np.ptp(waveform, axis=0)
+    known = np.isfinite(waveform).all(axis=0)
+    waveform, channels = waveform[:, known], np.asarray(unit.waveform_channels)[known]
+    height = np.ptp(waveform, axis=0) if len(waveform) else np.empty(0)
+    if not height.any():
+        return {}
     best = int(np.argmax(height))
-    channels = np.asarray(unit.waveform_channels)
     channel = int(channels[best])
     spanned = channels[height >= SPAN_SHARE * height[best]]
     same_shank = spanned[recording.shank[spanned] == recording.shank[channel]]
     weights = height[np.isin(channels, same_shank)]
     coords = recording.coords_um[same_shank]
     position = np.average(coords, axis=0, weights=weights)
-    if unit.positions_um is not None and len(unit.positions_um):
-        position = place_of_spikes(unit.positions_um)
+    if positions_um is not None:
+        position = place_of_spikes(positions_um)
     distances = np.linalg.norm(coords - recording.coords_um[channel], axis=1)
     return {
         **waveform_shape(waveform[:, best], recording.sampling_rate_hz),
@@ -219,5 +246,11 @@ def _shape_metrics(unit: UnitData, recording: RecordingData) -> dict[str, Any]:
         "n_electrodes_spanned": len(spanned),
         "span_um": float(distances.max()),
         "active_electrodes": spanned.astype("int64"),
-        "snr": float(np.abs(waveform[:, best]).max() / unit.noise_uv) if unit.noise_uv else None,
+        "snr": _snr(waveform[:, best], unit.noise_uv),
     }
+
+
+def _snr(waveform_uv: FloatArray, noise_uv: float | None) -> float | None:
+    if noise_uv is None or not noise_uv > 0:  # nor of NaN
+        return None
+    return float(np.abs(waveform_uv).max() / noise_uv)
