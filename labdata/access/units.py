@@ -145,7 +145,7 @@ def curation_attrs(of_log: CuratedUnits | None) -> dict[str, Any]:
     attrs: dict[str, Any] = {"curated": 1, "curation_entries": len(of_log.rows)}
     if of_log.rows:
         last = of_log.rows[-1]
-        attrs["curation_by"] = str(last["curated_by"])
+        attrs["curation_by"] = of_log.who(last)
         attrs["curation_datetime"] = last["entry_datetime"].isoformat(" ", "seconds")
     return attrs
 

@@ -31,7 +31,7 @@ _UNIT_COLUMNS = ("unit_id", "label", "made_by", "source_units", "n_spikes")
 _LOG_COLUMNS = {
     "entry_num": "entry",
     "entry_datetime": "when (UTC)",
-    "curated_by": "who",
+    "who": "who",
     "action": "action",
     "units": "units",
     "made": "made",
@@ -141,7 +141,7 @@ def _change(curation: Curation, options: argparse.Namespace) -> str:
         return f"Split {units} into {said}."
     number = curation.undo(note=options.note)
     row = _log_rows(curation)[number]
-    return f"Undid entry {number}, the {row['action']} of {row['units']} by {row['curated_by']}."
+    return f"Undid entry {number}, the {row['action']} of {row['units']} by {row['who']}."
 
 
 def _groups(curation: Curation, options: argparse.Namespace) -> NDArray[Any]:
@@ -220,9 +220,10 @@ def _log_rows(curation: Curation) -> list[dict[str, Any]]:
     active = set(active_entries(curation.entries))
     return [
         {
-            **{
-                name: row[name] for name in ("entry_num", "entry_datetime", "curated_by", "action")
-            },
+            **{name: row[name] for name in ("entry_num", "entry_datetime", "curated_by")},
+            "account": row["account"],
+            "who": curation.who(row),
+            "action": row["action"],
             "units": " ".join(map(str, entry.units)) or f"entry {entry.undoes}",
             "made": " ".join(map(str, entry.new_units)),
             "label": entry.label or "",

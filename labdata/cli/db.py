@@ -119,10 +119,20 @@ def _upgrade(options: argparse.Namespace) -> None:
 def _renew_rights(labs: list[Any]) -> None:
     """Give the accounts what their roles are in this version, as for tables that are new."""
     from ..database.accounts import apply_plan, plan_renewal
+    from ..database.known_accounts import read_accounts
     from ..database.own_roles import is_limited
     from . import write
 
     if is_limited(labs[0]):  # a member, who does not see the rights of others
+        return
+    if read_accounts(labs[0]).names is None:
+        user = labs[0].connection.conn_info["user"]
+        write(
+            f"No account's rights were renewed: {user} does not see other accounts. Let the "
+            f"server's administrator run GRANT SELECT ON mysql.* TO '{user}'@'%', then repeat "
+            "`labdata db upgrade`; or give each role anew by `labdata account grant`.",
+            error=True,
+        )
         return
     names = set()
     for lab in labs:

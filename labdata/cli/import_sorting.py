@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Import, and say what came."""
-    from ..compute import ImportOptions, import_analyzer, import_phy
+    from ..compute import ImportOptions, import_sorting
     from ..counted import count_of
     from . import UsageError, write
     from .output import print_rows
@@ -75,8 +75,8 @@ def run(options: argparse.Namespace) -> int:
         "dataset_name": options.dataset,
         "probe_num": options.probe,
     }
-    import_folder = {"phy": import_phy, "analyzer": import_analyzer}[options.kind]
-    found = import_folder(
+    found = import_sorting(
+        options.kind,
         options.folder,
         {name: value for name, value in key.items() if value is not None},
         ImportOptions(

@@ -1,10 +1,8 @@
 """Analyses: what they are, the tasks that record them, and how they are run."""
 
 from .analysis import Analysis, TaskContext, analysis_names, find_analysis
-from .analyzer_import import import_analyzer
-from .phy_import import import_phy
 from .preflight import Finding, MachineFacts, Preflight, run_preflight
-from .sorting_import import ImportedSorting, ImportOptions
+from .sorting_import import ImportedSorting, ImportOptions, import_sorting
 from .task import TaskResult, check_may_run, create_tasks, run_task
 
 __all__ = [
@@ -20,8 +18,7 @@ __all__ = [
     "check_may_run",
     "create_tasks",
     "find_analysis",
-    "import_analyzer",
-    "import_phy",
+    "import_sorting",
     "run_preflight",
     "run_task",
 ]

@@ -8,12 +8,9 @@ is numbered, and its name kept. Channels are found by their places on the probe.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,71 +18,32 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from ..formats.analyzer import AnalyzerFolder, read_analyzer
 from .analyses.sorted_units import WAVEFORM_SHARE, SortedProbe, SortedUnit
-from .sorting_import import (
-    ImportedSorting,
-    ImportOptions,
-    OutsideSorting,
-    check_rate,
-    import_outside,
-    modified_at,
-)
+from .sorting_import import ImportOptions, OutsideSorting, check_rate, hash_content, modified_at
 
 #: Two contacts are one if they are no farther apart.
 _SAME_PLACE_UM = 0.5
 _MAX_UNIT_ID = 2**31 - 1
 
 
-def import_analyzer(
-    folder: str | Path,
-    key: Any,
-    options: ImportOptions | None = None,
-    *,
-    parameter_set_num: int | None = None,
-    dry_run: bool = False,
-    lab: Any = None,
-) -> ImportedSorting:
-    """Import a SortingAnalyzer, a sorter's output or saved spikes as the sorting of a probe.
+def read_outside(folder: Path, channels: SortedProbe, options: ImportOptions) -> OutsideSorting:
+    """Return the sorting of a folder on the channels of its recording.
 
     Parameters
     ----------
-    folder : str or Path
-        The folder, or the ``.zarr``.
-    key : dict or query
-        What selects one probe of one recording.
-    options : ImportOptions, optional
+    folder : Path
+        Of a SortingAnalyzer, a sorter's output or a saved sorting; or the ``.zarr``.
+    channels : SortedProbe
+        The recording.
+    options : ImportOptions
         How the folder is to be understood.
-    parameter_set_num : int, optional
-        A parameter set that is there; by default one is found or made of algorithm and parameters.
-    dry_run : bool, optional
-        Read and check all, insert nothing.
-    lab : Lab, optional
-        Tables of another project.
-
-    Returns
-    -------
-    ImportedSorting
-        The same folder imported again is success, and changes nothing.
 
     Raises
     ------
     FormatError
         If the folder cannot be read.
-    QueryError
-        If the key selects no probe or several.
     TaskError
-        If the folder is not of this recording, or another sorting has the parameter set.
+        If it is not of this recording.
     """
-    return import_outside(
-        partial(_read_outside, Path(folder)),
-        key,
-        options,
-        parameter_set_num=parameter_set_num,
-        dry_run=dry_run,
-        lab=lab,
-    )
-
-
-def _read_outside(folder: Path, channels: SortedProbe, options: ImportOptions) -> OutsideSorting:
     found = read_analyzer(folder)
     if options.uv_per_bit is not None:
         raise TaskError(
@@ -102,7 +60,11 @@ def _read_outside(folder: Path, channels: SortedProbe, options: ImportOptions) -
         algorithm=algorithm,
         algorithm_version=" ".join(filter(None, (algorithm, found.sorter_version))),
         probe=units_of_analyzer(found, channels),
-        content_sha256=_content_hash(found),
+        content_sha256=hash_content(
+            json.dumps([found.unit_names, found.labels, found.metrics, found.in_uv]),
+            (found.samples, found.units, found.amplitudes, found.locations_um),
+            (found.templates, found.noise, found.positions_um),
+        ),
         written_at=modified_at(found.path),
         parameters=found.parameters,
         labels={
@@ -274,19 +236,6 @@ def _check_length(found: AnalyzerFolder, channels: SortedProbe) -> None:
             hint="Is it of another recording? Of a part of one nobody knows where it began: "
             "sort the whole.",
         )
-
-
-def _content_hash(found: AnalyzerFolder) -> str:
-    digest = hashlib.sha256(
-        json.dumps([found.unit_names, found.labels, found.metrics, found.in_uv]).encode()
-    )
-    for content in (
-        *(found.samples, found.units, found.amplitudes, found.locations_um),
-        *(found.templates, found.noise, found.positions_um),
-    ):
-        digest.update(b"-" if content is None else str(content.shape).encode())
-        digest.update(b"" if content is None else np.ascontiguousarray(content).tobytes())
-    return digest.hexdigest()
 
 
 def _notes(found: AnalyzerFolder, algorithm: str) -> tuple[str, ...]:

@@ -11,12 +11,9 @@ no waveform and no amplitude is stored, and of the metrics those alone that no s
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,64 +21,7 @@ from numpy.typing import NDArray
 from ..errors import TaskError
 from ..formats.phy import PhyFolder, read_phy
 from .analyses.sorted_units import WAVEFORM_SHARE, SortedProbe, SortedUnit
-from .sorting_import import (
-    ImportedSorting,
-    ImportOptions,
-    OutsideSorting,
-    check_rate,
-    import_outside,
-    modified_at,
-)
-
-
-def import_phy(
-    folder: str | Path,
-    key: Any,
-    options: ImportOptions | None = None,
-    *,
-    parameter_set_num: int | None = None,
-    dry_run: bool = False,
-    lab: Any = None,
-) -> ImportedSorting:
-    """Import a Kilosort or phy folder as the sorting of a probe.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder.
-    key : dict or query
-        What selects one probe of one recording.
-    options : ImportOptions, optional
-        How the folder is to be understood.
-    parameter_set_num : int, optional
-        A parameter set that is there; by default one is found or made of algorithm and parameters.
-    dry_run : bool, optional
-        Read and check all, insert nothing.
-    lab : Lab, optional
-        Tables of another project.
-
-    Returns
-    -------
-    ImportedSorting
-        The same folder imported again is success, and changes nothing.
-
-    Raises
-    ------
-    FormatError
-        If the folder cannot be read.
-    QueryError
-        If the key selects no probe or several.
-    TaskError
-        If the folder is not of this recording, or another sorting has the parameter set.
-    """
-    return import_outside(
-        partial(read_outside, Path(folder)),
-        key,
-        options,
-        parameter_set_num=parameter_set_num,
-        dry_run=dry_run,
-        lab=lab,
-    )
+from .sorting_import import ImportOptions, OutsideSorting, check_rate, hash_content, modified_at
 
 
 def read_outside(folder: Path, channels: SortedProbe, options: ImportOptions) -> OutsideSorting:
@@ -112,7 +52,11 @@ def read_outside(folder: Path, channels: SortedProbe, options: ImportOptions) ->
         algorithm=algorithm,
         algorithm_version=algorithm,
         probe=units_of_phy(found, channels, algorithm, options.uv_per_bit),
-        content_sha256=content_hash(found, options.uv_per_bit),
+        content_sha256=hash_content(
+            json.dumps([found.labels, options.uv_per_bit], sort_keys=True),
+            (found.samples, found.clusters, found.spike_templates, found.amplitudes),
+            (found.templates, found.channel_map, found.whitening_inverse),
+        ),
         written_at=modified_at(found.path / "spike_times.npy"),
         labels=found.labels,
         notes=_notes(found, algorithm, options.uv_per_bit),
@@ -252,26 +196,6 @@ def mean_template(
     used = np.flatnonzero(weights)
     mean: NDArray[np.float64] = np.tensordot(weights[used], templates[used], axes=1)
     return mean
-
-
-def content_hash(found: PhyFolder, uv_per_bit: float | None) -> str:
-    """Return the identity of what a folder brings: spikes, units, templates, labels, scale.
-
-    Parameters
-    ----------
-    found : PhyFolder
-        The folder.
-    uv_per_bit : float or None
-        Scale.
-    """
-    digest = hashlib.sha256(json.dumps([found.labels, uv_per_bit], sort_keys=True).encode())
-    for content in (
-        *(found.samples, found.clusters, found.spike_templates, found.amplitudes),
-        *(found.templates, found.channel_map, found.whitening_inverse),
-    ):
-        digest.update(b"-" if content is None else str(content.shape).encode())
-        digest.update(b"" if content is None else np.ascontiguousarray(content).tobytes())
-    return digest.hexdigest()
 
 
 def _check_scale(found: PhyFolder, algorithm: str, uv_per_bit: float | None) -> None:

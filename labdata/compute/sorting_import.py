@@ -1,16 +1,19 @@
 """A sorting made outside of labdata is compared with its recording and comes into the tables.
 
 It goes the way of labdata's own sortings, in one transaction. What wrote it is a matter of its
-reader (:mod:`.phy_import`, :mod:`.analyzer_import`), which makes an :class:`OutsideSorting` of it;
-the rest is the same for all.
+reader (``read_outside`` of a module in :data:`READERS`), which makes an :class:`OutsideSorting` of
+it; the rest is the same for all.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from .analyses.sorting_tables import channel_table, find_parameter_set
 from .analysis import package_versions
 from .task import check_may_run
 
+#: What wrote a folder, and the module that reads it.
+READERS = {"phy": "phy_import", "analyzer": "analyzer_import"}
 #: How much the rate of a sorting may differ from its recording's: they are rounded differently.
 RATE_TOLERANCE = 1e-3
 
@@ -111,8 +116,9 @@ class OutsideSorting:
     notes: tuple[str, ...] = ()
 
 
-def import_outside(
-    read: Callable[[SortedProbe, ImportOptions], OutsideSorting],
+def import_sorting(
+    kind: str,
+    folder: str | Path,
     key: Any,
     options: ImportOptions | None = None,
     *,
@@ -120,13 +126,15 @@ def import_outside(
     dry_run: bool = False,
     lab: Any = None,
 ) -> ImportedSorting:
-    """Import what a reader makes of a folder as the sorting of a probe.
+    """Import a folder that a sorter or a curation program wrote as the sorting of a probe.
 
     Parameters
     ----------
-    read : callable
-        From the probe's channels and the options to the sorting; it raises if the folder is not
-        of this recording.
+    kind : {"phy", "analyzer"}
+        What wrote it: Kilosort or phy; or SpikeInterface, whose SortingAnalyzer, sorter's output
+        or saved sorting it may be.
+    folder : str or Path
+        The folder, or the ``.zarr``.
     key : dict or query
         What selects one probe of one recording.
     options : ImportOptions, optional
@@ -150,15 +158,23 @@ def import_outside(
     QueryError
         If the key selects no probe or several.
     TaskError
-        If the folder is not of this recording, or another sorting has the parameter set.
+        If there is no such kind, the folder is not of this recording, or another sorting has the
+        parameter set.
     """
+    if kind not in READERS:
+        raise TaskError(
+            f"Sortings of {kind!r} cannot be imported.", hint=f"Kinds are {', '.join(READERS)}."
+        )
     if lab is None:
         from ..schema import default_lab as lab
     options = options or ImportOptions()
     check_may_run(lab)
     setting = one_row(lab.EphysRecording.ProbeSetting, key, "probe", ("probe_num",))
     probe_key = {k: setting[k] for k in lab.EphysRecording.ProbeSetting.primary_key}
-    found = read(channel_table(lab, probe_key), options)
+    reader = import_module(f".{READERS[kind]}", __package__)
+    found: OutsideSorting = reader.read_outside(
+        Path(folder), channel_table(lab, probe_key), options
+    )
     probe, left_out = _inside(found.probe, drop=options.drop_outside)
     notes = left_out + found.notes
     n_spikes = sum(len(unit.samples) for unit in probe.units)
@@ -216,6 +232,23 @@ def check_rate(told_hz: float | None, channels: SortedProbe, where: str) -> None
             f"{where} says {told_hz:g} Hz, and the recording has {own:g} Hz.",
             hint="Is this the folder of another recording or probe? Check -s, -d and --probe.",
         )
+
+
+def hash_content(facts: str, *arrays: Sequence[np.ndarray | None]) -> str:
+    """Return the identity of what a folder brings.
+
+    Parameters
+    ----------
+    facts : str
+        What is not in arrays: labels, scale.
+    *arrays : sequence of ndarray or None
+        Spikes, units, templates, ...; None for what the folder has not.
+    """
+    digest = hashlib.sha256(facts.encode())
+    for content in chain(*arrays):
+        digest.update(b"-" if content is None else str(content.shape).encode())
+        digest.update(b"" if content is None else np.ascontiguousarray(content).tobytes())
+    return digest.hexdigest()
 
 
 def modified_at(path: Path) -> datetime:

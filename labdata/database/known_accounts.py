@@ -82,14 +82,17 @@ def read_accounts(lab: Any) -> KnownAccounts:
         powers.setdefault(_account_name(account), set()).add(privilege)
     base = lab.File.database
     held: dict[str, set[tuple[str, str]]] = {}
-    for account, schema, privilege in query(
-        "SELECT grantee, table_schema, privilege_type FROM information_schema.schema_privileges "
-        # where there is no project, the rights on data are by table
-        "UNION SELECT grantee, %s, privilege_type FROM information_schema.table_privileges "
-        "WHERE table_schema = %s AND table_name = %s",
-        (grant_pattern(base), base, lab.Subject.table_name),
+    for account, schema, privilege, is_whole in query(
+        "SELECT grantee, table_schema, privilege_type, 1 "
+        "FROM information_schema.schema_privileges "
+        # an analyst's rights on results are by table, as all on data where there is no project
+        "UNION SELECT grantee, table_schema, privilege_type, 0 "
+        "FROM information_schema.table_privileges "
+        "WHERE table_name = %s OR (table_name = %s AND table_schema = %s)",
+        (lab.ComputeTask.table_name, lab.Subject.table_name, base),
     ):
-        held.setdefault(_account_name(account), set()).add((schema, privilege))
+        place = schema if is_whole else grant_pattern(schema)
+        held.setdefault(_account_name(account), set()).add((place, privilege))
     projects = [None, *sorted(map(str, lab.Project.fetch("project_name")))]
     roles = {
         account: {p: found for p in projects if (found := _roles(base, p, rights))}

@@ -61,7 +61,7 @@ def roles_that_may(lab: Lab, table: Any, privilege: str) -> list[Role]:
         if any(
             right.schema == table.database
             and right.table in (None, name)
-            and privilege in right.privileges
+            and any(own.split(" (")[0] == privilege for own in right.privileges)
             for right in [*project_rights(lab, role), *shared_rights(lab, [role])]
         )
     ]

@@ -33,6 +33,7 @@ from .schema_version import (
     refuse_other,
     write_version,
 )
+from .server_defaults import set_defaults
 from .tables import Computed, Imported, Lookup, Manual, Part, bound_class, parts_of, set_lab
 
 __all__ = [
@@ -335,6 +336,7 @@ class Lab:
                     # whatever the server's own default is: people have names of all languages
                     connection.query(f"CREATE DATABASE {quote(name)} CHARACTER SET utf8mb4")
                 self._declare(connection, names, create=True)
+                set_defaults(connection, self._tables.values())
                 self._fill_lookups()
                 self._register_project()
                 if read_version(connection, names["global"], self._project) not in UNFINISHED:

@@ -2,8 +2,9 @@
 
 Rights are given by schema where they hold for all tables of it, present and to come, and by table
 in the shared schema, where every project's rows are. By table, too, are an analyst's rights to
-change and delete results: entries of a log of curation are added and read only, and what is
-granted on a schema no table of it can be kept from. Nobody but a project's admin deletes data or
+write results: entries of a log of curation are added and read only, by columns, so that none can
+name another account than its own; what is granted on a schema no table of it can be kept from.
+Nobody but a project's admin deletes data or
 makes tables; the recorded checksums of files cannot be changed by any role. What touches all
 projects is no role's but the lab's administrator's: making and archiving projects, other paths for
 files, garbage, dumps.
@@ -24,13 +25,13 @@ from ..errors import QueryError
 from .hidden_tables import ARCHIVED, RELEASED, RENAMES, hidden_view
 from .project_views import GUARDED, LETTING_GO, MEMBERS, view_name
 from .raw_tables import quote
+from .server_defaults import given_columns
 
 Role = Literal["reader", "experimenter", "analyst", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _READ = ("SELECT",)
-_ADD = ("SELECT", "INSERT")
-_CHANGE = ("UPDATE", "DELETE")
+_CHANGE = ("INSERT", "UPDATE", "DELETE")
 _CORRECT = ("SELECT", "INSERT", "UPDATE")
 _WRITE = (*_CORRECT, "DELETE")
 _SHAPE = (*_WRITE, "CREATE", "ALTER", "INDEX", "REFERENCES")
@@ -40,7 +41,7 @@ GRANT_OPTION = "GRANT OPTION"
 _SCHEMAS: dict[Role, tuple[tuple[str, ...], ...]] = {
     "reader": (_READ, _READ, _READ),
     "experimenter": (_CORRECT, _READ, _READ),
-    "analyst": (_READ, _ADD, _WRITE),
+    "analyst": (_READ, _READ, _WRITE),
     "admin": (_SHAPE, _SHAPE, (*_SHAPE, "DROP")),
 }
 #: Role -> what else than reading it may do with the project's rows of a shared table.
@@ -61,7 +62,7 @@ _VIEWS: dict[Role, dict[str, tuple[str, ...]]] = {
         "UploadJob.AssignedFiles": ("INSERT", "DELETE"),
     },
 }
-#: Logs among the results: an analyst adds entries, and changes none.
+#: Logs among the results: an analyst adds entries, and changes none, nor what the server fills.
 APPEND_ONLY = ("UnitCuration",)
 #: Shared choices to which a project's admin may add: a new strain, a new rig.
 _ADDED_BY_ADMINS = ("Species", "Strain", "SetupLocation", "Setup")
@@ -188,7 +189,7 @@ def project_rights(lab: Any, role: Role) -> list[Right]:
         rights.append(Right(base, going, ("INSERT", *more)))
         rights.append(Right(base, hidden_view(RELEASED, project), ("SELECT", "DELETE", *more)))
     if role == "analyst":
-        rights += [Right(*place, _CHANGE) for place in _changed_by_analysts(lab)]
+        rights += [_right_of_analyst(lab, name) for name in _tables_of(lab, "computed")]
         rights = together([*rights, *(Right(*p, _WRITE) for p in _results_among_data(lab))])
     if role == "admin" and project:
         view = view_name(tables[MEMBERS].table_name, project)
@@ -247,11 +248,13 @@ def _tables_of(lab: Any, level: str) -> dict[str, str]:
     }
 
 
-def _changed_by_analysts(lab: Any) -> list[tuple[str, str]]:
-    """Return the tables of results in which an analyst may change and delete rows."""
-    schema = own_schemas(lab.File.database, lab.project)[1]
-    tables = _tables_of(lab, "computed").items()
-    return [(schema, table) for name, table in tables if name not in APPEND_ONLY]
+def _right_of_analyst(lab: Any, name: str) -> Right:
+    """Return what an analyst may do in a table of results."""
+    table = lab.tables_and_parts()[name]
+    place = own_schemas(lab.File.database, lab.project)[1], table.table_name
+    if name not in APPEND_ONLY:
+        return Right(*place, _CHANGE)
+    return Right(*place, (f"INSERT ({', '.join(map(quote, given_columns(table)))})",))
 
 
 def _results_among_data(lab: Any) -> list[tuple[str, str]]:

@@ -252,11 +252,16 @@ def _check_roles(lab: Lab, selected: Selection) -> None:
     if not is_limited(lab):
         return
     own = {raw_place(cls): cls for cls in lab.tables_and_parts().values()}
-    needed = list(ROLES)
-    for place in selected:
-        may = roles_that_may(lab, own[place], "DELETE") if place in own else ["admin"]
-        needed = [role for role in needed if role in may]
-    check_role(lab, "delete these rows", needed)
+    may = {
+        place: roles_that_may(lab, own[place], "DELETE") if place in own else ["admin"]
+        for place in selected
+    }
+    needed = [role for role in ROLES if all(role in roles for roles in may.values())]
+    names = table_names(lab)
+    # those that the fewest may delete from say why it takes what it takes
+    decide = [names.get(place, place[1]) for place, roles in may.items() if roles == needed]
+    rows = f"rows of {', '.join(sorted(decide))}" if decide else "these rows"
+    check_role(lab, f"delete {rows}", needed)
 
 
 def _read_all(lab: Lab) -> dict[Place, RawTable]:

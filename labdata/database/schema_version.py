@@ -17,10 +17,11 @@ from ..errors import DatabaseError
 from .datajoint_compat import dj
 from .project_names import Level
 from .raw_tables import quote
+from .server_defaults import add_account_of_curation
 
 #: Version of the tables that this labdata declares. Raised with each change of a table, and with
 #: it a step in :data:`STEPS`.
-CURRENT = 5
+CURRENT = 6
 #: Labs made before versions were kept.
 UNMARKED = 1
 MAKING = 0
@@ -51,8 +52,11 @@ STEPS = {
     2: "makes the table of the segments of recordings",
     3: "makes the table of curated units",
     4: "makes the tables of counts of curated units and of reports of synchronisations",
+    5: "keeps with each entry of a curation log the account that wrote it",
 }
-CHANGES: dict[int, Callable[[Any, dict[Level, str]], None]] = {}
+CHANGES: dict[int, Callable[[Any, dict[Level, str]], None]] = {
+    5: lambda connection, names: add_account_of_curation(connection, names["computed"]),
+}
 
 
 def read_version(connection: Any, name: str, project: str | None) -> int | None:

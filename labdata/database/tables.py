@@ -5,7 +5,7 @@ A table knows its lab and opens it when it is first used; nothing touches the da
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import QueryError
@@ -15,7 +15,7 @@ from .datajoint_compat import dj
 from .lower_bounds import check_number
 from .place import place_of
 from .table_writes import CheckedPopulate, CheckedWrites
-from .teaching_errors import explained
+from .teaching_errors import explained, refused_class
 
 if TYPE_CHECKING:
     from .projects import Lab
@@ -61,6 +61,8 @@ class LabTable(CheckedWrites):
 
     lab: ClassVar[Lab]
     definition: ClassVar[str]
+    #: Columns that nobody gives a value, and the SQL of what the server writes there.
+    filled_by_server: ClassVar[Mapping[str, str]] = {}
     #: The view that stands for the table where the account sees a project's rows only.
     _seen_as: ClassVar[str | None] = None
 
@@ -141,6 +143,11 @@ class LabTable(CheckedWrites):
         DatabaseError
             Also a ``ValueError``: with the column, the value and what to write instead.
         """
+        if column in self.filled_by_server:
+            raise refused_class(ValueError)(
+                f"{column} of {label_of(type(self))} cannot be given: the server writes it.",
+                hint=f"Leave {column} out.",
+            )
         check_number(self, column, value)
 
     def drop(self, *args: Any, **options: Any) -> None:

@@ -36,7 +36,9 @@ _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
-_WORDS = {"&": "and", "|": "or", "~": "not", "&&": "and", "||": "or", "AND": "and", "OR": "or"}
+_WORDS = {"&": "and", "|": "or", "~": "not", "&&": "and", "||": "or"}
+_ALIKE = "Compare numbers with numbers, and texts with texts, which stand in quotes."
+_WORDS |= {word.upper(): word for word in ("and", "or", "not", "in")}
 
 
 def evaluate(text: str, names: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -60,16 +62,24 @@ def evaluate(text: str, names: Mapping[str, Any]) -> NDArray[np.bool_]:
     ObjectError
         If the text cannot be parsed, names something unknown, or is not a comparison.
     """
+    why = "it is nested too deeply"
     try:
         tokens = tokenize.generate_tokens(io.StringIO(text.strip()).readline)
         words = [_WORDS.get(t.string, t.string) for t in tokens if t.string.strip()]
         tree = ast.parse(" ".join(words), mode="eval")
-    except (SyntaxError, tokenize.TokenError) as fault:
-        raise ObjectError(
-            f"Cannot read the expression {text!r}: {fault}.",
-            hint='Write comparisons such as "shank == 2 & depth > 500".',
-        ) from fault
-    return np.asarray(_Expression(text, names).truth(tree.body, negated=False), dtype=np.bool_)
+        with np.errstate(all="ignore"):
+            mask = _Expression(text, names).truth(tree.body, negated=False)
+        return np.asarray(mask, dtype=np.bool_)
+    except (RecursionError, MemoryError):
+        pass
+    except SyntaxError as fault:
+        why = fault.msg
+    except tokenize.TokenError as fault:
+        why = str(fault.args[0])
+    raise ObjectError(
+        f"Cannot read the expression {text[:200]!r}: {why}.",
+        hint='Write comparisons such as "shank == 2 & depth > 500".',
+    )
 
 
 def check_expression(text: str, names: Iterable[str]) -> None:
@@ -117,40 +127,64 @@ class _Expression:
 
     def value(self, node: ast.expr) -> Any:
         match node:
-            case ast.Constant():
+            case ast.Constant(value=int() | float() | str()):
                 return node.value
             case ast.Name():
                 return self._column(node.id)
-            case ast.List() | ast.Tuple():
-                return [self.value(item) for item in node.elts]
             case ast.UnaryOp(op=ast.USub()):
-                return -self.value(node.operand)
+                return self._number(node, operator.neg, node.operand)
+            case ast.UnaryOp(op=ast.UAdd()):
+                return self._number(node, operator.pos, node.operand)
             case ast.BinOp() if type(node.op) in _ARITHMETIC:
-                return _ARITHMETIC[type(node.op)](self.value(node.left), self.value(node.right))
+                return self._number(node, _ARITHMETIC[type(node.op)], node.left, node.right)
             case ast.Call(func=ast.Name(id="abs"), args=[argument], keywords=[]):
-                return np.abs(self.value(argument))
+                return self._number(node, np.abs, argument)
         raise ObjectError(
             f"{ast.unparse(node)!r} in {self.text!r} is not allowed in an expression.",
             hint="Only comparisons, arithmetic, abs(), &, | and ~ of columns are.",
         )
 
+    def _number(self, node: ast.expr, compute: Callable[..., Any], *operands: ast.expr) -> Any:
+        values = [self.value(operand) for operand in operands]
+        if any(_is_text(value) for value in values):
+            raise ObjectError(f"{ast.unparse(node)!r} computes with a text.", hint=_ALIKE)
+        first = np.asarray(values[0])[()]  # a number as a column has it: 1/0 is infinite there
+        try:
+            return compute(first, *values[1:])
+        except (TypeError, OverflowError) as fault:
+            raise ObjectError(f"{ast.unparse(node)!r} cannot be computed: {fault}.") from None
+
     def _compare(self, node: ast.Compare, negated: bool) -> Any:
-        values = [self.value(item) for item in (node.left, *node.comparators)]
+        items = [node.left, *node.comparators]
         result: Any = np.bool_(True)
-        for op, left, right in zip(node.ops, values[:-1], values[1:], strict=True):
+        for op, first, second in zip(node.ops, items[:-1], items[1:], strict=True):
             if type(op) not in _COMPARE:
                 raise ObjectError(f"{ast.unparse(node)!r} is not a comparison of values.")
-            try:
-                step = np.asarray(_COMPARE[type(op)](left, right), dtype=np.bool_)
-            except TypeError:
-                raise ObjectError(
-                    f"{ast.unparse(node)!r} compares a number with a text.",
-                    hint="Compare numbers with numbers, and texts with texts.",
-                ) from None
-            unknown = _missing(left) | _missing(right)
+            left = self.value(first)
+            right = (
+                self._list(second) if isinstance(op, ast.In | ast.NotIn) else self.value(second)
+            )
+            for one in right if isinstance(right, list) else [right]:
+                if _is_text(left) != _is_text(one):
+                    raise ObjectError(
+                        f"{ast.unparse(node)!r} compares a number with a text.", hint=_ALIKE
+                    )
+            step = np.asarray(_COMPARE[type(op)](left, right), dtype=np.bool_)
+            unknown = (
+                _missing(left) if isinstance(right, list) else _missing(left) | _missing(right)
+            )
             # below a negation the unknown is taken as true, so that the whole comes out false
             result = result & (step | unknown if negated else step & ~unknown)
         return result
+
+    def _list(self, node: ast.expr) -> list[Any]:
+        """Return what a value may be in: a list as it is written."""
+        if isinstance(node, ast.List | ast.Tuple):
+            return [self.value(item) for item in node.elts]
+        raise ObjectError(
+            f"{ast.unparse(node)!r} in {self.text!r} is no list of values.",
+            hint="Write a list: shank in [0, 2].",
+        )
 
     def _column(self, name: str) -> Any:
         if name not in self.names:
@@ -159,6 +193,10 @@ class _Expression:
                 hint=f"There are: {', '.join(sorted(map(str, self.names)))}.",
             )
         return np.asarray(self.names[name])
+
+
+def _is_text(value: Any) -> bool:
+    return not isinstance(value, int) and np.asarray(value).dtype.kind not in "biuf"
 
 
 def _missing(value: Any) -> Any:

@@ -167,7 +167,8 @@ class Preferences(_Model):
     on_failure : FailurePreferences
         A command or web address that is told when an upload fails.
     spike_cache_gb : float
-        Spikes of large sortings that are kept below ``scratch_path``, on their clock; 0 for none.
+        Spikes of large sortings that are kept below ``scratch_path``, on their clock; 0 for none,
+        nor of the few measured waveforms beside them.
     """
 
     local_paths: list[str] = Field(default_factory=lambda: ["~/data"], min_length=1)

@@ -13,7 +13,13 @@ import numpy as np
 
 from .curated_units import CuratedUnits
 from .curated_waveforms import curated_waveforms
-from .unit_metrics import UnitData, compute_unit_metrics, place_of_spikes, recording_data
+from .unit_metrics import (
+    UnitData,
+    compute_unit_metrics,
+    known_places,
+    place_of_spikes,
+    recording_data,
+)
 
 
 def curated_metrics(
@@ -75,7 +81,7 @@ def _computed(curated: CuratedUnits, units: list[int], measure: bool) -> dict[in
         noise = None if one is None else one.noise_uv
         data = UnitData(samples, amplitudes, positions, waveform, channels, noise)
         found[unit] = compute_unit_metrics(data, recording)
-        if positions is not None and len(positions):  # known without a waveform, too
-            place = place_of_spikes(positions)
+        if (places := known_places(positions)) is not None:  # known without a waveform, too
+            place = place_of_spikes(places)
             found[unit] |= {"position": place, "depth": float(place[1])}
     return found

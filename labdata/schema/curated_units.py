@@ -61,6 +61,28 @@ class CuratedUnits:
         self._read: set[int] = set()
         self._read_log(n_entries)
 
+    def who(self, row: Mapping[str, Any]) -> str:
+        """Return who made an entry: the name that it gives, and the account if that is another.
+
+        Parameters
+        ----------
+        row : mapping
+            Of the log.
+
+        Returns
+        -------
+        str
+            ``kim``, or ``kim (account lee)``. On the embedded database, which has one account,
+            the name; of an entry from before accounts were kept, ``kim (not verified)``.
+        """
+        name, account = str(row["curated_by"]), row["account"]
+        if self.lab.connection.embedded:
+            return name
+        if account is None:
+            return f"{name} (not verified)"
+        account = account.removesuffix("@%")
+        return name if account == name else f"{name} (account {account})"
+
     def _read_log(self, n_entries: int | None = None) -> None:
         rows = (self.lab.UnitCuration & self.key).fetch(as_dict=True)
         rows.sort(key=lambda row: row["entry_num"])

@@ -3,6 +3,7 @@
 A unit that no merge or split touched has the one that its sorting stored. A merged unit's is the
 mean of its sources', weighted by their spikes. A part of a split is measured on its own spikes in
 the recording, where that is at hand: which of the spikes made the stored waveform is not known.
+What was measured is kept on this computer (:mod:`.waveform_cache`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import LabdataError, warn_user
 from .curated_units import CuratedUnits
 from .placed_recording import open_probe
+from .waveform_cache import KeptWaveforms
 
 #: Of a waveform for which no stored one says how long it is: before and after the spike.
 _WINDOW_S = (1e-3, 2e-3)
@@ -175,15 +177,22 @@ def _each_measured(
 
     lab, key = curated.lab, curated.key
     setting = (lab.EphysRecording.ProbeSetting & key).fetch1()
-    recording = open_probe(lab, setting, own_clock=True).recording()
+    kept = KeptWaveforms(lab, key)
+    recording = None  # opened for the first that is not kept
     n_before = (lab.SpikeSorting & key).fetch1("n_pre_samples")
     for unit in units:
         own = [source for source in curated.sources(unit) if source in stored]
         own.sort(key=lambda source: -_n_spikes(curated, source))
         known = [stored[source] for source in own]
-        before, n_samples = _window(known, n_before, recording.attrs["sampling_rate_hz"])
+        before, n_samples = _window(known, n_before, float(setting["sampling_rate"]))
         samples = curated.state.samples[curated.state.spikes[unit]]
-        whole, n_used = measure_waveform(recording, samples, n_before=before, n_samples=n_samples)
+        measured = kept.read(samples, before, n_samples)
+        if measured is None:
+            if recording is None:
+                recording = open_probe(lab, setting, own_clock=True).recording()
+            measured = measure_waveform(recording, samples, n_before=before, n_samples=n_samples)
+            kept.keep(samples, before, n_samples, measured)
+        whole, n_used = measured
         if n_used:
             height = np.ptp(whole, axis=0)
             channels = np.flatnonzero(height >= _SHARE * height.max())

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ..database.claims import utc_now
 from ..errors import QueryError
 from .curated_metrics import curated_metrics
 from .curated_units import CuratedUnits
@@ -213,14 +212,15 @@ class Curation(CuratedUnits):
         except dj.errors.DuplicateError:
             grown = self.lab.UnitCuration & self.key & f"entry_num >= {number}"
             said = "; ".join(
-                f"{row['curated_by']} {row['action']} {row['unit_ids']}"
+                f"{self.who(row)} {row['action']} {row['unit_ids']}"
                 for row in grown.fetch(as_dict=True)
             )
             raise QueryError(
                 f"The log of this sorting grew meanwhile: {said}. Nothing was written.",
                 hint="`reload()` reads it; then decide again.",
             ) from None
-        self.rows.append(row)
+        own = self.lab.UnitCuration & self.key & {"entry_num": number}
+        self.rows.append(own.fetch1())  # with what the server wrote
         self.entries.append(entry)
         self.state = state
 
@@ -237,7 +237,6 @@ def _row_of(
         **key,
         "entry_num": number,
         "curated_by": (preferences.user if preferences.host else None) or getpass.getuser(),
-        "entry_datetime": utc_now(),
         "action": entry.action,
         "unit_ids": list(entry.units),
         "new_unit_ids": list(entry.new_units),

@@ -138,7 +138,7 @@ def keep_labels(path: Path, trains: TrainFile, limit_gb: float) -> NDArray[np.in
 def _open_if(path: Path, fits: Callable[[TrainFile], bool]) -> TrainFile | None:
     """Return a file that is whole and fits, else None."""
     try:
-        if not _is_own(path):
+        if not is_own(path):
             return None
         found = open_trains(path)
         if not fits(found):
@@ -255,7 +255,7 @@ def _make_room(folder: Path, n_bytes: int, limit_bytes: float) -> bool:
     import shutil
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if n_bytes > limit_bytes or not _is_own(folder):
+    if n_bytes > limit_bytes or not is_own(folder):
         return False
     now = time.time()
     kept = []
@@ -280,8 +280,14 @@ def _make_room(folder: Path, n_bytes: int, limit_bytes: float) -> bool:
     return taken + n_bytes <= limit_bytes and free >= 2 * n_bytes
 
 
-def _is_own(path: Path) -> bool:
-    """Return whether a file or folder is the user's, as far as the system tells."""
+def is_own(path: Path) -> bool:
+    """Return whether a file or folder is the user's, as far as the system tells.
+
+    Parameters
+    ----------
+    path : Path
+        That is there.
+    """
     return not hasattr(os, "getuid") or path.stat().st_uid == os.getuid()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ..database.projects import Computed, Manual, Part, table
 from .sorting import (
@@ -14,13 +15,17 @@ from .sorting import (
 
 @table("computed")
 class UnitCuration(Manual):
-    """What people decided about the units of a sorting, in order; see SpikeSorting.curation."""
+    """What people decided about the units of a sorting, in order; see SpikeSorting.curation.
+
+    The server writes `account` and `entry_datetime`; an analyst may give no others, by SQL either.
+    """
 
     definition = """
     -> SpikeSorting
     entry_num : int32                    # from 0; nothing is changed or left out
     ---
     curated_by : varchar(64)             # database user, or the user of the computer
+    account=null : varchar(384)          # that wrote it, as user@host; none before version 6
     entry_datetime : datetime(6)         # UTC
     action : enum('label', 'merge', 'split', 'undo')
     unit_ids : json                      # units it was done to
@@ -30,6 +35,11 @@ class UnitCuration(Manual):
     undoes=null : int32                  # entry that is taken back
     note : varchar(1000)                 # why
     """
+
+    filled_by_server: ClassVar[Mapping[str, str]] = {
+        "account": "CURRENT_USER()",
+        "entry_datetime": "UTC_TIMESTAMP(6)",
+    }
 
     def update1(self, row: Any) -> None:
         """Refuse: an entry that was written stays as it is.

@@ -13,7 +13,7 @@ import pytest
 
 import labdata
 from labdata.cli import main
-from labdata.compute import ImportOptions, import_analyzer, import_phy
+from labdata.compute import ImportOptions, import_sorting
 from labdata.errors import TaskError
 from labdata.schema import default_lab as lab
 from labdata.testing import insert_dataset, insert_unit, write_phy_folder
@@ -128,7 +128,7 @@ def test_units_are_those_of_the_analyzer(probe, folder, analyzer, capsys) -> Non
 
 def test_another_origin_of_the_places_is_found(embedded_lab, analyzer, folder) -> None:
     probe = insert_probe(analyzer, shift_um=2500.0)
-    import_analyzer(folder, probe)
+    import_sorting("analyzer", folder, probe)
     located = analyzer.get_extension("spike_locations").get_data()
     mine = np.concatenate(lab.SpikeSorting.Unit.fetch("spike_positions"))
     assert np.median(mine[:, 1]) == pytest.approx(np.median(located["y"]) + 2500.0, rel=1e-4)
@@ -139,7 +139,7 @@ def test_another_origin_of_the_places_is_found(embedded_lab, analyzer, folder) -
 def test_names_of_units_are_kept_beside_their_numbers(probe, analyzer, tmp_path) -> None:
     named = analyzer.sorting.rename_units(["a", "b", "c", "d"])
     si.select_segment_sorting(named, 0).save(folder=tmp_path / "saved")
-    found = import_analyzer(tmp_path / "saved", probe)
+    found = import_sorting("analyzer", tmp_path / "saved", probe)
     assert facts()["unit_names"] == {"0": "a", "1": "b", "2": "c", "3": "d"}
     assert any("the spikes alone" in note for note in found.notes)
     assert len(lab.SpikeSorting.Waveforms()) == 0
@@ -149,19 +149,19 @@ def test_names_of_units_are_kept_beside_their_numbers(probe, analyzer, tmp_path)
 def test_an_analyzer_of_another_recording_is_refused(embedded_lab, analyzer, folder) -> None:
     probe = insert_probe(analyzer, n_samples=N_SAMPLES + 1)
     with pytest.raises(TaskError, match=f"is of {N_SAMPLES} samples"):
-        import_analyzer(folder, probe)
+        import_sorting("analyzer", folder, probe)
     lab.EphysRecording.ProbeSetting.update1(dict(probe, n_samples=N_SAMPLES))
     coords = lab.ProbeConfiguration.fetch1("channel_coords").copy()
     coords[ROWS[0]] += 3.0
     configuration = lab.ProbeConfiguration.fetch1("KEY")
     lab.ProbeConfiguration.update1(dict(configuration, channel_coords=coords))
     with pytest.raises(TaskError, match="not at contacts of this probe"):
-        import_analyzer(folder, probe)
+        import_sorting("analyzer", folder, probe)
     lab.EphysRecording.ProbeSetting.update1(dict(probe, sampling_rate=25000.0))
     with pytest.raises(TaskError, match="30000 Hz"):
-        import_analyzer(folder, probe)
+        import_sorting("analyzer", folder, probe)
     with pytest.raises(TaskError, match="for folders of phy"):
-        import_analyzer(folder, probe, ImportOptions(uv_per_bit=2.0))
+        import_sorting("analyzer", folder, probe, ImportOptions(uv_per_bit=2.0))
     assert len(lab.SpikeSorting()) == 0
 
 
@@ -200,7 +200,9 @@ def test_two_imports_at_once_end_with_one_sorting(probe, tmp_path, same) -> None
 
         sorting_import.insert_sortings = wait_then_insert
         try:
-            return answers[import_phy(tmp_path / str(0 if same else number), probe).done]
+            return answers[
+                import_sorting("phy", tmp_path / str(0 if same else number), probe).done
+            ]
         except TaskError as error:
             assert "another sorting of parameter set" in str(error)
             return 30

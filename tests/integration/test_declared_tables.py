@@ -151,7 +151,8 @@ EXPECTED: list[tuple[str, str, str, list[str], str, list[str]]] = [
      "spike_times spike_positions spike_amplitudes waveform_median waveform_channels "
      "waveform_ptp waveform_noise merge_datetime", ["SpikeSorting"]),
     ("computed", "UnitCuration", "unit_curation", [*SORTING, "entry_num"],
-     "curated_by entry_datetime action unit_ids new_unit_ids label spike_groups undoes note",
+     "curated_by account entry_datetime action unit_ids new_unit_ids label spike_groups undoes "
+     "note",
      ["SpikeSorting"]),
     ("computed", "StreamSyncReport", "__stream_sync_report",
      [*EVENTS, "event_name", "clock_dataset", "clock_stream", "clock_stream_event"],

@@ -12,7 +12,7 @@ import pytest
 
 import labdata
 from labdata.cli import main
-from labdata.compute import ImportOptions, import_phy
+from labdata.compute import ImportOptions, import_sorting
 from labdata.errors import QueryError, TaskError
 from labdata.schema import default_lab as lab
 from labdata.testing import insert_dataset, insert_unit, write_phy_folder
@@ -91,7 +91,7 @@ def test_units_keep_their_numbers_and_spikes(probe, folder, capsys) -> None:
 
 
 def test_without_a_scale_there_is_no_number_in_uv(probe, folder) -> None:
-    found = import_phy(folder, probe)
+    found = import_sorting("phy", folder, probe)
     assert any("no scale" in note for note in found.notes)
     assert rows() == {"p": 2, "s": 1, "u": 3, "w": 0, "m": 3}
     for unit in lab.UnitMetrics.fetch(as_dict=True):
@@ -105,7 +105,7 @@ def test_without_a_scale_there_is_no_number_in_uv(probe, folder) -> None:
 
 
 def test_with_a_scale_amplitudes_and_waveforms_are_in_uv(probe, folder) -> None:
-    import_phy(folder, probe, ImportOptions(algorithm="kilosort2.5", uv_per_bit=2.0))
+    import_sorting("phy", folder, probe, ImportOptions(algorithm="kilosort2.5", uv_per_bit=2.0))
     order = np.argsort(np.concatenate([TRAINS[u] for u in TRAINS]), kind="stable")
     amplitudes = np.linspace(0.9, 1.1, len(order))  # of the spikes in the order of time
     of_spikes = np.repeat([3, 7, 12], [len(TRAINS[u]) for u in TRAINS])[order]
@@ -114,23 +114,23 @@ def test_with_a_scale_amplitudes_and_waveforms_are_in_uv(probe, folder) -> None:
         assert np.allclose(unit["spike_amplitudes"], own * 100.0 * 2.0)  # trough of the template
         assert unit["waveform_median"].min() == pytest.approx(-200.0 * own.mean(), rel=1e-5)
     with pytest.raises(TaskError, match="no factors"):
-        import_phy(folder, probe, ImportOptions(algorithm="kilosort4", uv_per_bit=2.0))
+        import_sorting("phy", folder, probe, ImportOptions(algorithm="kilosort4", uv_per_bit=2.0))
 
 
 def test_the_same_folder_twice_is_one_sorting_and_another_is_refused(
     probe, folder, tmp_path
 ) -> None:
-    assert import_phy(folder, probe).done == "imported"
+    assert import_sorting("phy", folder, probe).done == "imported"
     before = rows()
-    assert import_phy(folder, probe).done == "there already"
+    assert import_sorting("phy", folder, probe).done == "there already"
     assert rows() == before
     write_phy_folder(tmp_path / "other", {3: TRAINS[3]})
     with pytest.raises(TaskError, match="another sorting of parameter set"):
-        import_phy(tmp_path / "other", probe)
+        import_sorting("phy", tmp_path / "other", probe)
     named = ImportOptions(parameters={"Th": 9})
-    assert import_phy(tmp_path / "other", probe, named).done == "imported"
+    assert import_sorting("phy", tmp_path / "other", probe, named).done == "imported"
     with pytest.raises(TaskError, match="There is no parameter set 99"):
-        import_phy(folder, probe, parameter_set_num=99)
+        import_sorting("phy", folder, probe, parameter_set_num=99)
 
 
 def test_a_folder_of_another_recording_is_refused(probe, tmp_path) -> None:
@@ -141,13 +141,13 @@ def test_a_folder_of_another_recording_is_refused(probe, tmp_path) -> None:
     for number, (said, options) in enumerate(cases):
         write_phy_folder(tmp_path / str(number), TRAINS, **options)
         with pytest.raises(TaskError, match=said):
-            import_phy(tmp_path / str(number), probe)
+            import_sorting("phy", tmp_path / str(number), probe)
     write_phy_folder(tmp_path / "n", TRAINS, n_channels=8)
     np.save(tmp_path / "n" / "channel_map.npy", np.arange(8) + 1)
     with pytest.raises(TaskError, match="names channel 8"):
-        import_phy(tmp_path / "n", probe)
+        import_sorting("phy", tmp_path / "n", probe)
     with pytest.raises(QueryError, match="There is no probe"):
-        import_phy(tmp_path / "n", {**probe, "probe_num": 3})
+        import_sorting("phy", tmp_path / "n", {**probe, "probe_num": 3})
     assert rows()["s"] == 0
 
 
@@ -155,8 +155,8 @@ def test_spikes_outside_the_recording_are_refused_or_told(probe, tmp_path) -> No
     late = {3: np.array([5, N_SAMPLES - 1, N_SAMPLES, N_SAMPLES + 7])}
     write_phy_folder(tmp_path / "ks", late)
     with pytest.raises(TaskError, match=r"2 of 4 spikes lie outside .*last at 3000007"):
-        import_phy(tmp_path / "ks", probe)
-    found = import_phy(tmp_path / "ks", probe, ImportOptions(drop_outside=True))
+        import_sorting("phy", tmp_path / "ks", probe)
+    found = import_sorting("phy", tmp_path / "ks", probe, ImportOptions(drop_outside=True))
     assert found.n_spikes == 2 and "left out" in found.notes[0]
     assert lab.SpikeSorting.Unit.fetch1("spike_times").tolist() == [5, N_SAMPLES - 1]
 
@@ -167,7 +167,7 @@ def test_a_failure_in_the_middle_leaves_nothing(probe, folder, monkeypatch) -> N
 
     with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
         now.setattr(type(lab.UnitMetrics()), "insert1", fail)
-        import_phy(folder, probe)
+        import_sorting("phy", folder, probe)
     assert rows()["s"] == rows()["u"] == 0
 
 
@@ -179,7 +179,7 @@ def test_a_real_folder(embedded_lab: Path) -> None:
     coords = np.zeros((384, 2))
     coords[rows_sorted] = np.load(TOY / "channel_positions.npy")
     probe = insert_recording(coords, round(expected["T_used_s"] * RATE_HZ))
-    found = import_phy(TOY, probe, ImportOptions(drop_outside=True))
+    found = import_sorting("phy", TOY, probe, ImportOptions(drop_outside=True))
     assert "no params.py" in found.notes
     for row in lab.UnitMetrics.fetch(as_dict=True):
         facts = expected["units"][str(row["unit_id"])]
@@ -193,3 +193,8 @@ def test_a_real_folder(embedded_lab: Path) -> None:
         assert row["channel_index"] == rows_sorted[peak]
     stored = lab.SpikeSorting.fetch1("sorting_channel_indices")
     assert stored.tolist() == rows_sorted.tolist()
+
+
+def test_a_kind_that_nobody_reads_is_refused() -> None:
+    with pytest.raises(TaskError, match="Sortings of 'klusta' cannot be imported"):
+        import_sorting("klusta", "folder", {})

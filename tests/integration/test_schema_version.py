@@ -9,7 +9,7 @@ from labdata.database import schema_version
 from labdata.database.connection import connect
 from labdata.errors import DatabaseError
 from labdata.schema import default_lab, load_project_schema
-from labdata.testing import insert_dataset
+from labdata.testing import insert_dataset, insert_unit
 
 pytestmark = pytest.mark.database
 
@@ -64,6 +64,31 @@ def test_an_older_lab_is_not_opened_but_dumped_and_upgraded(lab, tmp_path, capsy
     assert len(lab.EphysRecording.Segment()) == 0
     assert len(lab.UnitCuration()) == len(lab.CuratedUnitCount.Unit()) == 0
     assert len(lab.StreamSyncReport()) == 0
+
+
+def test_entries_of_a_curation_log_have_an_account_from_version_6_on(lab, capsys) -> None:
+    """The table is as a new one; what was there has no account, and keeps its time."""
+    insert_unit(lab, lab.Dataset.fetch1("KEY"), spike_times=[1, 2, 3])
+    curation = lab.SpikeSorting().curation()
+    curation.label([0], "SUA")
+    connection, base = connect(), connect()._preferences.name
+    log = f"`{base}_computed`.unit_curation"
+    ((_, new),) = connection.query(f"SHOW CREATE TABLE {log}")
+    before = lab.UnitCuration.fetch1()
+    connection.query(
+        f"ALTER TABLE {log} DROP COLUMN account, ALTER COLUMN entry_datetime DROP DEFAULT"
+    )
+    schema_version.write_version(connection, base, None, 5)
+    lab.deactivate()
+    assert main(["db", "upgrade"]) == 0
+    assert "version 5 to 6: keeps with each entry" in capsys.readouterr().out
+    assert connection.query(f"SHOW CREATE TABLE {log}").fetchall() == (
+        (log.split("`")[-1].strip("."), new),
+    )
+    assert lab.UnitCuration.fetch1() == {**before, "account": None}
+    lab.SpikeSorting().curation().label([0], "MUA")
+    ((own,),) = connection.query("SELECT CURRENT_USER()")
+    assert lab.UnitCuration.fetch("account", order_by="entry_num").tolist() == [None, own]
 
 
 def test_a_newer_lab_is_not_opened(lab, capsys) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labdata.compute import import_phy
+from labdata.compute import import_sorting
 from labdata.errors import QueryError
 from labdata.schema import default_lab as lab
 from labdata.testing import insert_dataset, insert_unit, write_phy_folder
@@ -24,7 +24,7 @@ def sorting(embedded_lab: Path, tmp_path: Path) -> dict[str, Any]:
     probe = {k: unit[k] for k in lab.EphysRecording.ProbeSetting.primary_key}
     labels = {3: "good", 7: "mua"}
     write_phy_folder(tmp_path / "ks", TRAINS, n_channels=2, labels=labels)
-    return import_phy(tmp_path / "ks", probe).key
+    return import_sorting("phy", tmp_path / "ks", probe).key
 
 
 def open_curation(key: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import MissingPackageError, TaskError
-from .sorting_checks import SorterNeeds
+from .sorter_needs import SorterNeeds
 
 DEFAULT_SORTER = "spykingcircus2"
 

@@ -17,13 +17,13 @@ from typing import Any, ClassVar
 from ..analysis import TaskContext
 from .probe_sorting import ProbeSorting, SorterResult, count_jobs
 from .sorter import sort_recording
+from .sorter_needs import SorterNeeds
 from .sorter_parameters import (
     DEFAULT_SORTER,
     complete_parameters,
     sorter_needs,
     sorter_packages,
 )
-from .sorting_checks import SorterNeeds
 
 
 class SpikeInterfaceAnalysis(ProbeSorting):

@@ -29,7 +29,7 @@ from ...formats.phy import PhyFolder, read_phy
 from ..analysis import TaskContext
 from ..preflight import Finding, MachineFacts
 from .probe_sorting import ProbeSorting, SorterResult
-from .sorting_checks import SorterNeeds
+from .sorter_needs import SorterNeeds
 from .sorting_tables import band_paths
 
 logger = logging.getLogger(__name__)

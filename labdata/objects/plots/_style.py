@@ -19,6 +19,8 @@ MOST_HZ = 30.0
 MOST_LABELS = 25
 #: Above so many marks a plot counts them instead.
 MOST_MARKS = 50_000
+#: What is said where there is nothing to draw.
+NO_SPIKES = "no spikes"
 
 
 def axes_or_current(ax: Any) -> Any:
@@ -83,6 +85,33 @@ def tidy_axes(ax: Any) -> None:
     ax : matplotlib.axes.Axes
     """
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def name_lines(ax: Any, title: str = "") -> None:
+    """Name the lines in a legend through which what lies below it is seen, but does not hide it.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    title : str, optional
+        Of the legend.
+    """
+    legend = ax.legend(title=title or None, fontsize=7, title_fontsize=7, framealpha=0.8)
+    legend.get_frame().set(edgecolor="none", boxstyle="square,pad=0")
+
+
+def say_nothing(ax: Any, text: str) -> None:
+    """Write in the middle of axes why nothing is drawn in them.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    text : str
+        What there is none of: ``no spikes``; empty where something is drawn.
+    """
+    if text:
+        where = {"xycoords": "axes fraction", "ha": "center", "va": "center"}
+        ax.annotate(text, (0.5, 0.5), color=QUIET, fontsize=9, **where)
 
 
 def mark_event(ax: Any, *, on_picture: bool = False) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from labdata.errors import MissingPackageError, ObjectError
 from labdata.objects._attrs import require_kind
 from labdata.objects.plots._style import CATEGORIES, QUIET, tidy_axes, wants_screen
+from labdata.objects.plots.prepared import span_of_lags
 
 #: Units a side; more are too small to read.
 _MOST_UNITS = 10
@@ -75,6 +76,8 @@ def plot_correlograms(
             color = CATEGORIES[0] if i == j else QUIET
             ax.bar(lag_ms, height, width_ms, color=color)
             ax.axvline(0.0, color="black", linewidth=0.5)
+            ax.set_xlim(*span_of_lags(found))
+            ax.set_ylim(0, None if np.nan_to_num(height).any() else 1)
             ax.set_title(f"{unit}" if i == j else f"{unit} → {other}", fontsize=7)
             ax.tick_params(labelsize=6, labelbottom=i == j)
             tidy_axes(ax)

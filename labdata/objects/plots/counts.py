@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 
 from labdata.errors import ObjectError
-from labdata.objects.plots._style import CATEGORIES, axes_or_current, tidy_axes, wants_screen
+from labdata.objects.plots._style import (
+    CATEGORIES,
+    axes_or_current,
+    name_lines,
+    tidy_axes,
+    wants_screen,
+)
 
 _NEEDED = ("session_datetime", "unit_criteria_id", "sua")
 
@@ -33,7 +39,7 @@ def plot_unit_counts(rows: Any, *, ax: Any = None, backend: str = "matplotlib") 
     Raises
     ------
     ObjectError
-        If a column is missing, or there is no such backend.
+        If there are no rows, a column is missing, or there is no such backend.
     MissingPackageError
         If it is not installed.
 
@@ -45,6 +51,11 @@ def plot_unit_counts(rows: Any, *, ax: Any = None, backend: str = "matplotlib") 
     import pandas as pd
 
     table = pd.DataFrame(rows)
+    if table.empty:
+        raise ObjectError(
+            "There are no counts of units to draw.",
+            hint="UnitCount.populate(key) counts them, once UnitCountCriteria has a row.",
+        )
     missing = [name for name in _NEEDED if name not in table]
     if missing:
         raise ObjectError(
@@ -66,13 +77,29 @@ def plot_unit_counts(rows: Any, *, ax: Any = None, backend: str = "matplotlib") 
                 mine["session_datetime"].to_numpy(), mine["sua"].to_numpy(), 9, alpha=0.5, **style
             )
     if table["unit_criteria_id"].nunique() > 1:
-        ax.legend(title="criterion", fontsize=7, title_fontsize=7, frameon=False)
+        name_lines(ax, "criterion")
+    if table["session_datetime"].nunique() == 1:
+        ax.set_xlim(*around_day(table))
     ax.set_ylim(bottom=0)
     ax.set_ylabel("Single units")
     ax.set_xlabel("Session")
     _name_dates(ax.xaxis)
     tidy_axes(ax)
     return ax
+
+
+def around_day(table: Any) -> tuple[Any, Any]:
+    """Return the day before the first session and the day after the last.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With ``session_datetime``.
+    """
+    import pandas as pd
+
+    dates, day = pd.to_datetime(table["session_datetime"]), pd.Timedelta(days=1)
+    return dates.min() - day, dates.max() + day
 
 
 def _name_dates(axis: Any) -> None:

@@ -8,8 +8,10 @@ import xarray as xr
 
 from labdata.objects._attrs import require_kind
 from labdata.objects.plots._style import (
+    NO_SPIKES,
     axes_or_current,
     note_clock,
+    say_nothing,
     time_label,
     wants_screen,
 )
@@ -62,6 +64,9 @@ def plot_drift_map(drift: xr.Dataset, *, ax: Any = None, backend: str = "matplot
             interpolation="none",
         )
         ax.figure.colorbar(image, ax=ax, label=picture.label, extend="max")
+    else:
+        say_nothing(ax, NO_SPIKES)
+        ax.set(xticks=[], yticks=[])
     ax.set_xlabel(time_label(drift.attrs))
     ax.set_ylabel("Distance from tip of shank (µm)")
     note_clock(ax, drift.attrs)

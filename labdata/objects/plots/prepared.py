@@ -126,13 +126,49 @@ def psth_picture(mean: xr.Dataset) -> Picture:
             f"A picture of all units shows one condition; there are {mean.sizes['condition']}.",
             hint="Choose one with mean.sel(condition=...), or a unit.",
         )
-    time_s, n = mean["time"].values, mean.sizes["unit"]
-    half = float(mean.attrs["bin_s"]) / 2
+    n = mean.sizes["unit"]
     rate = mean["rate"].values
     most = float(np.nanpercentile(rate, 99)) if np.isfinite(rate).any() else 0.0
     rows = "Unit" if n <= MOST_LABELS else f"Unit ({n}, in the order of the dataset)"
-    extent = (float(time_s[0] - half), float(time_s[-1] + half), -0.5, n - 0.5)
+    extent = (*span_of_bins(mean), -0.5, max(n, 1) - 0.5)
     return Picture(rate, extent, most or 1.0, "Rate (Hz)", rows)
+
+
+def span_of_bins(mean: xr.Dataset) -> tuple[float, float]:
+    """Return where the bins of a mean response begin and end, seconds from the event.
+
+    Parameters
+    ----------
+    mean : xarray.Dataset
+        Kind ``mean_psth``.
+    """
+    time_s, half = mean["time"].values, float(mean.attrs["bin_s"]) / 2
+    return float(time_s[0] - half), float(time_s[-1] + half)
+
+
+def missing_response(mean: xr.Dataset) -> str:
+    """Return what a response has none of, so that nothing can be drawn; else nothing.
+
+    Parameters
+    ----------
+    mean : xarray.Dataset
+        Kind ``mean_psth`` or ``tuning_curve``, of the units that are to be drawn.
+    """
+    if not mean.sizes.get("unit", 1):
+        return "no units"
+    return "" if np.isfinite(mean["rate"].values).any() else "no trials"
+
+
+def span_of_lags(found: xr.Dataset) -> tuple[float, float]:
+    """Return where the lags of correlograms begin and end, ms.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        Kind ``correlogram``.
+    """
+    lag_ms, half = found["lag"].values * 1e3, float(found.attrs["bin_s"]) * 1e3 / 2
+    return float(lag_ms[0] - half), float(lag_ms[-1] + half)
 
 
 def lines_of(mean: xr.Dataset, unit: int) -> tuple[list[RateLine], str]:

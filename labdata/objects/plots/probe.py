@@ -168,8 +168,8 @@ def _say(said: str, ax: Any) -> None:
     """Write what the sizes mean, and what is not drawn."""
     ax.annotate(
         said,
-        (1.0, 0.0),
-        (0, 2),
+        (1.0, 1.0),
+        (0, 3),
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",

@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike
 
 from labdata.objects.plots._style import (
     MOST_MARKS,
+    NO_SPIKES,
     QUIET,
     axes_or_current,
     mark_event,
+    say_nothing,
     tidy_axes,
     wants_screen,
 )
@@ -74,6 +76,10 @@ def plot_raster(
         _draw_counts(ax, x, y, len(times))
     else:
         ax.plot(x, y, "|", color=color, markersize=markersize)
+    if not len(x):
+        ax.set_xlim(-1, 1)  # of no spike no window is known
+        ax.set_xticks([0])
+        say_nothing(ax, NO_SPIKES)
     mark_event(ax)
     tidy_axes(ax)
     ax.set_ylim(-0.5, max(len(times), 1) - 0.5)

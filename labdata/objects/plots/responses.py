@@ -13,11 +13,18 @@ from labdata.objects.plots._style import (
     MOST_LABELS,
     axes_or_current,
     mark_event,
+    name_lines,
     note_clock,
+    say_nothing,
     tidy_axes,
     wants_screen,
 )
-from labdata.objects.plots.prepared import lines_of, psth_picture
+from labdata.objects.plots.prepared import (
+    lines_of,
+    missing_response,
+    psth_picture,
+    span_of_bins,
+)
 
 
 def plot_psth(
@@ -65,7 +72,9 @@ def plot_psth(
         _draw_picture(mean, ax)
     else:
         _draw_lines(mean, unit, ax)
-    mark_event(ax, on_picture=unit is None)
+    shown = mean if unit is None else mean.sel(unit=unit)
+    say_nothing(ax, nothing := missing_response(shown))
+    mark_event(ax, on_picture=unit is None and not nothing)
     ax.set_xlabel("Time from event (s)")
     note_clock(ax, mean.attrs)
     return ax
@@ -81,7 +90,8 @@ def _draw_lines(mean: xr.Dataset, unit: int, ax: Any) -> None:
         low, high = line.rate_hz - line.sem_hz, line.rate_hz + line.sem_hz
         ax.fill_between(line.time_s, low, high, color=color, alpha=0.25, linewidth=0)
     if title:
-        ax.legend(title=title, fontsize=7, title_fontsize=7, frameon=False)
+        name_lines(ax, title)
+    ax.set_xlim(*span_of_bins(mean))
     ax.set_ylim(bottom=0)
     ax.set_ylabel(f"Rate of unit {unit} (Hz)")
     tidy_axes(ax)
@@ -90,6 +100,11 @@ def _draw_lines(mean: xr.Dataset, unit: int, ax: Any) -> None:
 def _draw_picture(mean: xr.Dataset, ax: Any) -> None:
     picture = psth_picture(mean)
     left, right, top, bottom = picture.extent  # the first unit is at the top
+    ax.set_ylabel(picture.y_label)
+    ax.set_xlim(left, right)
+    if missing_response(mean):
+        ax.set_yticks([])
+        return
     image = ax.imshow(
         picture.values,
         extent=(left, right, bottom, top),
@@ -99,6 +114,5 @@ def _draw_picture(mean: xr.Dataset, ax: Any) -> None:
     )
     image.set_clim(0, picture.most)
     ax.figure.colorbar(image, ax=ax, label=picture.label, extend="max")
-    ax.set_ylabel(picture.y_label)
     if mean.sizes["unit"] <= MOST_LABELS:
         ax.set_yticks(np.arange(mean.sizes["unit"]), mean["unit"].values.astype(str))

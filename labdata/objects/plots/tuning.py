@@ -13,10 +13,13 @@ from labdata.objects._attrs import require_kind
 from labdata.objects.plots._style import (
     CATEGORIES,
     axes_or_current,
+    name_lines,
     note_clock,
+    say_nothing,
     tidy_axes,
     wants_screen,
 )
+from labdata.objects.plots.prepared import missing_response
 
 
 def plot_tuning_curve(
@@ -65,8 +68,11 @@ def plot_tuning_curve(
         style = {"color": color, "marker": "o", "markersize": 4, "label": f"unit {unit}"}
         error = one["sem"].values if "sem" in one else None
         ax.errorbar(feature, one["rate"].values, error, linewidth=1.2, capsize=2, **style)
-    if len(labels) > 1:
-        ax.legend(fontsize=7, frameon=False)
+    if nothing := missing_response(curve.sel(unit=labels)):
+        ax.set_xticks([])
+        say_nothing(ax, nothing)
+    elif len(labels) > 1:
+        name_lines(ax)
     ax.set_ylim(bottom=0)
     ax.set_xlabel(feature_label(curve))
     ax.set_ylabel(rate_label(labels))

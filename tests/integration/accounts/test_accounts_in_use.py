@@ -271,6 +271,44 @@ def test_a_curation_is_of_its_account_and_its_project(
         (load_project_schema(OURS).UnitCuration()).delete(safemode=False)
 
 
+def test_no_entry_of_a_log_can_be_signed_for_another(
+    accounts: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two analysts: the name can be anybody's, the account is the one that wrote it."""
+    line = ["-a", f"{OURS}1"]
+    accounts.make("kim", "-p", OURS, "--role", "analyst")
+    with accounts.used_by("analyst", OURS):
+        assert main(["curate", "label", "0", "--label", "MUA", *line]) == 0
+        own = default_lab.UnitCuration.fetch1()
+        assert own["account"] == "analyst@%"
+        forged = {**own, "entry_num": 1, "curated_by": "kim", "label": "noise"}
+        for column in ("account", "entry_datetime"):
+            del forged[column]
+            other = {**forged, column: own[column]}
+            with pytest.raises(LabdataError, match=f"{column} of UnitCuration cannot be given"):
+                default_lab.UnitCuration.insert1(other)
+        default_lab.UnitCuration.insert1(forged)
+        columns = ", ".join(f"`{name}`" for name in default_lab.UnitCuration.heading.names)
+    log = f"`{accounts.base}_a_b_computed`.unit_curation"
+    copy = f"INSERT INTO {log} ({columns}) SELECT {columns} FROM {log} AS old"
+    assert accounts.sql("analyst", copy) == 1143  # not for some of the columns
+    with accounts.used_by("kim", OURS):
+        assert main(["curate", "undo", *line]) == 0
+        assert "Undid entry 1, the label of 0 by kim (account analyst)." in capsys.readouterr().out
+        rows = read_json(capsys, "curate", "log", *line)
+        assert [row["who"] for row in rows] == ["analyst", "kim (account analyst)", "kim"]
+        assert labdata.spikes(accounts.keys[OURS], curated=True).attrs["curation_by"] == "kim"
+    with accounts.admin() as connection, connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {log} SET account = NULL WHERE entry_num = 0")  # of version 5
+        connection.commit()
+    with accounts.used_by("reader", OURS):
+        assert main(["curate", "log", *line]) == 0
+        said = capsys.readouterr().out
+        assert "analyst (not verified)" in said and "kim (account analyst)" in said
+    with accounts.used_by("chief"):
+        load_project_schema(OURS).UnitCuration().delete(safemode=False)
+
+
 def test_a_path_that_another_project_has_fails_before_anything_is_changed(
     accounts: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -321,3 +359,44 @@ def test_an_analyst_deletes_a_sorting_that_nobody_has_curated(accounts: Any) -> 
             own["parameter_set_num"]
         ]
         (default_lab.SpikeSortingParams & "parameter_set_num = 77").delete(safemode=False)
+
+
+def test_a_curated_sorting_is_not_deleted_by_an_analyst(
+    accounts: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told in one sentence, whichever way it is tried, and every row is still there."""
+    line = ["-a", f"{OURS}1"]
+    with accounts.used_by("analyst", OURS):
+        lab = default_lab
+        assert main(["curate", "label", "0", "--label", "SUA", *line]) == 0
+        capsys.readouterr()
+
+        def count() -> list[int]:
+            names = ("SpikeSorting", "SpikeSorting.Unit", "UnitCuration", "UnitMetrics")
+            return [len(lab.tables_and_parts()[name]()) for name in names]
+
+        lab.UnitMetrics.populate()
+        before = count()
+        ways = [
+            lambda: lab.SpikeSorting().delete(safemode=False),
+            lambda: lab.SpikeSorting.Unit().delete(safemode=False, part_integrity="cascade"),
+            lambda: lab.SpikeSortingParams().delete(safemode=False),
+            lambda: lab.SpikeSorting.delete_plan(),
+        ]
+        for way in ways:
+            with pytest.raises(LabdataError, match="UnitCuration takes admin") as caught:
+                way()
+            assert "Nothing was changed." in str(caught.value) and count() == before
+        for more in (["--table", "SpikeSorting"], ["--table", "SpikeSorting", "--apply"]):
+            assert main(["delete", *line, *more]) == 1
+            said = capsys.readouterr().err
+            assert "to delete rows of AnalysisFile, UnitCuration takes admin" in said
+            assert len(said.strip().splitlines()) == 3, (
+                "place, one sentence, and who gives the role"
+            )
+        assert count() == before
+    with accounts.used_by("admin", OURS):
+        plan = default_lab.SpikeSorting.delete_plan()  # what it takes, an admin may
+        assert "UnitCuration" in [row["table"] for row in plan.rows()]
+    with accounts.used_by("chief"):
+        load_project_schema(OURS).UnitCuration().delete(safemode=False)

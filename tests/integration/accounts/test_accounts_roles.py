@@ -19,17 +19,28 @@ ROLES = ("reader", "experimenter", "analyst", "admin")
 DENIED = {1044, 1142, 1143}
 EVERYONE, DATA, RESULTS = set(ROLES), {"experimenter", "admin"}, {"analyst", "admin"}
 
+#: An entry of the log, with more columns and their values.
+CURATE = (
+    "INSERT INTO `{{2}}`.unit_curation (subject_name, session_name, dataset_name, probe_num, "
+    "parameter_set_num, entry_num, curated_by, action, unit_ids, new_unit_ids, label, note{}) "
+    "SELECT subject_name, session_name, dataset_name, probe_num, parameter_set_num, 0, 'kim', "
+    "'label', '[0]', '[]', 'SUA', ''{} FROM `{{2}}`.spike_sorting"
+)
 #: What, its SQL on the schemas {0} shared, {1} data, {2} results, {3} plugins, and who can.
 STATEMENTS = [
     ("read subjects", "SELECT * FROM `{1}`.subject", EVERYONE),
     ("read units", "SELECT * FROM `{2}`.spike_sorting__unit", EVERYONE),
     ("read curation", "SELECT * FROM `{2}`.unit_curation", EVERYONE),
+    ("curate units", CURATE.format("", ""), RESULTS),
+    ("curate as another account", CURATE.format(", account", ", 'kim@%'"), {"admin"}),
+    ("curate as no account", CURATE.format(", account", ", NULL"), {"admin"}),
+    ("curate at another time", CURATE.format(", entry_datetime", ", '2020-01-01'"), {"admin"}),
     (
-        "curate units",
+        "curate by the order of columns",
         "INSERT INTO `{2}`.unit_curation SELECT subject_name, session_name, dataset_name, "
-        "probe_num, parameter_set_num, 0, 'x', NOW(), 'label', '[0]', '[]', 'SUA', NULL, NULL, '' "
-        "FROM `{2}`.spike_sorting",
-        RESULTS,
+        "probe_num, parameter_set_num, 0, 'x', 'x', NOW(), 'label', '[0]', '[]', 'SUA', NULL, "
+        "NULL, '' FROM `{2}`.spike_sorting",
+        {"admin"},
     ),
     ("change the log", "UPDATE `{2}`.unit_curation SET label = 'MUA'", {"admin"}),
     ("change whose it is", "UPDATE `{2}`.unit_curation SET curated_by = 'me'", {"admin"}),
@@ -304,18 +315,22 @@ def test_rights_that_were_wider_are_made_those_of_now(
         assert main(["account", "grant", "both", "-p", OURS, "--role", "admin"]) == 0
     computed = f"{accounts.base}_a_b_computed"
     change = f"UPDATE `{computed}`.unit_curation SET label = 'MUA'"
+    curate = CURATE.replace("{{2}}", computed)
+    forge = curate.format(", account", ", 'kim@%'")
     others = f"UPDATE `{computed}`.spike_sorting__unit SET unit_id = 1"
     delete = f"DELETE FROM `{computed}`.spike_sorting__unit"
     pattern = computed.replace("_", r"\_")
     grant = ["account", "grant", "analyst", "-p", OURS, "--role", "analyst"]
     for line in (["db", "upgrade"], grant):
         with accounts.admin() as connection, connection.cursor() as cursor:
-            cursor.execute(f"GRANT UPDATE, DELETE ON `{pattern}`.* TO 'analyst'@'%'")
+            cursor.execute(f"GRANT INSERT, UPDATE, DELETE ON `{pattern}`.* TO 'analyst'@'%'")
             cursor.execute(f"REVOKE DELETE ON `{computed}`.spike_sorting__unit FROM 'analyst'@'%'")
-        assert accounts.sql("analyst", change) is None
+        assert accounts.sql("analyst", change) is accounts.sql("analyst", forge) is None
         with accounts.used_by("chief"):
             assert main(line) == 0
         assert accounts.sql("analyst", change) in DENIED
+        assert accounts.sql("analyst", forge) in DENIED
+        assert accounts.sql("analyst", curate.format("", "")) is None
         assert accounts.sql("analyst", others) is None
         assert accounts.sql("analyst", delete) is None
     assert accounts.sql("both", change) is None, "an admin's rights stay"
@@ -324,3 +339,23 @@ def test_rights_that_were_wider_are_made_those_of_now(
     with accounts.used_by("admin", OURS):
         assert main(["db", "upgrade"]) == 0
     assert "accounts" not in capsys.readouterr().out
+
+
+def test_who_does_not_see_accounts_is_told_that_no_rights_were_renewed(
+    accounts: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with accounts.admin() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER 'half'@'%' IDENTIFIED BY 'x-1' REQUIRE SSL")
+        cursor.execute("GRANT ALL ON `labtest%`.* TO 'half'@'%' WITH GRANT OPTION")
+    accounts.passwords["half"] = "x-1"
+    said = "No account's rights were renewed: half does not see other accounts."
+    with accounts.used_by("half"):
+        assert main(["db", "upgrade"]) == 0
+        found = capsys.readouterr()
+        assert said in found.err and "GRANT SELECT ON mysql.* TO 'half'@'%'" in found.err
+        with accounts.admin() as connection, connection.cursor() as cursor:
+            cursor.execute("GRANT SELECT ON mysql.* TO 'half'@'%'")
+    with accounts.used_by("half"):  # as it was told
+        assert main(["db", "upgrade"]) == 0
+        found = capsys.readouterr()
+        assert "accounts are those of this version" in found.out and said not in found.err

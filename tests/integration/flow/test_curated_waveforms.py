@@ -14,6 +14,8 @@ import labdata
 from labdata.errors import ObjectError, QueryError
 from labdata.formats.spikeglx import open_band
 from labdata.objects import UnsyncedWarning
+from labdata.schema import curated_waveforms, waveform_cache
+from labdata.schema.placed_recording import open_probe
 from labdata.schema.unit_metrics import (
     OF_WAVEFORM,
     RecordingData,
@@ -179,9 +181,89 @@ def test_a_verdict_on_a_split_is_counted_with_its_waveform(lab) -> None:
     assert spikes["passes_sua"].values.tolist() == [1, 1]
 
 
+def kept_files(rig):
+    return sorted(rig.home.rglob("*.waveform"))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Probes whose recording was opened."""
+    found = []
+
+    def open_one(lab, setting, **options):
+        found.append(setting["probe_num"])
+        return open_probe(lab, setting, **options)
+
+    monkeypatch.setattr(curated_waveforms, "open_probe", open_one)
+    return found
+
+
+def test_what_was_measured_is_kept_until_other_spikes_are_asked_for(lab, rig, opened) -> None:
+    for path in kept_files(rig):
+        path.unlink()
+    parts = split_by_neuron(lab)
+    first = waveforms()
+    assert opened == [0] and len(kept_files(rig)) == 2
+    assert all(path.stat().st_mode & 0o777 == 0o600 for path in kept_files(rig))
+    assert waveforms().identical(first)
+    metrics = curate(lab).metrics()
+    assert opened == [0] and {"snr", "spike_duration"} <= set(metrics[0])
+    curation = curate(lab)  # another curation: other spikes
+    n_spikes = len(curation.state.spikes[parts[0]])
+    other = curation.split(parts[0], np.arange(n_spikes) % 2)
+    found = waveforms()
+    assert opened == [0, 0] and found["unit"].values.tolist() == [parts[1], *other]
+    assert np.array_equal(
+        *(w["waveform"].sel(unit=parts[1]) for w in (found, first)), equal_nan=True
+    )
+    curation.undo()
+    assert np.array_equal(waveforms()["waveform"], first["waveform"], equal_nan=True)
+    assert opened == [0, 0] and len(kept_files(rig)) == 4
+
+
+def test_a_kept_waveform_is_measured_anew_for_another_file_or_after_a_flipped_bit(
+    lab, rig, opened, caplog
+) -> None:
+    split_by_neuron(lab)
+    first = waveforms()
+    opened.clear()
+    for path in kept_files(rig):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 8
+        path.write_bytes(content)
+    assert waveforms().identical(first)
+    assert opened == [0] and "measured anew" in caplog.text
+    (row, *_) = (lab.File & (lab.EphysRecording.ProbeFile & PROBE).proj()).fetch(as_dict=True)
+    lab.File.update1({**row, "file_sha256": "0" * 64})
+    try:
+        waveforms()
+        assert opened == [0, 0], "another file"
+    finally:
+        lab.File.update1(row)
+    waveforms()
+    assert opened == [0, 0]
+
+
+def test_no_more_waveforms_are_kept_than_are_wanted(lab, rig, opened, monkeypatch) -> None:
+    for path in kept_files(rig):
+        path.unlink()
+    split_by_neuron(lab)
+    rig.prefer(spike_cache_gb=0)
+    waveforms()
+    rig.prefer(spike_cache_gb=20)
+    assert not kept_files(rig)
+    monkeypatch.setattr(waveform_cache, "MOST_KEPT", 1)
+    waveforms()
+    assert opened == [0, 0] and len(kept_files(rig)) == 1
+    waveforms()
+    assert opened == [0, 0, 0], "one of two is measured anew"
+
+
 @pytest.fixture
 def recording_away(rig):
-    """Nobody can read the raw file."""
+    """Nobody can read the raw file, and no waveform is kept."""
+    for path in kept_files(rig):
+        path.unlink()
     files = [path for path in rig.home.rglob("*imec0.ap*") if path.is_file()]
     assert files
     away = [path.rename(path.with_name(f"{path.name}.away")) for path in files]

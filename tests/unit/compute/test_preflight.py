@@ -28,7 +28,7 @@ WITH_GPU = replace(MACHINE, gpus=(Gpu("RTX 4090", 20 * GIB),), torch_sees_gpu=Tr
 
 @pytest.fixture
 def checks():
-    return pytest.importorskip("labdata.compute.analyses.sorting_checks")
+    return pytest.importorskip("labdata.compute.analyses.sorter_needs")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 import labdata
 from labdata.errors import ObjectError
-from labdata.objects import build_spikes, correlogram, drift_map, psth
+from labdata.objects import build_spikes, correlogram, drift_map, psth, tuning_curve
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 STIMULI = [10.0, 20.0, 30.0, 40.0]
@@ -170,3 +170,60 @@ def test_too_many_ticks_are_counted_and_it_is_said(ax):
     assert image.get_array().shape == (60, 500)
     assert ax.get_title(loc="left") == "60,000 spikes, counted in bins of 4 ms"
     assert all(len(line.get_xdata()) == 2 for line in ax.lines)
+
+
+NOTHING = [
+    (lambda spikes, ax: labdata.plot_raster([[], []], ax=ax), "no spikes", (-1, 1)),
+    (lambda spikes, ax: labdata.plot_raster([], ax=ax), "no spikes", (-1, 1)),
+    (lambda spikes, ax: labdata.plot_psth(psth(spikes, [], bin_s=0.5), 7, ax=ax), "no trials",
+     (-0.5, 1.5)),
+    (lambda spikes, ax: labdata.plot_psth(psth(spikes, [], bin_s=0.5), ax=ax), "no trials",
+     (-0.5, 1.5)),
+    (lambda spikes, ax: labdata.plot_psth(psth(none_of(spikes), [1.0], bin_s=0.5), ax=ax),
+     "no units", (-0.5, 1.5)),
+    (lambda spikes, ax: labdata.plot_tuning_curve(tuning_curve(spikes, [], []), 7, ax=ax),
+     "no trials", None),
+    (lambda spikes, ax: labdata.plot_drift_map(drift_map(without_depth(spikes)), ax=ax),
+     "no spikes", None),
+]  # fmt: skip
+
+
+def none_of(spikes):
+    return labdata.select_units(spikes, [])
+
+
+def without_depth(spikes):
+    return spikes.assign(spike_depth=("spike", np.full(590, np.nan)))
+
+
+@pytest.mark.parametrize(("draw", "said", "span"), NOTHING)
+def test_where_nothing_is_drawn_it_is_said_on_axes_of_the_window(spikes, ax, draw, said, span):
+    draw(spikes, ax)
+    assert said in texts(ax) and not ax.images
+    assert ax.get_xlabel() and ax.get_ylabel()
+    assert span is None or ax.get_xlim() == pytest.approx(span)
+
+
+def test_silent_units_have_correlograms_of_zero_over_all_lags():
+    spikes = build_spikes({1: [], 2: []}, stream="imec0", sync={"clock": "nidq"})
+    found = correlogram(spikes, bin_s=0.01, window_s=0.05)
+    figure = labdata.plot_correlograms(found)
+    try:
+        for ax in figure.axes:
+            assert ax.get_xlim() == pytest.approx((-50, 50), abs=6) and ax.get_ylim() == (0, 1)
+    finally:
+        pyplot.close(figure)
+
+
+def test_one_session_is_shown_on_its_day_and_none_is_refused(ax):
+    row = {"session_datetime": datetime(2024, 3, 1, 12), "unit_criteria_id": 1, "sua": 40}
+    labdata.plot_unit_counts([row], ax=ax)
+    assert np.ptp(ax.get_xlim()) == 2.0  # days
+    with pytest.raises(ObjectError, match="no counts of units"):
+        labdata.plot_unit_counts([], ax=ax)
+
+
+def test_a_legend_lies_on_a_ground_of_its_own(spikes, ax):
+    labdata.plot_psth(psth(spikes, STIMULI, by=["go", "no", "go", "no"], bin_s=0.5), 7, ax=ax)
+    frame = ax.get_legend().get_frame()
+    assert frame.get_visible() and frame.get_alpha() == 0.8

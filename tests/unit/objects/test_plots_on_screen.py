@@ -10,7 +10,14 @@ import xarray as xr
 
 import labdata
 from labdata.errors import ObjectError
-from labdata.objects import aligned_lists, build_spikes, correlogram, drift_map, psth
+from labdata.objects import (
+    aligned_lists,
+    build_spikes,
+    correlogram,
+    drift_map,
+    psth,
+    tuning_curve,
+)
 
 bokeh = pytest.importorskip("bokeh.models")
 STIMULI = [10.0, 20.0, 30.0, 40.0]
@@ -204,3 +211,40 @@ def test_units_that_are_not_there(spikes):
         labdata.plot_tuning_curve(curve, 999)
     with pytest.raises(ObjectError, match="0 units"):
         labdata.plot_tuning_curve(curve, [])
+
+
+NOTHING = [
+    (lambda spikes: labdata.plot_raster([[], []], backend="bokeh"), "no spikes"),
+    (lambda spikes: labdata.plot_raster([], backend="bokeh"), "no spikes"),
+    (lambda spikes: labdata.plot_psth(psth(spikes, [], bin_s=0.5), 7, backend="bokeh"),
+     "no trials"),
+    (lambda spikes: labdata.plot_psth(psth(spikes, [], bin_s=0.5), backend="bokeh"), "no trials"),
+    (lambda spikes: labdata.plot_psth(
+        psth(labdata.select_units(spikes, []), [1.0], bin_s=0.5), backend="bokeh"), "no units"),
+    (lambda spikes: labdata.plot_tuning_curve(tuning_curve(spikes, [], []), 7, backend="bokeh"),
+     "no trials"),
+    (lambda spikes: labdata.plot_drift_map(drift_map(
+        spikes.assign(spike_depth=("spike", np.full(590, np.nan)))), backend="bokeh"),
+     "no spikes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("draw", "said"), NOTHING)
+def test_where_nothing_is_drawn_it_is_said_and_there_are_axes(spikes, draw, said):
+    """Bokeh draws no axis that nothing spans: the page was blank."""
+    plot = show(draw(spikes))
+    assert said in [part.text for part in plot.center if isinstance(part, bokeh.Label)]
+    for span in (plot.x_range, plot.y_range):
+        assert span.start < span.end
+
+
+def test_silent_units_and_a_single_session_have_axes():
+    spikes = build_spikes({1: [], 2: []}, stream="imec0", sync={"clock": "nidq"})
+    grid = show(labdata.plot_correlograms(
+        correlogram(spikes, bin_s=0.01, window_s=0.05), backend="bokeh"
+    ))  # fmt: skip
+    plots = [plot for plot, *_ in grid.children]
+    assert all(p.x_range.start < -45 and p.y_range.end == 1 for p in plots)
+    row = {"session_datetime": datetime(2024, 3, 1), "unit_criteria_id": 1, "sua": 4}
+    plot = show(labdata.plot_unit_counts([row], backend="bokeh"))
+    assert plot.x_range.end - plot.x_range.start == timedelta(days=2)

@@ -42,6 +42,10 @@ def judged(criteria: str) -> list[int]:
         ("depth * 2 + 1 >= 21", [1, 2]),
         ("spike_amplitude > 50\n & depth < 0", [0]),
         ("shank == 0", [0]),
+        ("shank IN [0, 2] AND NOT depth > 0", [0, 3]),
+        ("shank in [0.0, 2.5]", [0]),
+        ("depth > +20", [2]),
+        ("1/0 > depth & depth / 0 > 1", [1, 2]),
     ],
 )
 def test_criteria(criteria: str, units: list[int]) -> None:
@@ -100,12 +104,32 @@ def test_an_unknown_column_is_named() -> None:
         "depth > 0; depth",
         "depth[0] > 1",
         "f'{depth}' == 1",
+        "depth == 'a'",
+        "depth != 'a'",
+        "depth in ['a']",
+        "depth in 5",
+        "depth == [-10, 10, 30, -40]",
+        "depth == [1, 2]",
+        "[1] * 9999999999 == depth",
+        "'x' * 9999999999 == 'x'",
+        "depth + 'a' > 0",
+        "-'a' == depth",
+        "abs('a') > 0",
+        "depth < 1j",
+        "depth == b'x'",
+        "depth < 9" + "9" * 5000,
+        "~" * 3000 + "(depth > 0)",
+        "not " * 3000 + "depth > 0",
+        "-" * 3000 + "1 < depth",
+        "(" * 3000 + "depth > 0" + ")" * 3000,
     ],
+    ids=lambda text: text[:30],
 )
 def test_what_is_no_criterion_is_refused_and_never_run(criteria: str) -> None:
     with pytest.raises(LabdataError) as caught:
         judge_units(METRICS, criteria)
     assert caught.value.hint
+    assert len(caught.value.message) < 600 and "<unknown>" not in caught.value.message
 
 
 @pytest.mark.parametrize(

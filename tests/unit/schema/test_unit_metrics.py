@@ -11,23 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labdata.schema.unit_metrics import (
-    RecordingData,
-    UnitData,
+from labdata.schema.train_metrics import (
     amplitude_cutoff,
     amplitude_drift,
-    compute_unit_metrics,
     contamination_hill,
     contamination_llobet,
     count_violating_pairs,
     count_violations,
     drift_metrics,
     firing_range,
-    peak_gradient,
     presence_ratio,
-    trough_gradient,
-    waveform_shape,
 )
+from labdata.schema.unit_metrics import RecordingData, UnitData, compute_unit_metrics
+from labdata.schema.waveform_metrics import peak_gradient, trough_gradient, waveform_shape
 
 RATE_HZ = 30000.0
 SAMPLES = st.lists(st.integers(0, 3000), max_size=40).map(lambda v: np.sort(np.array(v, "int64")))
@@ -309,3 +305,69 @@ def test_what_cannot_be_computed_is_missing_and_never_infinite(
     assert {name for name in absent if found.get(name) is not None} == set()
     numbers = [v for v in found.values() if isinstance(v, float)]
     assert all(math.isfinite(v) for v in numbers)
+
+
+TEN_MINUTES = RecordingData(
+    RATE_HZ, int(600 * RATE_HZ), np.arange(8.0).reshape(4, 2), np.zeros(4, int)
+)
+SPIKE = np.zeros((40, 4))
+SPIKE[10], SPIKE[16] = (-60, -30, -3, 0), (20, 8, 1, 0)
+
+
+def metrics_of(samples: Any, amplitudes: Any = None, places: Any = None, wave: Any = None) -> Any:
+    unit = UnitData(np.asarray(samples, "int64"), amplitudes, places, wave, np.arange(4), 5.0)
+    return compute_unit_metrics(unit, TEN_MINUTES)
+
+
+def test_values_that_are_nan_are_left_out() -> None:
+    """As a sorter's that could not place a spike: the others' numbers are as without it."""
+    rng = np.random.default_rng(2)
+    samples = np.sort(rng.integers(0, TEN_MINUTES.n_samples, 3000))
+    amplitudes, places = rng.normal(80, 9, 3000), rng.normal(50, 5, (3000, 2))
+    plain = metrics_of(samples, amplitudes, places, SPIKE)
+    holes = rng.random(3000) < 0.1
+    with_holes = np.where(holes, np.nan, amplitudes), np.where(holes[:, None], np.nan, places)
+    found = metrics_of(samples, *with_holes, SPIKE)
+    fewer = metrics_of(samples[~holes], amplitudes[~holes], places[~holes], SPIKE)
+    of_values = {name for name in plain if "amplitude" in name or "depth" in name}
+    for name in of_values:
+        assert found[name] == fewer[name], name
+    assert found["num_spikes"] == 3000 and found["presence_ratio"] == plain["presence_ratio"]
+    nothing = metrics_of(samples, np.full(3000, np.nan), np.full((3000, 2), np.nan), None)
+    assert not [name for name in nothing if "amplitude" in name or "depth" in name]
+
+
+def test_a_flat_waveform_has_no_shape_and_a_channel_of_nan_no_part() -> None:
+    for flat in (np.zeros((40, 4)), np.ones((40, 4)), np.full((40, 4), np.nan), SPIKE[:1]):
+        assert "trough_time" not in metrics_of([1, 9000], wave=flat)
+    broken = SPIKE.copy()
+    broken[3, 0] = np.nan
+    found = metrics_of([1, 9000], wave=broken)
+    assert (found["channel_index"], found["trough_amplitude"]) == (1, -30.0)
+    assert found["active_electrodes"].tolist() == [1]
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_unit_of_no_spike_or_one(n: int) -> None:
+    found = metrics_of([5] * n, np.full(n, 80.0), np.full((n, 2), 3.0), SPIKE)
+    assert (found["num_spikes"], found["n_isi_violations"]) == (n, 0)
+    assert found["isi_contamination"] is found["isi_contamination_hill"] is None
+    assert found["presence_ratio"] == n / 10 and found["firing_range"] == 0.0
+    assert found.get("spike_amplitude") == (80.0 if n else None)
+    assert found.get("depth_drift_range") is None and found["trough_amplitude"] == -60.0
+
+
+def test_spikes_that_are_all_at_one_sample() -> None:
+    found = metrics_of([777] * 1000, np.full(1000, 80.0), np.full((1000, 2), 3.0), SPIKE)
+    assert (found["n_isi_violations"], found["isi_contamination"]) == (999, 1.0)
+    assert (found["isi_contamination_hill"], found["presence_ratio"]) == (0.5, 0.1)
+    assert (found["amplitude_cutoff"], found["spike_amplitude"]) == (0.0, 80.0)
+
+
+def test_spikes_outside_the_recording_are_in_no_bin_of_its_rate() -> None:
+    inside = np.arange(0, TEN_MINUTES.n_samples, 30_000)
+    outside = np.concatenate([[-40_000_000, -5], inside, [TEN_MINUTES.n_samples + 7]])
+    found, plain = metrics_of(outside, places=np.ones((len(outside), 2))), metrics_of(inside)
+    for name in ("firing_range", "presence_ratio"):
+        assert found[name] == plain[name]
+    assert found["depth_drift_range"] == 0.0

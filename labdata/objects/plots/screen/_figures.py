@@ -10,8 +10,6 @@ import numpy as np
 
 from labdata.objects.plots._style import AMBER, QUIET, clock_note
 
-_TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
-
 
 def models() -> Any:
     """Return Bokeh's models, which have no types."""
@@ -115,6 +113,24 @@ def add_picture(
 def dark_greys() -> list[str]:
     """Return greys from white to black: many is dark on white."""
     return list(reversed(importlib.import_module("bokeh.palettes").Greys256))
+
+
+def say_nothing(plot: Any, text: str, x_span: tuple[float, float] = (0.0, 1.0)) -> None:
+    """Say in a figure why nothing is drawn in it; Bokeh shows no axes where nothing spans them.
+
+    Parameters
+    ----------
+    plot : bokeh.plotting.figure
+    text : str
+        What there is none of.
+    x_span : tuple of float, optional
+        Of the axis.
+    """
+    (plot.x_range.start, plot.x_range.end), middle = x_span, sum(x_span) / 2
+    plot.y_range.start, plot.y_range.end = 0, 1
+    plot.yaxis.ticker = []
+    style = {"text_align": "center", "text_color": QUIET, "text_font_size": "12px"}
+    plot.add_layout(models().Label(x=middle, y=0.5, text=text, **style))
 
 
 def say_below(plot: Any, text: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from labdata.objects.plots._style import CATEGORIES, QUIET
+from labdata.objects.plots.prepared import span_of_lags
 from labdata.objects.plots.screen._figures import models, new_figure
 
 
@@ -51,7 +53,10 @@ def draw_correlograms(found: xr.Dataset, labels: list[int]) -> Any:
             color = CATEGORIES[0] if diagonal else QUIET
             plot.vbar(x=lag_ms, top=height, width=width_ms, color=color)
             plot.add_layout(models().Span(location=0.0, dimension="height", line_width=1))
+            plot.x_range.start, plot.x_range.end = span_of_lags(found)
             plot.y_range.start = 0
+            if not np.nan_to_num(height).any():
+                plot.y_range.end = 1
             plot.axis.axis_label_text_font_size = plot.title.text_font_size = "10px"
             plot.axis.major_label_text_font_size = "9px"
             rows[-1].append(plot)

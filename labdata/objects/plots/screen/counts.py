@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from labdata.objects.plots._style import CATEGORIES
+from labdata.objects.plots.counts import around_day
 from labdata.objects.plots.screen._figures import models, move_legend, new_figure
 
 _MARKERS = ("circle", "square", "diamond", "inverted_triangle", "triangle")
@@ -45,5 +46,7 @@ def draw_unit_counts(table: Any) -> Any:
             )  # fmt: skip
     if several:
         move_legend(plot, "criterion")
+    if table["session_datetime"].nunique() == 1:
+        plot.x_range.start, plot.x_range.end = around_day(table)
     plot.y_range.start = 0
     return plot

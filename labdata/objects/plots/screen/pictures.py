@@ -6,9 +6,20 @@ from typing import Any
 
 import xarray as xr
 
-from labdata.objects.plots._style import MOST_LABELS, time_label
-from labdata.objects.plots.prepared import drift_picture, psth_picture
-from labdata.objects.plots.screen._figures import add_picture, dark_greys, mark_event, new_figure
+from labdata.objects.plots._style import MOST_LABELS, NO_SPIKES, time_label
+from labdata.objects.plots.prepared import (
+    drift_picture,
+    missing_response,
+    psth_picture,
+    span_of_bins,
+)
+from labdata.objects.plots.screen._figures import (
+    add_picture,
+    dark_greys,
+    mark_event,
+    new_figure,
+    say_nothing,
+)
 
 
 def draw_drift_map(drift: xr.Dataset) -> Any:
@@ -36,6 +47,9 @@ def draw_drift_map(drift: xr.Dataset) -> Any:
             most=picture.most,
             label=picture.label,
         )
+    else:
+        say_nothing(plot, NO_SPIKES)
+        plot.xaxis.ticker = []
     return plot
 
 
@@ -54,6 +68,10 @@ def draw_psth_picture(mean: xr.Dataset) -> Any:
     picture = psth_picture(mean)
     n = mean.sizes["unit"]
     plot = new_figure("Time from event (s)", picture.y_label, attrs=mean.attrs)
+    if nothing := missing_response(mean):
+        say_nothing(plot, nothing, span_of_bins(mean))
+        mark_event(plot)
+        return plot
     add_picture(
         plot,
         picture.values,

@@ -8,8 +8,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from labdata.objects.plots._style import CATEGORIES, MOST_MARKS
-from labdata.objects.plots.prepared import count_raster, lines_of
+from labdata.objects.plots._style import CATEGORIES, MOST_MARKS, NO_SPIKES
+from labdata.objects.plots.prepared import (
+    count_raster,
+    lines_of,
+    missing_response,
+    span_of_bins,
+)
 from labdata.objects.plots.screen._figures import (
     add_picture,
     dark_greys,
@@ -17,6 +22,7 @@ from labdata.objects.plots.screen._figures import (
     move_legend,
     new_figure,
     say_below,
+    say_nothing,
 )
 
 
@@ -46,7 +52,10 @@ def draw_raster(
     said = [("trial", "@y"), ("time", "@x{0.0000} s")] if few else None
     plot = new_figure("Time from event (s)", "Trial", tooltips=said, output_backend="webgl")
     plot.y_range.start, plot.y_range.end = -0.5, max(n_trials, 1) - 0.5
-    if few:
+    if not len(x):
+        say_nothing(plot, NO_SPIKES, (-1.0, 1.0))
+        plot.xaxis.ticker = [0]
+    elif few:
         plot.scatter(x, y, marker="dash", angle=np.pi / 2, size=size, color=color)
     else:
         counts, extent, note = count_raster(x, y, n_trials)
@@ -87,5 +96,7 @@ def draw_psth_lines(mean: xr.Dataset, unit: int) -> Any:
         plot.varea("x", "low", "high", source=drawn.data_source, alpha=0.25, **style, **named)
     if title:
         move_legend(plot, title)
+    if nothing := missing_response(mean.sel(unit=unit)):
+        say_nothing(plot, nothing, span_of_bins(mean))
     mark_event(plot)
     return plot

@@ -7,7 +7,8 @@ from typing import Any
 import xarray as xr
 
 from labdata.objects.plots._style import CATEGORIES
-from labdata.objects.plots.screen._figures import models, move_legend, new_figure
+from labdata.objects.plots.prepared import missing_response
+from labdata.objects.plots.screen._figures import models, move_legend, new_figure, say_nothing
 from labdata.objects.plots.tuning import feature_label, rate_label
 
 
@@ -26,6 +27,11 @@ def draw_tuning_curve(curve: xr.Dataset, labels: list[int]) -> Any:
     bokeh.plotting.figure
     """
     feature = curve["feature"].values
+    if nothing := missing_response(curve.sel(unit=labels)):
+        plot = new_figure(feature_label(curve), rate_label(labels), attrs=curve.attrs)
+        say_nothing(plot, nothing)
+        plot.xaxis.ticker = []
+        return plot
     words = feature.dtype.kind not in "iuf"
     x = [str(value) for value in feature] if words else feature
     options: dict[str, Any] = {"x_range": x} if words else {}
