@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from labdata.clocks.alignment import Span
 from labdata.clocks.edges import as_times, remove_glitches
 from labdata.clocks.matching import TOLERANCE_S, PulseMatch, match_pulses
-from labdata.clocks.patterns import predict
 from labdata.clocks.report import SyncReport
 from labdata.clocks.smoothing import smooth, straight_line
 from labdata.errors import ClockError
@@ -404,7 +403,7 @@ def _report(
         n_clock=len(y),
         n_matched=match.n_matched,
         dropped_in_stream_s=_tuple(y[match.missing_in_stream]),
-        dropped_in_clock_s=_tuple(predict(knots, smoothed, x[match.missing_in_clock])),
+        dropped_in_clock_s=_tuple(np.interp(x[match.missing_in_clock], knots, smoothed)),
         dropped_in_stream_index=tuple(match.missing_in_stream.tolist()),
         dropped_in_clock_index=tuple(match.missing_in_clock.tolist()),
         spurious_in_stream_s=_tuple(x[match.spurious_in_stream]),
@@ -413,6 +412,7 @@ def _report(
         glitches_in_clock_s=(),
         n_outside_stream=len(match.outside_stream),
         n_outside_clock=len(match.outside_clock),
+        n_contested=match.n_contested,
         residual_rms_s=float(np.sqrt(np.mean(error**2))),
         residual_max_s=float(np.abs(error).max()),
         tolerance_s=tolerance_s,

@@ -50,17 +50,27 @@ def find_jump(x: FloatArray, y: FloatArray, tolerance_s: float) -> Jump | None:
     Jump or None
     """
     dx, dy = np.diff(x), np.diff(y)
-    step = dy - _rate(dx, dy, tolerance_s) * dx
-    beyond = np.abs(step) - 2 * tolerance_s - MOST_BEND * dx
+    rate, rate_error = _rate(dx, dy, tolerance_s)
+    step = dy - rate * dx
+    beyond = np.abs(step) - 2 * tolerance_s - (MOST_BEND + rate_error) * dx
     k = int(np.argmax(beyond))
     if beyond[k] <= 0:
         return None
     return Jump(float(x[k]), float(x[k + 1]), float(step[k]))
 
 
-def _rate(dx: FloatArray, dy: FloatArray, tolerance_s: float) -> float:
-    """Return clock seconds a stream second, by the intervals that no jump and no pause is in."""
+def _rate(dx: FloatArray, dy: FloatArray, tolerance_s: float) -> tuple[float, float]:
+    """Return clock seconds a stream second, by the intervals that no jump and no pause is in.
+
+    And three times its error: of a stretch of pulses without a pause only the first and the last
+    count, so that short ones with a long pause between them tell it badly.
+    """
     usual = float(np.median(dy / dx))
     calm = np.abs(dy - usual * dx) <= 2 * tolerance_s + 1e-3 * dx
     calm &= dx <= 10 * np.median(dx)
-    return float(dy[calm].sum() / dx[calm].sum()) if calm.any() else usual
+    if not calm.any():
+        return usual, np.inf
+    rate = float(dy[calm].sum() / dx[calm].sum())
+    noise_s = float(np.sqrt(np.mean((dy[calm] - rate * dx[calm]) ** 2)))
+    n_stretches = 1 + int((~calm).sum())
+    return rate, 3.0 * noise_s * float(np.sqrt(n_stretches)) / float(dx[calm].sum())

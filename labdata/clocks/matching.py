@@ -56,6 +56,8 @@ class PulseMatch:
     outside_stream, outside_clock : ndarray of int64
         Pulses before or after the overlap, where the other stream did not record or lost pulses
         at its very start or end, which cannot be told apart.
+    n_contested : int
+        Pulses of the stream outside the overlap at times at which the clock's train went on.
     periodic : bool
         Whether the trains are regular.
     period_s : float
@@ -81,6 +83,7 @@ class PulseMatch:
     spurious_in_clock: IntArray
     outside_stream: IntArray
     outside_clock: IntArray
+    n_contested: int
     periodic: bool
     period_s: float
     offset_s: float
@@ -209,8 +212,10 @@ def _refuse_jump(
     for mine, theirs in ends:
         if min(len(stream[mine]), len(clock[theirs])) < FEWEST_PULSES:
             continue
+        expected_s = predict(stream[i], clock[j], stream[mine][:1])
+        own, other = stream[mine] - stream[mine][0], clock[theirs] - expected_s
         try:
-            more = _match(stream[mine], clock[theirs], tolerance_s)
+            more = _match(own, other, tolerance_s, offset_hint_s=0.0)
         except ClockError:  # noise, or the ends of two trains that have no more in common
             continue
         x = np.concatenate([x, stream[mine][more.stream_index]])
@@ -365,11 +370,10 @@ def _describe(
     """Sort the pulses without a partner by what became of them."""
     alone_stream = np.setdiff1d(np.arange(len(stream)), i, assume_unique=True)
     alone_clock = np.setdiff1d(np.arange(len(clock)), j, assume_unique=True)
-    on_clock = predict(stream[i], clock[j], stream)
-    begin = max(on_clock[0], clock[0]) - tolerance_s
-    end = min(on_clock[-1], clock[-1]) + tolerance_s
-    in_stream = (on_clock[alone_stream] >= begin) & (on_clock[alone_stream] <= end)
-    in_clock = (clock[alone_clock] >= begin) & (clock[alone_clock] <= end)
+    in_stream = (alone_stream > i[0]) & (alone_stream < i[-1])
+    in_clock = (alone_clock > j[0]) & (alone_clock < j[-1])
+    on_clock = predict(stream[i], clock[j], stream[alone_stream[~in_stream]])
+    contested = (on_clock >= clock[0] - tolerance_s) & (on_clock <= clock[-1] + tolerance_s)
     numbered = rough.numbered
     grid_stream = np.arange(len(stream)) if numbered is None else numbered[0].index
     grid_clock = np.arange(len(clock)) if numbered is None else numbered[1].index
@@ -389,6 +393,7 @@ def _describe(
         outside_clock=alone_clock[~in_clock],
         periodic=numbered is not None,
         period_s=float("nan") if numbered is None else numbered[1].period_s,
+        n_contested=int(contested.sum()),
         offset_s=level,
         rate=slope,
         evidence=rough.evidence,

@@ -45,6 +45,8 @@ class SyncReport:
         Glitches removed before matching, in seconds on their own clock.
     n_outside_stream, n_outside_clock : int
         Pulses before or after the overlap.
+    n_contested : int
+        Those of the stream at times at which the clock's train went on, so that they should match.
     residual_rms_s, residual_max_s : float
         Error of the matched pulses against the smoothed map, seconds.
     tolerance_s : float
@@ -89,6 +91,7 @@ class SyncReport:
     glitches_in_clock_s: tuple[float, ...]
     n_outside_stream: int
     n_outside_clock: int
+    n_contested: int
     residual_rms_s: float
     residual_max_s: float
     tolerance_s: float
@@ -194,12 +197,22 @@ class SyncReport:
                 )
         if self.n_spurious:
             found.append(f"{_count(self.n_spurious, 'spurious pulse')} left out.")
+        return (*found, *self._untold())
+
+    def _untold(self) -> list[str]:
+        """Return sentences on the times of which the pulses tell little."""
+        found = []
+        if self.n_contested:
+            found.append(
+                f"{_count(self.n_contested, 'pulse')} of {self.stream} before the first or after "
+                f"the last common one fit none of {self.clock}: times there are extrapolated."
+            )
         if self.largest_gap_s > 10 * self.period_s:
             found.append(f"No pulse for {self.largest_gap_s:.1f} s at the longest.")
         for start, stop in self.extrapolated_spans_s:
             if stop - start > 10 * self.period_s:
                 found.append(f"Extrapolated from {start:.3f} to {stop:.3f} s of {self.stream}.")
-        return tuple(found)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as values that JSON can hold."""

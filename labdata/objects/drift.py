@@ -43,7 +43,8 @@ def drift_map(
     -------
     xarray.Dataset
         Kind ``drift_map``: ``count`` (int64) over time and depth (both centres of bins). Spikes
-        without a depth are left out; the attribute ``spikes_without_depth`` says how many.
+        without a depth, and those before ``t_start`` or after ``t_stop``, are left out; the
+        attributes ``spikes_without_depth`` and ``spikes_outside`` say how many.
 
     Raises
     ------
@@ -63,14 +64,18 @@ def drift_map(
     start, stop = float(spikes.attrs["t_start"]), float(spikes.attrs["t_stop"])
     n_time = max(1, int(np.ceil(round((stop - start) / time_bin_s, 9))))
     grid = _Grid(n_time, with_amplitude)
-    known, n_without = unit_labels(spikes), 0
+    known, n_without, n_outside = unit_labels(spikes), 0, 0
     for begin in range(0, spikes.sizes["spike"], _BLOCK):
         part = spikes.isel(spike=slice(begin, begin + _BLOCK))
         depth = np.asarray(part["spike_depth"].values, dtype=np.float64)
         ours = positions(np.asarray(part["spike_unit"].values, np.int32), known) >= 0
         n_without += int((ours & ~np.isfinite(depth)).sum())
         ours &= np.isfinite(depth)
-        times = part["spike_time"].values[ours]
+        times = part["spike_time"].values
+        inside = (times >= start) & (times <= stop)
+        n_outside += int((ours & ~inside).sum())
+        ours &= inside
+        times = times[ours]
         # the last moment of the recording belongs to its last bin
         column = np.clip(((times - start) / time_bin_s).astype(np.int64), 0, n_time - 1)
         row = np.floor(depth[ours] / depth_bin_um).astype(np.int64)
@@ -82,6 +87,7 @@ def drift_map(
         time_bin_s=float(time_bin_s),
         depth_bin_um=float(depth_bin_um),
         spikes_without_depth=n_without,
+        spikes_outside=n_outside,
     )
 
 

@@ -131,6 +131,7 @@ def _of_samples(
         mine = groups.time_s[a:b]
         sample = np.searchsorted(time_s, mine, side="right") - 1
         seen = (sample >= 0) & (mine < until_s[sample]) & (bin_of[sample] >= 0)
+        seen &= (mine >= start) & (mine <= stop)  # as the time that was spent there
         count[u] = np.bincount(bin_of[sample[seen]], minlength=n)
     rate = np.divide(count, occupancy, out=np.full(count.shape, np.nan), where=occupancy > 0)
     name = str(feature.name or "feature")

@@ -57,18 +57,23 @@ def test_pulses_of_both_sides_beyond_the_last_pair_are_told(world):
     w = world(duration_s=300.0)
     stream, clock = w.pulses("stream"), w.pulses("clock")
     stream = np.append(stream[:-2], stream[-2:] - 0.3)  # too few to tell where they belong
-    fitted = fit_clock(stream, clock, **w.spans)
-    assert fitted.report.n_spurious >= 2
-    assert any("spurious" in text for text in fitted.report.warnings)
+    report = fit_clock(stream, clock, **w.spans).report
+    assert report.n_contested == 2
+    assert any("2 pulses of stream before the first or after" in text for text in report.warnings)
+    assert fit_clock(w.pulses("stream"), clock, **w.spans).report.n_contested == 0
 
 
-def test_a_pulse_that_the_clock_lacks_beyond_the_last_pair_is_told_with_its_time(world):
-    w = world(duration_s=60.0, random_intervals=True)
-    clock = w.pulses("clock")
-    late = clock[-1] + 0.4321
-    stream = np.append(w.pulses("stream"), w.stream(late / (1 + w.clock_ppm * 1e-6)))
-    report = fit_clock(stream, np.append(clock, late + 1.0)).report
-    np.testing.assert_allclose(report.dropped_in_clock_s, [late], atol=1e-3)
+@pytest.mark.parametrize(("rate_hz", "n_pulses"), [(30000.0, 20), (1000.0, 40)])
+def test_short_stretches_of_pulses_an_hour_apart_are_no_jump(rate_hz, n_pulses):
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        bursts = [start + np.cumsum(rng.uniform(0.5, 1.5, n_pulses)) for start in (2.0, 3600.0)]
+        true = np.concatenate(bursts)
+        ppm = rng.uniform(-80, 80)
+        x, y = (
+            np.ceil(t * r) / r for t, r in ((true, 30000.0), (true * (1 + ppm * 1e-6), rate_hz))
+        )
+        assert find_jump(x, y, 1e-3) is None
 
 
 def test_a_bend_of_crystals_over_a_pause_is_no_jump():

@@ -72,3 +72,15 @@ def test_what_is_missing_is_told(spikes, drifting):
         drift_map(drifting.drop_vars("spike_amplitude"), with_amplitude=True)
     with pytest.raises(ObjectError, match="have no size"):
         drift_map(drifting, 0.0)
+
+
+def test_spikes_outside_the_recording_are_counted_apart(drifting):
+    cut = drifting.assign_attrs(t_start=20.0, t_stop=90.0)
+    times = cut["spike_time"].values
+    inside = (times >= 20.0) & (times <= 90.0)
+    found = drift_map(cut, 10.0, 25.0)
+    known = np.isfinite(cut["spike_depth"].values)
+    edges = np.arange(20.0, 91.0, 10.0)
+    expected, _ = np.histogram(times[inside & known], edges)
+    np.testing.assert_array_equal(found["count"].sum("depth"), expected)
+    assert found.attrs["spikes_outside"] == (known & ~inside).sum()

@@ -195,3 +195,14 @@ def test_a_feature_that_fits_nothing_is_refused(spikes):
         tuning_curve(spikes, speed, bins=[3, 1])
     with pytest.raises(ObjectError, match="cannot be put"):
         tuning_curve(spikes, speed * np.nan)
+
+
+def test_spikes_outside_the_recording_are_not_held_against_the_time_inside():
+    times = np.array([1.0, 2.0, 3.0, 8.0])
+    spikes = build_spikes(
+        times, [5] * 4, stream="imec0", sync={"clock": "nidq"}, t_start_s=0.0, t_stop_s=4.0
+    )
+    speed = xr.DataArray(np.ones(11), {"time": np.arange(11.0)}, ("time",), name="speed")
+    curve = tuning_curve(spikes, speed, bins=[0, 2])
+    assert curve["occupancy"].item() == 4.0 and curve["count"].item() == 3
+    assert curve["rate"].item() == 0.75
