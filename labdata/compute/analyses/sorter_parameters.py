@@ -41,7 +41,7 @@ def complete_parameters(sorter: str, options: Mapping[str, Any]) -> dict[str, An
     MissingPackageError
         If SpikeInterface is not installed.
     TaskError
-        If the sorter is not installed, or has no parameter of a name.
+        If the sorter is not installed, has no parameter of a name, or takes another kind of value.
     """
     defaults = {k: v for k, v in default_parameters(sorter).items() if k not in _EXECUTION}
     given = _given_parameters(options)
@@ -204,8 +204,23 @@ def _refuse_unknown(
                 if near
                 else f"It has: {', '.join(defaults)}.",
             )
-        if isinstance(value, Mapping) and isinstance(defaults[name], Mapping) and defaults[name]:
-            _refuse_unknown(sorter, value, defaults[name], f"{prefix}{name}.")
+        usual = defaults[name]
+        _refuse_kind(f"{prefix}{name} of {sorter}", f"{prefix}{name}", value, usual)
+        if isinstance(value, Mapping) and isinstance(usual, Mapping) and usual:
+            _refuse_unknown(sorter, value, usual, f"{prefix}{name}.")
+
+
+def _refuse_kind(said: str, name: str, value: Any, usual: Any) -> None:
+    """Raise if a value cannot be what the usual one is; found by the sorter, it costs hours."""
+    if isinstance(usual, Mapping) and usual and value is not None:
+        if not isinstance(value, Mapping):
+            hint = f"Give one of them: {name}.{next(iter(usual))}=VALUE."
+            raise TaskError(f"{said} is a group of parameters, not {value!r}.", hint=hint)
+    elif isinstance(usual, bool | int | float):
+        is_text = isinstance(value, str) and value not in _NOT_FINITE
+        if is_text or isinstance(value, Mapping | list):
+            kind = "true or false" if isinstance(usual, bool) else "a number"
+            raise TaskError(f"{said} is {kind}, not {value!r}.", hint=f"By default {usual}.")
 
 
 def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
