@@ -120,7 +120,7 @@ def heads_of(rows: list[dict[str, Any]]) -> TrainHeads:
     """
     return TrainHeads(
         np.array([row["unit_id"] for row in rows], dtype="int32"),
-        np.array([count_values(row["start"]) for row in rows], dtype="int64"),
+        count_values([row["start"] for row in rows]),
         np.array([row["n_bytes"] for row in rows], dtype="int64"),
         np.array([row["crc"] for row in rows], dtype="int64"),
     )

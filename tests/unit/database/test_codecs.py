@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from labdata.database.codecs import (
+    HEAD_BYTES,
     ArrayCodec,
     SpikeTrainCodec,
     count_values,
@@ -132,10 +133,33 @@ def test_other_bytes_are_refused(data: bytes) -> None:
 TRAINS = st.lists(st.integers(0, 2**33), max_size=50).map(lambda gaps: np.cumsum(gaps, dtype="i8"))
 
 
+@given(st.lists(TRAINS, max_size=6))
+def test_the_beginnings_of_trains_tell_their_lengths(trains: list[np.ndarray]) -> None:
+    """Alike or not: of long trains, of some without spikes, of arrays of another kind."""
+    heads = [SpikeTrainCodec().encode(train)[:HEAD_BYTES] for train in trains]
+    counts = [len(train) for train in trains]
+    assert count_values(heads).tolist() == counts
+    others = [encode_array(np.zeros((3, 4)))[:HEAD_BYTES], encode_array(np.arange(7.0))]
+    assert count_values([*heads, *others]).tolist() == [*counts, 12, 7]
+    assert count_values([*others, *heads]).tolist() == [12, 7, *counts]
+
+
+@pytest.mark.parametrize("place", [0, 4, 5, 7, 9, 17])
+def test_a_damaged_beginning_is_no_length(place: int) -> None:
+    """Of the magic, the kind, the type and the number of values, in one of many."""
+    heads = [SpikeTrainCodec().encode(np.arange(n))[:HEAD_BYTES] for n in range(900, 910)]
+    damaged = bytearray(heads[6])
+    damaged[place] ^= 0x80
+    with pytest.raises(FormatError):
+        count_values([*heads[:6], bytes(damaged), *heads[7:]])
+    with pytest.raises(FormatError):
+        count_values([bytes(damaged), *heads])
+
+
 @given(TRAINS)
 def test_a_train_is_the_same_however_its_differences_are_kept(train: np.ndarray) -> None:
     data = SpikeTrainCodec().encode(train)
-    assert count_values(data) == len(train)
+    assert count_values([data]).tolist() == [len(train)]
     out = np.full(len(train), -1)
     assert decode_array(data, out=out) is out
     np.testing.assert_array_equal(out, train)
