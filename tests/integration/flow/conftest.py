@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -31,6 +32,14 @@ from outcomes import outcomes  # noqa: F401  (a fixture)
 SHARED = Path(__file__).parents[3].parent / "shared"
 SESSION = "20240305_100000"
 _numbers = itertools.count()
+
+
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C interrupt the test: what a shell runs in the background is deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)

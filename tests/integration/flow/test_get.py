@@ -195,6 +195,7 @@ def test_interrupted_it_goes_on_with_what_is_missing(stored, monkeypatch):
     assert {k: v for k, v in whole(stored).items() if "partial" not in k} == CONTENT
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_waits_for_no_file_to_come_whole(stored):
     size_bytes = 400 * 1024**2
     rows = rows_of(stored)[:2]

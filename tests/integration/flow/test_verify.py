@@ -389,6 +389,7 @@ def test_a_note_that_cannot_be_read_is_none(stored, content):
     assert set(read_note(base)) == {"data", "analysis"}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_waits_for_no_file_to_be_read_to_its_end(stored):
     """Three files of 100 GB in hand would take hours."""
     size_bytes = 400 * 1024**2
