@@ -16,7 +16,7 @@ from typing import Any
 
 _SESSION = ("subject_name", "session_name")
 #: Modules beside this one that decide how pulses and samples become seconds.
-_READERS = ("segments", "spike_times", "spike_trains", "sync_lines", "synchrony")
+_READERS = ("placed_trains", "segments", "spike_times", "sync_lines", "synchrony")
 #: What clocks are made of: table to columns. Of pulses the sums that the server computes.
 _COLUMNS = {
     "StreamSync": "dataset_name, stream_name, event_name, clock_dataset, clock_stream, "

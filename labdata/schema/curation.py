@@ -164,8 +164,8 @@ class Curation(CuratedUnits):
             The sorting's key, ``unit_id``, ``label``, ``spike_times`` (float64 seconds on the
             clock that StreamSync names), ``clock``, ``clock_dataset`` and ``synced``.
         """
+        from .placed_trains import place_trains
         from .spike_times import probe_maps, probe_stream
-        from .spike_trains import place_trains
         from .synchrony import warn_unsynced
 
         ((clock, sample_map),) = probe_maps(self.lab, [self.key]).values()

@@ -19,8 +19,9 @@ import numpy as np
 from ..database.quick_rows import select_rows
 from ..preferences import load_preferences
 from .clock_inputs import digest_clocks
+from .placed_trains import PlacedTrains, cut_window, place_trains
 from .spike_times import PROBE, probe_maps
-from .spike_trains import PlacedTrains, TrainHeads, cut_window, place_trains, read_trains
+from .spike_trains import TrainHeads, read_trains
 from .train_cache import LEAST_SPIKES, cache_file, keep_labels, new_file, read_cached
 
 if TYPE_CHECKING:
