@@ -15,6 +15,7 @@ changed, only replaced or removed.
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -93,8 +94,8 @@ class TrainWriter:
         self._offsets = np.concatenate([[0], np.cumsum(n_spikes)]).astype(np.int64)
         self._sums = [0] * len(unit_ids)
         n_bytes = int(self._offsets[-1]) * self._dtype.itemsize
-        if n_bytes and hasattr(os, "posix_fallocate"):  # writing is a third quicker then
-            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        self._put = np.zeros(len(unit_ids), bool)
+        _reserve(file, n_bytes)
 
     def put(self, index: int, trains: Sequence[NDArray[Any]], sums: Sequence[int] = ()) -> None:
         """Write the values of units that follow each other.
@@ -119,6 +120,7 @@ class TrainWriter:
         if not np.array_equal(found, announced):
             raise ValueError(f"{found} spikes for {announced.tolist()}")
         self._sums[index : index + len(sums)] = sums
+        self._put[index : index + len(trains)] = True
         pieces = [np.ascontiguousarray(train, self._dtype).data for train in trains]
         with self._lock:  # the system would let a second thread spin
             self._file.seek(int(self._offsets[index]) * self._dtype.itemsize)
@@ -132,7 +134,14 @@ class TrainWriter:
         ----------
         notes : mapping
             Of what JSON has.
+
+        Raises
+        ------
+        ValueError
+            If some have not: there would be zeros in their place.
         """
+        if not self._put.all():
+            raise ValueError(f"units {self._units[~self._put].tolist()} were not put")
         said = {
             "unit_ids": self._units.tolist(),
             "n_spikes": self._n_spikes.tolist(),
@@ -145,6 +154,17 @@ class TrainWriter:
         self._file.seek(int(self._offsets[-1]) * self._dtype.itemsize)
         self._file.write(text + end)
         self._file.flush()
+
+
+def _reserve(file: BinaryIO, n_bytes: int) -> None:
+    """Reserve room where the system can: a full disk is known at once, and writing is quicker."""
+    if not n_bytes or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # this file system cannot
+            raise
 
 
 def open_trains(path: Path) -> TrainFile:

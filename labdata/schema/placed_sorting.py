@@ -168,7 +168,8 @@ class _CacheFile:
         with new_file(self.path, heads.unit_ids, heads.n_spikes, self.limit_gb) as writer:
             if writer is not None:
                 maps = itertools.repeat(sample_map)
-                placed = place_trains(trains, maps, sink=writer.put, crc=heads.crc.tolist())
+                crc = zip(heads.unit_ids.tolist(), heads.crc.tolist(), strict=True)
+                placed = place_trains(trains, maps, sink=writer.put, crc=crc)
                 writer.finish(notes | {"n_extrapolated": placed.n_extrapolated.tolist()})
 
 

@@ -60,7 +60,7 @@ def place_trains(
     *,
     out: Iterable[NDArray[np.float64] | None] | None = None,
     sink: Callable[[int, list[NDArray[np.float64]], list[int]], None] | None = None,
-    crc: Iterable[int] | None = None,
+    crc: Iterable[tuple[int, int]] | None = None,
     window_s: tuple[float, float] | None = None,
 ) -> PlacedTrains:
     """Decode trains and put each on its clock; the next are fetched meanwhile.
@@ -77,8 +77,8 @@ def place_trains(
         Called with the number of a train, the seconds of it and of the next few, and
         :func:`~labdata.clocks.sum_bits` of each, by several threads at once and in any order; they
         are not held then, and none are returned. Not with a window.
-    crc : iterable of int, optional
-        What the server said that the CRC-32 of each stored train is.
+    crc : iterable of (int, int), optional
+        The unit of each stored train, and what the server said that its CRC-32 is.
     window_s : (float, float), optional
         Keep what happened in ``[start, stop)`` on the clock.
 
@@ -98,10 +98,10 @@ def place_trains(
         train: bytes | NDArray[np.int64],
         sample_map: SampleMap,
         filled: NDArray[np.float64] | None,
-        wanted_crc: int | None,
+        wanted_crc: tuple[int, int] | None,
     ) -> _Placed:
         if wanted_crc is not None:
-            _check_crc(train, wanted_crc)
+            _check_crc(train, *wanted_crc)
         if window_s is None:
             return _place_whole(train, sample_map, filled)
         samples = decode_array(train) if isinstance(train, bytes) else train
@@ -157,10 +157,10 @@ def _in_batches(
         yield first, some
 
 
-def _check_crc(train: Any, wanted: int) -> None:
+def _check_crc(train: Any, unit: int, wanted: int) -> None:
     if zlib.crc32(train) != wanted:
         raise QueryError(
-            "The spikes of a unit changed while they were read.",
+            f"The spikes of unit {unit} changed while they were read.",
             hint="Is it being sorted anew? Ask again when that has ended.",
         )
 

@@ -11,6 +11,8 @@ import pytest
 from test_clocks_of_streams import KEY, add_sorting, add_stream, sync
 
 import labdata
+from labdata.database.codecs import SpikeTrainCodec
+from labdata.errors import QueryError
 from labdata.objects import UnsyncedWarning
 from labdata.schema import clock_inputs, placed_sorting, spike_trains, train_cache
 from labdata.stores.mounts import Mount
@@ -126,6 +128,22 @@ def test_a_unit_that_was_sorted_anew_is_read_anew(lab_rig, lab, reads):
     found = labdata.spikes(lab.sorting)
     assert len(reads) == 2
     assert found.load().identical(uncached(lab_rig, lab))
+
+
+def test_a_unit_that_changes_while_it_is_read_is_named_and_nothing_kept(lab, folder, monkeypatch):
+    original = spike_trains.read_trains
+
+    def read(lab, sorting, heads):
+        """As when unit 4 is sorted anew after its length was asked: as many spikes, others."""
+        trains = list(original(lab, sorting, heads))
+        return iter([trains[0], SpikeTrainCodec().encode(UNITS[4] + 1), trains[2]])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(placed_sorting, "read_trains", read)
+        with pytest.raises(QueryError, match="unit 4 changed"):
+            labdata.spikes(lab.sorting)
+    assert list(folder.iterdir()) == []
+    assert labdata.spikes(lab.sorting).sizes["spike"] == 1500
 
 
 def test_a_unit_that_came_or_went(lab_rig, lab):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,6 +95,29 @@ def test_fewer_spikes_than_announced_are_refused(tmp_path):
         writer = TrainWriter(file, UNITS[:1], np.array([3]))
         with pytest.raises(ValueError, match=r"\[2\] spikes for \[3\]"):
             writer.put(0, [np.zeros(2)])
+
+
+def test_a_unit_that_was_never_put_is_no_train_of_zeros(tmp_path):
+    with (tmp_path / "x").open("w+b") as file:
+        writer = TrainWriter(file, UNITS, np.array([1000, 0, 2]))
+        writer.put(0, TRAINS[:2], [sum_bits(train) for train in TRAINS[:2]])
+        with pytest.raises(ValueError, match=r"\[90\] were not put"):
+            writer.finish({})
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system reserves no room")
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSPC])
+def test_a_disk_that_is_full_is_told_from_one_that_reserves_nothing(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    whole = write(tmp_path / "x").read_bytes()
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    if number == errno.ENOSPC:
+        with pytest.raises(OSError, match="No space"):
+            write(tmp_path / "y")
+    else:
+        assert write(tmp_path / "y").read_bytes() == whole
 
 
 @pytest.mark.parametrize(
