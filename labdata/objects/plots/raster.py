@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from labdata.errors import ObjectError
 from labdata.objects.plots._style import (
     MOST_MARKS,
     NO_SPIKES,
@@ -54,7 +55,7 @@ def plot_raster(
     Raises
     ------
     ObjectError
-        If there is no such backend.
+        If there is no such backend, or these are no times of trials.
     MissingPackageError
         If it is not installed.
 
@@ -64,7 +65,7 @@ def plot_raster(
     >>> from labdata.objects import aligned_lists
     >>> labdata.plot_raster(aligned_lists(aligned, 3))  # doctest: +SKIP
     """
-    times = [np.asarray(t, dtype=np.float64).reshape(-1) for t in trials]
+    times = _times_of_trials(trials)
     x = np.concatenate(times) if times else np.empty(0)
     y = np.repeat(np.arange(len(times)), [len(t) for t in times])
     if wants_screen(backend, ax):
@@ -86,6 +87,25 @@ def plot_raster(
     ax.set_xlabel("Time from event (s)")
     ax.set_ylabel("Trial")
     return ax
+
+
+def _times_of_trials(trials: Any) -> list[NDArray[np.float64]]:
+    found = []
+    for number, times in enumerate(trials):
+        try:
+            found.append(np.asarray(times, dtype=np.float64).reshape(-1))
+        except (TypeError, ValueError):
+            kind = (
+                trials.attrs.get("labdata_kind", "a dataset")
+                if hasattr(trials, "attrs")
+                else repr(times)[:60]
+            )
+            raise ObjectError(
+                f"A raster takes the spike times of each trial; trial {number} of what was given "
+                f"({kind}) is no list of seconds.",
+                hint="aligned_lists(align_spikes(spikes, events), unit) has those of a unit.",
+            ) from None
+    return found
 
 
 def _draw_counts(ax: Any, x: Any, y: Any, n_trials: int) -> None:

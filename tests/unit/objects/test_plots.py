@@ -227,3 +227,10 @@ def test_a_legend_lies_on_a_ground_of_its_own(spikes, ax):
     labdata.plot_psth(psth(spikes, STIMULI, by=["go", "no", "go", "no"], bin_s=0.5), 7, ax=ax)
     frame = ax.get_legend().get_frame()
     assert frame.get_visible() and frame.get_alpha() == 0.8
+
+
+def test_a_raster_of_what_are_no_trials_says_what_it_takes(spikes, ax):
+    for given, said in ((spikes, r"\(spikes\)"), ([[0.1], ["late"]], r"trial 1 .*late")):
+        with pytest.raises(ObjectError, match=said):
+            labdata.plot_raster(given, ax=ax)
+    assert not ax.lines
