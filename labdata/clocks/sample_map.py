@@ -2,14 +2,16 @@
 
 A sorting has tens of millions of spikes, each a sample number. Searching the pulses around every
 one costs more than reading the spikes. But a pulse is at a sample, and pulses are never close: the
-samples are cut into cells of a power of two that hold one pulse at most, and a table says which
-interval a cell begins in and where its pulse is. Then a spike needs two look-ups and a line.
+samples are cut into cells of a power of two that hold one pulse at most, and a table says where
+the pulse of a cell is and which lines it has before and after it. Then a spike needs one look-up.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from labdata import loops
 from labdata.clocks.clock_map import ClockMap
 from labdata.clocks.segments import SegmentAxis
+from labdata.step_planes import sum_steps
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -81,13 +84,14 @@ class SampleMap:
         out[...] = seconds
         return out
 
-    def place_steps(self, steps: NDArray[np.uint32], out: FloatArray) -> tuple[int, int]:
+    def place_steps(self, planes: Sequence[NDArray[np.uint8]], out: FloatArray) -> tuple[int, int]:
         """Fill an array with the times of samples that are given by their differences.
 
         Parameters
         ----------
-        steps : ndarray of uint32, shape (n,)
-            The first sample, and from each to the next.
+        planes : sequence of ndarray of uint8, shape (n,)
+            The first sample, and from each to the next, as
+            :func:`~labdata.step_planes.split_steps` has them.
         out : ndarray of float64, shape (n,)
             Filled with seconds.
 
@@ -104,10 +108,11 @@ class SampleMap:
             As :meth:`ClockMap.apply`.
         """
         if loops.compiled is not None and self._cells is not None:
-            found: tuple[int, int] = self._cells.place_steps(steps, out, *self._inside())
+            found: tuple[int, int] = loops.compiled.place_steps(
+                tuple(planes), *self._cells, out, *self._inside
+            )
             return found
-        # of one type and not in place: so NumPy sums without Python's lock, on all cores at once
-        samples = np.cumsum(steps.astype(np.int64))
+        samples = sum_steps(planes)
         self.apply(samples, out=out)
         return self.count_extrapolated(samples), sum_bits(out)
 
@@ -129,13 +134,14 @@ class SampleMap:
         if self.axis is not None:
             return int(self.clock_map.extrapolated(self._own_seconds(samples)).sum())
         # whole numbers: searched by a float, the samples would all be made floats first
-        first, last = self._inside()
+        first, last = self._inside
         begin, end = (
             np.searchsorted(samples, first, "left"),
             np.searchsorted(samples, last, "right"),
         )
         return len(samples) - int(end - begin)
 
+    @functools.cached_property
     def _inside(self) -> tuple[int, int]:
         """Return the first and the last sample between pulses of the map."""
         assert self.clock_map is not None
@@ -203,26 +209,21 @@ class SampleMap:
         return own_s if self.clock_map is None else self.clock_map.apply(own_s)
 
 
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """The table: cell to interval and pulse, interval to line."""
+#: Of a cell: the sample that the second line begins with, and slope and intercept of both lines.
+_CELL = np.dtype([("knot", "<i8"), ("slope", "<f8", 2), ("intercept", "<f8", 2)])
+
+
+class _Cells(NamedTuple):
+    """The table: of each cell its knot, the line before it and the line from it on."""
 
     shift: int
-    interval: IntArray
-    knot: IntArray
-    slope: FloatArray
-    intercept: FloatArray
-
-    def place_steps(self, steps: NDArray[np.uint32], out: FloatArray, *inside: int) -> Any:
-        cells = self.shift, self.interval, self.knot
-        return loops.compiled.place_steps(steps, *cells, self.slope, self.intercept, out, *inside)
+    cells: NDArray[Any]
 
     def apply(self, samples: IntArray, out: FloatArray | None) -> FloatArray:
-        cell = samples >> self.shift
-        interval = self.interval.take(cell, mode="clip")
-        interval += samples >= self.knot.take(cell, mode="clip")
-        seconds = np.multiply(self.slope.take(interval), samples, out=out)
-        seconds += self.intercept.take(interval)
+        cell = np.minimum(samples >> self.shift, len(self.cells) - 1)
+        side = (samples >= self.cells["knot"][cell]).view(np.int8)
+        seconds: FloatArray = np.multiply(self.cells["slope"][cell, side], samples, out=out)
+        seconds += self.cells["intercept"][cell, side]
         return seconds
 
 
@@ -280,7 +281,10 @@ def _cells(clock_map: ClockMap, rate_hz: float) -> _Cells | None:
     # the line of an interval passes through the pulse it begins with; of the first, it ends with
     through = np.concatenate([[0], np.arange(len(x))])
     intercept = y[through] - slope * x[through]
-    in_cell = np.full(n_cells, _NEVER)
-    in_cell[knot >> shift] = knot
-    starts = np.arange(n_cells, dtype=np.int64) << shift
-    return _Cells(shift, np.searchsorted(knot, starts, "left"), in_cell, slope, intercept)
+    cells = np.empty(n_cells, _CELL)
+    cells["knot"] = _NEVER
+    cells["knot"][knot >> shift] = knot
+    before = np.searchsorted(knot, np.arange(n_cells, dtype=np.int64) << shift, "left")
+    line = np.minimum(np.stack([before, before + 1], axis=1), len(slope) - 1)
+    cells["slope"], cells["intercept"] = slope[line], intercept[line]
+    return _Cells(shift, cells)

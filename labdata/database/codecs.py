@@ -1,14 +1,18 @@
 """Column types for arrays: compact, exact and quick to read.
 
 ``<array>`` keeps any numeric array, ``<spiketrain>`` an increasing train of sample numbers as
-differences. Both are a short header and one Blosc block (zstd 5, bit-shuffled). A thousand spike
-trains are read five times faster than DataJoint's own blobs and take half the space. DataJoint
-registers codecs by name, once a process, so this module must never be reloaded.
+differences. Both are a short header and compressed values. A thousand spike trains are read more
+than five times faster than DataJoint's own blobs and take half the space. DataJoint registers
+codecs by name, once a process, so this module must never be reloaded.
 
-Layout: ``LDA1``, one byte (0 plain, 1 differences, 2 differences as uint32), one byte length of
-the dtype text, the dtype text (numpy's, with byte order), one byte number of dimensions, each
-dimension as little-endian int64, then the Blosc block, empty for an empty array. Spikes are closer
-than 2**32 samples, so that their trains are of the third kind: 1.7 bytes a spike.
+Layout: ``LDA1``, one byte (0 plain, 1 differences, 2 differences as uint32, 3 planes of the bytes
+of differences), one byte length of the dtype text, the dtype text (numpy's, with byte order), one
+byte number of dimensions, each dimension as little-endian int64, then a Blosc block (zstd 5,
+bit-shuffled), empty for an empty array. Of the last kind in its place one byte number of planes,
+and those of :mod:`~labdata.step_planes`: of each its length in bytes as little-endian uint32 and a
+Zstandard frame or, where that is not shorter, the plane itself. Spikes are closer than 2**32
+samples, so that their trains are of this kind: 1.6 bytes a spike. The third kind is read, no
+longer written.
 """
 
 from __future__ import annotations
@@ -23,13 +27,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import FormatError
+from ..step_planes import MOST_PLANES, split_steps, sum_steps
 from .datajoint_compat import dj
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MAGIC = b"LDA1"
-_PLAIN, _DIFFERENCES, _SHORT_DIFFERENCES = 0, 1, 2
+_PLAIN, _DIFFERENCES, _SHORT_DIFFERENCES, _PLANES = 0, 1, 2, 3
 _KINDS = "biufc"
 _DTYPE = re.compile(rf"[<|][{_KINDS}]\d{{1,2}}")
 #: The most that one row can send to the server.
@@ -38,6 +43,7 @@ _MOST_BYTES = 1 << 30
 HEAD_BYTES = 32
 #: Bytes of a Blosc block's own header; it states the length of the data and of the block.
 _BLOSC_HEADER = 16
+_LENGTH = struct.Struct("<I")
 
 
 def encode_array(array: Any, *, differences: bool = False) -> bytes:
@@ -80,6 +86,8 @@ def encode_array(array: Any, *, differences: bool = False) -> bytes:
     header: bytes = _MAGIC + bytes([mode, len(dtype)]) + dtype + bytes([array.ndim]) + shape
     if array.size == 0:
         return header
+    if mode == _PLANES:
+        return header + _pack(split_steps(stored))
     return header + bytes(blosc.compress(stored.reshape(-1), b"zstd", 5, blosc.BITSHUFFLE))
 
 
@@ -87,7 +95,7 @@ def _differences(array: np.ndarray) -> tuple[int, np.ndarray]:
     """Return how differences are stored, and the differences."""
     steps = np.diff(array, prepend=array.dtype.type(0))
     if array.dtype == np.int64 and steps.size and steps.min() >= 0 and steps.max() < 1 << 32:
-        return _SHORT_DIFFERENCES, steps.astype("<u4")
+        return _PLANES, steps
     return _DIFFERENCES, steps
 
 
@@ -110,7 +118,7 @@ def decode_array(data: bytes, *, out: np.ndarray | None = None) -> np.ndarray:
         return _decode(data, out)
 
 
-def decode_steps(data: bytes) -> np.ndarray | None:
+def read_steps(data: bytes) -> tuple[NDArray[np.uint8], ...] | None:
     """Return the differences that a stored train is made of, the first sample before them.
 
     Parameters
@@ -120,8 +128,9 @@ def decode_steps(data: bytes) -> np.ndarray | None:
 
     Returns
     -------
-    ndarray of uint32 or None
-        None of an array that is stored in another way: then only :func:`decode_array` reads it.
+    tuple of ndarray of uint8, shape (n,), or None
+        As :func:`~labdata.step_planes.split_steps` has them. None of an array that is stored in
+        another way: then only :func:`decode_array` reads it.
 
     Raises
     ------
@@ -130,7 +139,7 @@ def decode_steps(data: bytes) -> np.ndarray | None:
     """
     with _damage_told(data):
         header = _read_header(data)
-        return _steps(data, header) if header.mode == _SHORT_DIFFERENCES else None
+        return _unpack(data, header) if header.mode == _PLANES else None
 
 
 @contextmanager
@@ -151,18 +160,48 @@ def _decode(data: bytes, out: np.ndarray | None) -> np.ndarray:
         raise ValueError(f"{header.dtype} of shape {header.shape} is not what is expected")
     if array.size == 0:
         return array
+    if header.mode == _PLANES:
+        return sum_steps(_unpack(data, header), array)
+    stored = memoryview(data)[header.start :]
     if header.mode == _SHORT_DIFFERENCES:
+        steps = np.empty(header.shape, "<u4")
+        _decompress(stored, steps)
         # of one type and not in place: so NumPy sums without Python's lock, on all cores at once
-        return np.cumsum(_steps(data, header).astype(array.dtype), out=array)
-    _decompress(memoryview(data)[header.start :], array)
+        return np.cumsum(steps.astype(array.dtype), out=array)
+    _decompress(stored, array)
     return array if header.mode == _PLAIN else np.cumsum(array, out=array)
 
 
-def _steps(data: bytes, header: _Header) -> np.ndarray:
-    steps = np.empty(header.shape, "<u4")
-    if steps.size:
-        _decompress(memoryview(data)[header.start :], steps)
-    return steps
+def _pack(planes: Sequence[NDArray[np.uint8]]) -> bytes:
+    from numcodecs import zstd
+
+    packed = [bytes([len(planes)])]
+    for plane in planes:
+        small, whole = bytes(zstd.compress(plane, 1)), plane.tobytes()
+        stored = small if len(small) < len(whole) else whole
+        packed += [_LENGTH.pack(len(stored)), stored]
+    return b"".join(packed)
+
+
+def _unpack(data: bytes, header: _Header) -> tuple[NDArray[np.uint8], ...]:
+    """Return the planes that :func:`_pack` wrote; one that is stored as it is, is not copied."""
+    from numcodecs import zstd
+
+    (n_steps,), start, planes = header.shape, header.start + 1, []
+    for _ in range(data[header.start] if n_steps else 0):
+        (n_bytes,) = _LENGTH.unpack_from(data, start)
+        start += _LENGTH.size
+        if n_bytes == n_steps:
+            plane = np.frombuffer(data, np.uint8, n_steps, start)
+        else:
+            plane = np.frombuffer(zstd.decompress(data[start : start + n_bytes]), np.uint8)
+        if len(plane) != n_steps:
+            raise ValueError(f"a plane has {len(plane)} bytes for {n_steps} steps")
+        planes.append(plane)
+        start += n_bytes
+    if n_steps and (start != len(data) or not 1 <= len(planes) <= MOST_PLANES):
+        raise ValueError(f"{len(planes)} planes end at byte {start}")
+    return tuple(planes)
 
 
 def count_values(heads: Sequence[bytes]) -> NDArray[np.int64]:
@@ -219,13 +258,13 @@ def _read_header(data: bytes) -> _Header:
         raise ValueError(f"they begin with {data[:4]!r}")
     mode, size = data[4], data[5]
     name = data[6 : 6 + size].decode()
-    if not _DTYPE.fullmatch(name) or mode > _SHORT_DIFFERENCES:
+    if not _DTYPE.fullmatch(name) or mode > _PLANES:
         raise ValueError(f"mode {mode} and type {name!r} are unknown")
     dtype = np.dtype(name)
     ndim = data[6 + size]
     if mode != _PLAIN and (ndim != 1 or dtype.kind not in "iu"):
         raise ValueError(f"differences of {ndim} dimensions of {dtype} are never stored")
-    if mode == _SHORT_DIFFERENCES and dtype != np.int64:
+    if mode in (_SHORT_DIFFERENCES, _PLANES) and dtype != np.int64:
         raise ValueError(f"short differences of {dtype} are never stored")
     start = 7 + size + 8 * ndim
     shape = struct.unpack(f"<{ndim}q", data[7 + size : start])

@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 #: Of the loops that this source calls: one that was built of an older source is not used.
-VERSION = 2
+VERSION = 3
 
 
 def _load() -> Any:

@@ -28,52 +28,141 @@ static PyObject *refuse(Py_buffer *buffers, int n, const char *what)
     return NULL;
 }
 
+/* ---- steps to samples -------------------------------------------------------------------------
+
+   Steps from spike to spike come as planes: the lowest byte of all of them, then the next, of as
+   many bytes as the longest step has. They are added up to samples as they are needed. */
+
+typedef struct {
+    Py_buffer buffer[4];
+    const uint8_t *byte[4];
+    int n;
+} Planes;
+
+/* Take a tuple of 1 to 4 planes of a byte a step, or of none where there are no steps. Returns 0 if
+   it is none, with an error set; release(planes.buffer, planes.n) is called in either case. */
+static int take_planes(PyObject *given, Py_ssize_t n_steps, Planes *planes)
+{
+    const Py_ssize_t n_planes = PyTuple_Size(given);
+    planes->n = 0;
+    int fits = n_steps ? n_planes >= 1 && n_planes <= 4 : n_planes == 0;
+    for (Py_ssize_t i = 0; fits && i < n_planes; i++) {
+        Py_buffer *buffer = &planes->buffer[i];
+        if (PyObject_GetBuffer(PyTuple_GetItem(given, i), buffer, PyBUF_SIMPLE))
+            return 0;
+        planes->byte[i] = buffer->buf;
+        planes->n++;
+        fits = buffer->len == n_steps;
+    }
+    if (!fits)
+        PyErr_SetString(PyExc_ValueError, "there must be 1 to 4 planes of a byte a step");
+    return fits;
+}
+
+/* The step of spike i, of 1 to 4 planes. */
+#define STEP_1(p, i) ((uint32_t)(p).byte[0][i])
+#define STEP_2(p, i) (STEP_1(p, i) | (uint32_t)(p).byte[1][i] << 8)
+#define STEP_3(p, i) (STEP_2(p, i) | (uint32_t)(p).byte[2][i] << 16)
+#define STEP_4(p, i) (STEP_3(p, i) | (uint32_t)(p).byte[3][i] << 24)
+
+/* Do the same with each number of planes: as it is the inner loop, each has one of its own. */
+#define FOR_PLANES(planes, LOOP) \
+    switch ((planes).n) { \
+    case 1: LOOP(STEP_1); break; \
+    case 2: LOOP(STEP_2); break; \
+    case 3: LOOP(STEP_3); break; \
+    case 4: LOOP(STEP_4); break; \
+    }
+
+static PyObject *sum_steps(PyObject *self, PyObject *args)
+{
+    PyObject *given;
+    Py_buffer b; /* samples */
+    Planes planes;
+    if (!PyArg_ParseTuple(args, "O!w*", &PyTuple_Type, &given, &b))
+        return NULL;
+    const Py_ssize_t n = LENGTH(b, int64_t);
+    const int fits = take_planes(given, n, &planes);
+    if (fits) {
+        int64_t *samples = b.buf, sample = 0;
+        Py_BEGIN_ALLOW_THREADS
+#define ADD(STEP) \
+        for (Py_ssize_t i = 0; i < n; i++) \
+            samples[i] = sample += STEP(planes, i)
+        FOR_PLANES(planes, ADD)
+        Py_END_ALLOW_THREADS
+    }
+    release(planes.buffer, planes.n);
+    release(&b, 1);
+    if (!fits)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 /* ---- samples to seconds ----------------------------------------------------------------------
 
-   Samples are cut into cells of 2**shift that hold one knot at most: the line of a sample is the
-   one that its cell begins on, or the next from the knot in it on. No branch, as which of the two
-   it is changes every few spikes. The bits of all seconds are summed on the way. */
+   Samples are cut into cells of 2**shift that hold one knot at most: what comes before the knot is
+   on one line, what comes from it on is on another. Which of the two changes every few spikes, so
+   it is no branch. The last cell goes on for ever. What need not be asked of each spike is not: the
+   loop ends where the pulses begin and end and where the cells do, and is entered anew. The bits of
+   all seconds are summed on the way. */
+
+typedef struct {
+    int64_t knot;
+    double slope[2], intercept[2];
+} Cell;
 
 static PyObject *place_steps(PyObject *self, PyObject *args)
 {
-    Py_buffer b[6]; /* steps, line and knot of each cell, slope, intercept, out */
+    PyObject *given;
+    Py_buffer b[2]; /* cells, seconds */
     Py_ssize_t shift;
     long long first, last;
-    if (!PyArg_ParseTuple(args, "y*ny*y*y*y*w*LL", &b[0], &shift, &b[1], &b[2], &b[3], &b[4],
-                          &b[5], &first, &last))
+    Planes planes;
+    if (!PyArg_ParseTuple(args, "O!ny*w*LL", &PyTuple_Type, &given, &shift, &b[0], &b[1],
+                          &first, &last))
         return NULL;
-    const Py_ssize_t n = LENGTH(b[0], uint32_t), n_cells = LENGTH(b[1], int64_t);
-    const Py_ssize_t n_lines = LENGTH(b[3], double);
-    if (shift < 0 || shift > 62 || n_cells < 1 || LENGTH(b[2], int64_t) != n_cells)
-        return refuse(b, 6, "there must be a line and a knot a cell");
-    if (n_lines < 1 || LENGTH(b[4], double) != n_lines)
-        return refuse(b, 6, "there must be an intercept a slope");
-    if (LENGTH(b[5], double) != n)
-        return refuse(b, 6, "there must be as many seconds as steps");
-    const uint32_t *step = b[0].buf;
-    const int64_t *line = b[1].buf, *knot = b[2].buf;
-    const double *slope = b[3].buf, *intercept = b[4].buf;
-    double *seconds = b[5].buf;
-    Py_ssize_t n_outside = 0;
-    uint64_t sum = 0;
-    Py_BEGIN_ALLOW_THREADS
+    const Py_ssize_t n = LENGTH(b[1], double), n_cells = LENGTH(b[0], Cell);
+    if (shift < 0 || shift > 40 || n_cells < 1 || n_cells > 1 << 22 ||
+        b[0].len != n_cells * (Py_ssize_t)sizeof(Cell))
+        return refuse(b, 2, "there must be cells, not too large");
+    if (!take_planes(given, n, &planes)) {
+        release(planes.buffer, planes.n);
+        release(b, 2);
+        return NULL;
+    }
+    const Cell *const cells = b[0].buf, *const end_cell = cells + n_cells - 1;
+    double *seconds = b[1].buf;
+    const int64_t end = ((int64_t)n_cells << shift) - 1; /* the last sample that has a cell */
+    const int64_t parts[] = {first - 1, last, INT64_MAX};
+    Py_ssize_t i = 0, reached[3];
     int64_t sample = 0;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        sample += step[i];
-        int64_t cell = sample >> shift;
-        cell = cell < n_cells ? cell : n_cells - 1;
-        uint64_t k = (uint64_t)(line[cell] + (sample >= knot[cell]));
-        k = k < (uint64_t)n_lines ? k : (uint64_t)n_lines - 1;
-        const double time = slope[k] * (double)sample + intercept[k];
-        n_outside += (sample < first) | (sample > last);
-        seconds[i] = time;
-        uint64_t bits;
-        memcpy(&bits, &time, sizeof bits);
-        sum += bits;
+    uint64_t sum = 0, bits;
+    Py_BEGIN_ALLOW_THREADS
+    for (int part = 0; part < 3; part++) {
+        for (int is_beyond = 0; is_beyond < 2; is_beyond++) {
+            const int64_t limit = !is_beyond && parts[part] > end ? end : parts[part];
+#define PLACE(STEP) \
+            for (; i < n; i++) { \
+                const int64_t next = sample + STEP(planes, i); \
+                if (next > limit) \
+                    break; \
+                sample = next; \
+                const Cell *cell = is_beyond ? end_cell : cells + (sample >> shift); \
+                const int side = sample >= cell->knot; \
+                const double time = cell->slope[side] * (double)sample + cell->intercept[side]; \
+                seconds[i] = time; \
+                memcpy(&bits, &time, sizeof bits); \
+                sum += bits; \
+            }
+            FOR_PLANES(planes, PLACE)
+        }
+        reached[part] = i;
     }
     Py_END_ALLOW_THREADS
-    release(b, 6);
-    return Py_BuildValue("nK", n_outside, (unsigned long long)sum);
+    release(planes.buffer, planes.n);
+    release(b, 2);
+    return Py_BuildValue("nK", n - (reached[1] - reached[0]), (unsigned long long)sum);
 }
 
 /* ---- spikes around events --------------------------------------------------------------------
@@ -241,6 +330,7 @@ static PyObject *count_pairs(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
+    {"sum_steps", sum_steps, METH_VARARGS, "Sum steps to samples."},
     {"place_steps", place_steps, METH_VARARGS, "Sum steps to samples, and put them on lines."},
     {"bound_windows", bound_windows, METH_VARARGS, "Find the spikes in the window of each event."},
     {"cut_windows", cut_windows, METH_VARARGS, "Copy them, relative to the event."},
@@ -251,7 +341,7 @@ static PyMethodDef methods[] = {
 /* Raised with each change of what a loop takes or gives: see VERSION of labdata.loops. */
 static int add_version(PyObject *module)
 {
-    return PyModule_AddIntConstant(module, "VERSION", 2);
+    return PyModule_AddIntConstant(module, "VERSION", 3);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, add_version}, {0, NULL}};

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..clocks import sum_bits
 from ..cores import count_cores
-from ..database.codecs import decode_array, decode_steps
+from ..database.codecs import decode_array, read_steps
 from ..errors import FormatError, QueryError
 
 if TYPE_CHECKING:
@@ -169,10 +169,10 @@ def _place_whole(
     train: bytes | NDArray[np.int64], sample_map: SampleMap, out: NDArray[np.float64] | None
 ) -> _Placed:
     """Place a train, into the array that is given or a new one."""
-    steps = decode_steps(train) if isinstance(train, bytes) else None
-    if steps is not None:
-        seconds = _room(len(steps), out)
-        outside, bits = sample_map.place_steps(steps, seconds)
+    planes = read_steps(train) if isinstance(train, bytes) else None
+    if planes is not None:
+        seconds = _room(len(planes[0]) if planes else 0, out)
+        outside, bits = sample_map.place_steps(planes, seconds)
         return _Placed(seconds, 0, len(seconds), outside, bits)
     samples = decode_array(train) if isinstance(train, bytes) else train
     seconds = sample_map.apply(samples, out=_room(len(samples), out))

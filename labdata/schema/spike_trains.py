@@ -1,6 +1,6 @@
 """The spike trains of a sorting as they are stored: how long each is, and its bytes.
 
-A sorting is tens of millions of spikes. Rows come undecoded, 1.7 bytes a spike, and a few at a
+A sorting is tens of millions of spikes. Rows come undecoded, 1.6 bytes a spike, and a few at a
 time; :mod:`.placed_trains` puts them on their clock.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from labdata.cli import main
@@ -89,6 +90,33 @@ def test_entries_of_a_curation_log_have_an_account_from_version_6_on(lab, capsys
     lab.SpikeSorting().curation().label([0], "MUA")
     ((own,),) = connection.query("SELECT CURRENT_USER()")
     assert lab.UnitCuration.fetch("account", order_by="entry_num").tolist() == [None, own]
+
+
+def test_trains_stored_before_version_7_are_read_as_they_are(lab, capsys) -> None:
+    """As a block of differences of 4 bytes; what is stored from then on is of another kind."""
+    from numcodecs import blosc
+
+    samples = np.array([5, 5, 90, 2_000_000_000])
+    insert_unit(lab, lab.Dataset.fetch1("KEY"), spike_times=samples)
+    table, (unit,) = lab.SpikeSorting.Unit, lab.SpikeSorting.Unit.keys()
+    connection, base = connect(), connect()._preferences.name
+    stored = f"SELECT spike_times FROM {table.full_table_name}"
+    ((new,),) = connection.query(stored)
+    assert new[4] == 3
+    steps = np.diff(samples, prepend=0).astype("<u4")
+    block = bytes(blosc.compress(steps, b"zstd", 5, blosc.BITSHUFFLE))
+    old = new[:4] + b"\2" + new[5:18] + block
+    connection.query(f"UPDATE {table.full_table_name} SET spike_times = %s", (old,))
+    schema_version.write_version(connection, base, None, 6)
+    lab.deactivate()
+    assert main(["db", "upgrade"]) == 0
+    assert "version 6 to 7: lets spike trains be stored" in capsys.readouterr().out
+    assert connection.query(stored).fetchall() == ((old,),)
+    assert (lab.SpikeSorting.Unit & unit).fetch1("spike_times").tolist() == samples.tolist()
+    (seconds,) = (lab.SpikeSorting.Unit & unit).get_spike_times(as_dict=False, warn=False)
+    connection.query(f"UPDATE {table.full_table_name} SET spike_times = %s", (new,))
+    (again,) = (lab.SpikeSorting.Unit & unit).get_spike_times(as_dict=False, warn=False)
+    np.testing.assert_array_equal(seconds, again)
 
 
 def test_a_newer_lab_is_not_opened(lab, capsys) -> None:

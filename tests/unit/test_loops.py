@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from labdata import loops
+from labdata.clocks import sum_bits
 from labdata.objects import _groups, _windows, correlograms
+from labdata.step_planes import split_steps
 
 if loops.compiled is None:
     pytest.skip("the inner loops are not compiled", allow_module_level=True)
@@ -84,18 +86,25 @@ def test_sorted_spikes_are_told_from_others(rng, monkeypatch):
     assert not _groups.is_grouped(label[::-1], seconds)
 
 
-F, L, J, U = (np.zeros(3, dtype) for dtype in ("f8", "i8", "i4", "u4"))
+F, L, J, U, B = (np.zeros(3, dtype) for dtype in ("f8", "i8", "i4", "u4", "u1"))
+CELLS = np.zeros((2, 5))  # a knot, two slopes, two intercepts
 
 
 @pytest.mark.parametrize(
     ("loop", "arrays"),
     [
-        ("place_steps", (U, 1, L, L[:2], F, F, F, 0, 9)),  # a knot too few
-        ("place_steps", (U, 1, L[:0], L[:0], F, F, F, 0, 9)),
-        ("place_steps", (U, 63, L, L, F, F, F, 0, 9)),
-        ("place_steps", (U, 1, L, L, F, F[:2], F, 0, 9)),
-        ("place_steps", (U, 1, L, L, F[:0], F[:0], F, 0, 9)),
-        ("place_steps", (U, 1, L, L, F, F, F[:2], 0, 9)),
+        ("sum_steps", ((B, B[:2]), L)),  # a plane that is too short
+        ("sum_steps", ((B,) * 5, L)),
+        ("sum_steps", ((), L)),
+        ("sum_steps", ((B,), L[:0])),
+        ("place_steps", ((B, B[:2]), 1, CELLS, F, 0, 9)),
+        ("place_steps", ((B,) * 5, 1, CELLS, F, 0, 9)),
+        ("place_steps", ((), 1, CELLS, F, 0, 9)),
+        ("place_steps", ((B,), 1, CELLS[:0], F, 0, 9)),
+        ("place_steps", ((B,), 1, CELLS.ravel()[:9], F, 0, 9)),  # half a cell
+        ("place_steps", ((B,), 41, CELLS, F, 0, 9)),
+        ("place_steps", ((B,), -1, CELLS, F, 0, 9)),
+        ("place_steps", ((B,), 1, CELLS, F[:2], 0, 9)),
         ("bound_windows", (F, F, 0.0, 1.0, L, L[:2])),
         ("cut_windows", (F, F, L, L, J, F, J)),  # more room than spikes
         ("cut_windows", (F, F, L, L + 9, J, F, J)),  # spikes that are not there
@@ -114,20 +123,43 @@ def test_arrays_that_do_not_belong_together_are_refused(loop, arrays):
         getattr(C, loop)(*arrays)
 
 
-def test_lines_that_are_not_there_are_not_read():
-    """Whatever a table of cells says, a line is one of those that were given."""
-    lines = np.array([5.0, 7.0])
-    for line in (-9, 2**62, 1):
-        seconds = np.empty(3)
-        cells = np.array([line, line]), np.array([0, 1])
-        C.place_steps(np.ones(3, "u4"), 0, *cells, lines, np.zeros(2), seconds, 0, 9)
-        np.testing.assert_array_equal(seconds, [7.0, 14.0, 21.0])
+@pytest.mark.parametrize("n_planes", [1, 2, 3, 4])
+@pytest.mark.parametrize("shift", [0, 7, 20])
+def test_each_sample_is_on_the_line_of_its_cell(rng, n_planes, shift):
+    """Against whole numbers of Python, a spike at a time; also beyond the last cell."""
+    n_cells = 64
+    cells = rng.uniform(-3, 3, (n_cells, 5))
+    knot = (np.arange(n_cells) << shift) + rng.integers(0, 1 << shift, n_cells)
+    cells[:, 0] = knot.view("f8")
+    for _ in range(6):
+        most = min(256**n_planes - 1, int(rng.choice([1, 9, 200])) << shift)
+        steps = rng.integers(0, most + 1, 300)
+        steps[rng.integers(300)] = 256**n_planes - 1
+        planes = split_steps(steps)
+        assert len(planes) == n_planes
+        first, last = sorted(rng.integers(-5, 200 << shift, 2).tolist())
+        seconds, samples = np.empty(300), np.empty(300, np.int64)
+        C.sum_steps(planes, samples)
+        assert samples.tolist() == np.cumsum(steps.astype(object)).tolist()
+        n_outside, bits = C.place_steps(planes, shift, cells, seconds, first, last)
+        for sample, found in zip(samples.tolist(), seconds.tolist(), strict=True):
+            cell = min(sample >> shift, n_cells - 1)
+            _, *line = cells[cell].tolist()
+            side = sample >= int(knot[cell])
+            assert found == line[side] * float(sample) + line[2 + side]
+        assert n_outside == sum(not first <= sample <= last for sample in samples.tolist())
+        assert bits == sum_bits(seconds)
 
 
 def test_what_is_read_only_or_in_pieces_is_refused():
     frozen = np.zeros(3)
     frozen.flags.writeable = False
     with pytest.raises(TypeError, match="read-write"):
-        C.place_steps(U, 1, L, L, F, F, frozen, 0, 9)
+        C.place_steps((B,), 1, CELLS, frozen, 0, 9)
+    for loop in (C.sum_steps, lambda *given: C.place_steps(*given, 1, CELLS, F, 0, 9)):
+        with pytest.raises(TypeError, match=r"tuple|expected"):
+            loop([B], *([L] if loop is C.sum_steps else []))
+    with pytest.raises((ValueError, BufferError), match="contiguous"):
+        C.sum_steps((np.zeros(6, "u1")[::2],), L)
     with pytest.raises(ValueError, match="contiguous"):
         C.is_grouped(np.zeros(6, "i4")[::2], F)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from labdata.clocks import SegmentAxis, fit_clock, sum_bits, tabulate
 from labdata.errors import ClockError
+from labdata.step_planes import split_steps
 
 RATE_HZ = 30000.0
 #: Seconds in which a day's time is known when it is computed in float64: a few roundings.
@@ -143,7 +144,7 @@ def test_steps_are_placed_as_the_samples_that_they_add_up_to(world):
     knots = np.round(clock_map.stream_knots_s * RATE_HZ).astype("int64")
     some = w.rng.integers(0, int(RATE_HZ * 950), 20_000)
     samples = np.sort(np.concatenate([some, knots, knots - 1, knots + 1, knots]))
-    steps = np.diff(samples, prepend=0).astype("uint32")
+    planes = split_steps(np.diff(samples, prepend=0))
     axis = SegmentAxis(*(np.array([v]) for v in (0, 10**8, 3.0, 0)), RATE_HZ)
     limited = fitted(w, max_extrapolation_s=100.0)
     for table in (
@@ -153,7 +154,7 @@ def test_steps_are_placed_as_the_samples_that_they_add_up_to(world):
         tabulate(limited, RATE_HZ),
     ):
         out = np.full(len(samples), np.nan)
-        found = table.place_steps(steps, out)
+        found = table.place_steps(planes, out)
         assert found == (table.count_extrapolated(samples), sum_bits(out))
         np.testing.assert_array_equal(out, table.apply(samples))  # to the bit
 
@@ -161,9 +162,9 @@ def test_steps_are_placed_as_the_samples_that_they_add_up_to(world):
 @pytest.mark.usefixtures("loops_either_way")
 def test_no_steps_and_one(world):
     table = tabulate(fitted(world(duration_s=100.0)), RATE_HZ)
-    assert table.place_steps(np.empty(0, "uint32"), np.empty(0)) == (0, 0)
+    assert table.place_steps((), np.empty(0)) == (0, 0)
     out = np.empty(1)
-    assert table.place_steps(np.array([7], "uint32"), out)[0] == 1  # before the first pulse
+    assert table.place_steps(split_steps(np.array([7])), out)[0] == 1  # before the first pulse
     assert out == table.apply(np.array([7]))
 
 

@@ -17,6 +17,7 @@ from labdata.database.codecs import (
     count_values,
     decode_array,
     encode_array,
+    read_steps,
 )
 from labdata.errors import FormatError
 
@@ -175,14 +176,64 @@ def test_a_train_is_not_decoded_into_another_shape() -> None:
             decode_array(data, out=out)
 
 
-def test_trains_written_before_are_read() -> None:
-    """As 0.2's first databases hold them: int64 differences."""
+@pytest.mark.parametrize(("mode", "dtype"), [(1, "<i8"), (2, "<u4")])
+def test_trains_written_before_are_read(mode: int, dtype: str) -> None:
+    """As 0.2's first databases hold them: differences of 8 bytes, then of 4."""
     from numcodecs import blosc
 
-    train = np.array([7, 7, 90, 5_000_000_000])
-    steps = np.diff(train, prepend=0)
-    data = header(1, b"<i8", (4,)) + bytes(blosc.compress(steps, b"zstd", 5, blosc.BITSHUFFLE))
+    train = np.array([7, 7, 90, 3_000_000_000])
+    steps = np.diff(train, prepend=0).astype(dtype)
+    data = header(mode, b"<i8", (4,)) + bytes(blosc.compress(steps, b"zstd", 5, blosc.BITSHUFFLE))
     np.testing.assert_array_equal(decode_array(data), train)
+    assert read_steps(data) is None
+    assert count_values([data]).tolist() == [4]
+
+
+@pytest.mark.usefixtures("loops_either_way")
+@pytest.mark.parametrize("most", [1, 255, 256, 65_535, 1 << 24, (1 << 32) - 1])
+@pytest.mark.parametrize("n", [1, 2, 3000])
+def test_planes_are_the_bytes_of_the_steps(most: int, n: int) -> None:
+    rng = np.random.default_rng(most)
+    steps = rng.integers(0, most, n, endpoint=True)
+    steps[-1] = most
+    train = np.cumsum(steps)
+    data = SpikeTrainCodec().encode(train)
+    planes = read_steps(data)
+    assert planes is not None and len(planes) == len(f"{most:x}") // 2 + len(f"{most:x}") % 2
+    whole = sum(plane.astype(object) * 256**k for k, plane in enumerate(planes))
+    assert whole.tolist() == steps.tolist()  # type: ignore[union-attr]
+    np.testing.assert_array_equal(decode_array(data), train)
+
+
+def test_damaged_planes_are_refused() -> None:
+    rng = np.random.default_rng(3)
+    data = SpikeTrainCodec().encode(np.cumsum(rng.geometric(1 / 2700, 2000)))
+    start = len(header(3, b"<i8", (2000,))) + 1
+    assert data[start - 1] == 2  # planes
+    assert data[start : start + 4] == struct.pack("<I", 2000)  # the lowest bytes are noise
+    (second,) = struct.unpack_from("<I", data, start + 2004)
+    assert start + 2008 + second == len(data)
+    plane = struct.pack("<I", 2000) + bytes(2000)
+    for damaged in (
+        data[:-1],
+        data + b"\0",
+        data[: start + 2004],  # a plane is missing
+        data + plane,
+        header(3, b"<i8", (2001,)) + data[start - 1 :],
+        header(3, b"<i8", (2000,)) + b"\5" + plane * 5,
+        header(3, b"<i8", (2000,)) + b"\0",
+        header(3, b"<i8", (2000,)) + b"\2" + struct.pack("<I", 1 << 31) + data[start + 4 :],
+    ):
+        for read in (decode_array, read_steps):
+            with pytest.raises(FormatError, match="no array"):
+                read(damaged)
+
+
+def test_a_large_train_is_small() -> None:
+    """Spikes of a steady unit, and the bound that is promised: 1.8 bytes a spike."""
+    rng = np.random.default_rng(4)
+    train = np.sort(rng.integers(0, 3600 * 30_000, 40_000))
+    assert len(SpikeTrainCodec().encode(train)) / len(train) < 1.65
 
 
 def header(mode: int, dtype: bytes, shape: tuple[int, ...]) -> bytes:
@@ -194,7 +245,8 @@ def test_the_layout_is_as_stated() -> None:
     data = encode_array(np.arange(6, dtype=">i4").reshape(2, 3))
     assert data.startswith(header(0, b"<i4", (2, 3)))
     assert encode_array(np.zeros((0, 4), "float32")) == header(0, b"<f4", (0, 4))
-    assert SpikeTrainCodec().encode([1, 2]).startswith(header(2, b"<i8", (2,)))
+    short = b"\1" + struct.pack("<I", 2) + b"\1\1"
+    assert SpikeTrainCodec().encode([1, 2]) == header(3, b"<i8", (2,)) + short
     assert SpikeTrainCodec().encode([1, 2 + 2**32]).startswith(header(1, b"<i8", (2,)))
 
 
@@ -210,6 +262,8 @@ def test_the_layout_is_as_stated() -> None:
         header(1, b"<f4", (6,)),
         header(2, b"<i4", (6,)),
         header(3, b"<i4", (6,)),
+        header(3, b"<i8", (6,)),
+        header(4, b"<i4", (6,)),
         header(0, b"nonsense", (6,)),
     ],
     ids=[
@@ -221,6 +275,8 @@ def test_the_layout_is_as_stated() -> None:
         "wider",
         "differences",
         "short",
+        "planes of another type",
+        "no planes",
         "mode",
         "type",
     ],
