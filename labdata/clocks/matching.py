@@ -244,7 +244,7 @@ def _jump_by_number(
     return jump if jump and abs(jump.step_s) > rough.numbered[1].period_s / 2 else None
 
 
-def find_holes(n_stream: int, n_clock: int, i: IntArray, j: IntArray) -> NDArray[np.bool_]:
+def _find_holes(n_stream: int, n_clock: int, i: IntArray, j: IntArray) -> NDArray[np.bool_]:
     """Return before which pairs (and after the last) several pulses of both sides have none."""
     alone = (np.diff(np.r_[-1, i, n_stream]), np.diff(np.r_[-1, j, n_clock]))
     return np.asarray(np.minimum(*alone) > FEWEST_PULSES)
@@ -262,7 +262,7 @@ def _with_holes(
     i, j = found.stream_index, found.clock_index
     x, y = [stream[i]], [clock[j]]
     edges_i, edges_j = np.r_[-1, i, len(stream)], np.r_[-1, j, len(clock)]
-    holes = find_holes(len(stream), len(clock), i, j)
+    holes = _find_holes(len(stream), len(clock), i, j)
     told = find_jump(stream[i], clock[j], tolerance_s) is not None
     if told or found.matched_fraction < LEAST_MATCHED:  # pulses that jitter agree by accident
         holes[1:-1] = False
@@ -422,7 +422,7 @@ def _without_accidents(
     """
     if len(i) == 0:
         return i, j
-    hole = find_holes(n_stream, n_clock, i, j)
+    hole = _find_holes(n_stream, n_clock, i, j)
     run = np.cumsum(hole[:-1])
     kept = (np.bincount(run) >= FEWEST_PULSES)[run]
     # at a train's end that all pulses reach a short run stands by no hole
