@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labdata.clocks.alignment import Span
 from labdata.clocks.edges import as_times, remove_glitches
-from labdata.clocks.matching import TOLERANCE_S, PulseMatch, match_pulses
+from labdata.clocks.matching import LEAST_MATCHED, TOLERANCE_S, PulseMatch, match_pulses
 from labdata.clocks.report import SyncReport
 from labdata.clocks.smoothing import smooth, straight_line
 from labdata.errors import ClockError
@@ -30,9 +30,7 @@ BoolArray = NDArray[np.bool_]
 
 #: Of what turns pulses into maps; raised with each change by which a number comes out differently,
 #: so that stored reports of before are computed anew.
-ALGORITHM_VERSION = 2
-#: Share of the pulses inside the overlap that must match.
-LEAST_MATCHED = 0.7
+ALGORITHM_VERSION = 3
 #: Pulses at each end that the rate outside is fitted to (more where smoothing used more).
 RATE_PULSES = 121
 

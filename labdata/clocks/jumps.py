@@ -16,6 +16,8 @@ FloatArray = NDArray[np.float64]
 
 #: How far clocks may part where there are no pulses, as a fraction of the time without.
 MOST_BEND = 2e-5
+#: An interval this many times longer than is usual is a pause.
+LONG = 10
 
 
 @dataclass(frozen=True)
@@ -50,24 +52,80 @@ def find_jump(x: FloatArray, y: FloatArray, tolerance_s: float) -> Jump | None:
     Jump or None
     """
     dx, dy = np.diff(x), np.diff(y)
-    rate, rate_error = _rate(dx, dy, tolerance_s)
-    step = dy - rate * dx
-    beyond = np.abs(step) - 2 * tolerance_s - (MOST_BEND + rate_error) * dx
+    step, beyond = _steps(dx, dy, *_rates(dx, dy, tolerance_s), tolerance_s)
     k = int(np.argmax(beyond))
     if beyond[k] <= 0:
         return None
     return Jump(float(x[k]), float(x[k + 1]), float(step[k]))
 
 
-def _rate(dx: FloatArray, dy: FloatArray, tolerance_s: float) -> tuple[float, float]:
-    """Return clock seconds a stream second, by the intervals that no jump and no pause is in.
+def goes_on(x: FloatArray, y: FloatArray, dx: float, dy: float, tolerance_s: float) -> bool:
+    """Return whether an interval is as long on both clocks, by the rate that pairs tell.
 
-    And three times its error: of a stretch of pulses without a pause only the first and the last
-    count, so that short ones with a long pause between them tell it badly.
+    Parameters
+    ----------
+    x, y : ndarray of float64, shape (n,)
+        Matched pulses on the stream and on the clock, seconds, ascending; n >= 2.
+    dx, dy : float
+        The interval on the stream and on the clock, seconds.
+    tolerance_s : float
+        Largest error of a pulse, seconds.
+    """
+    rate = calm_rate(np.diff(x), np.diff(y), tolerance_s)
+    return bool(_steps(np.array([dx]), np.array([dy]), *rate, tolerance_s)[1][0] <= 0)
+
+
+def _steps(
+    dx: FloatArray,
+    dy: FloatArray,
+    rate: FloatArray | float,
+    rate_error: FloatArray | float,
+    tolerance_s: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Return how much further the clock advanced, and by how much that is more than may be."""
+    step = dy - rate * dx
+    return step, np.abs(step) - 2 * tolerance_s - (MOST_BEND + rate_error) * dx
+
+
+def _rates(dx: FloatArray, dy: FloatArray, tolerance_s: float) -> tuple[FloatArray, FloatArray]:
+    """Return the rate that all other intervals tell, and its error, for each interval.
+
+    Short bursts tell the rate badly; the other pauses, where they agree with the bursts, tell it
+    well.
+    """
+    rate, rate_error = calm_rate(dx, dy, tolerance_s)
+    if not np.isfinite(rate_error):
+        return np.full(len(dx), rate), np.full(len(dx), rate_error)
+    used = _steps(dx, dy, rate, rate_error, tolerance_s)[1] <= 0
+    short = dx <= LONG * np.median(dx)
+    others_x = dx[used].sum() - np.where(used & ~short, dx, 0.0)
+    others_y = dy[used].sum() - np.where(used & ~short, dy, 0.0)
+    return others_y / others_x, rate_error * dx[used & short].sum() / others_x
+
+
+def calm_rate(dx: FloatArray, dy: FloatArray, tolerance_s: float) -> tuple[float, float]:
+    """Return the rate by the intervals that no jump and no pause is in, and its error.
+
+    Of a stretch of pulses without a pause only the first and the last count, so that short ones
+    with a long pause between them tell the rate badly.
+
+    Parameters
+    ----------
+    dx, dy : ndarray of float64, shape (n,)
+        Intervals on the stream and on the clock, seconds.
+    tolerance_s : float
+        Largest error of a pulse, seconds.
+
+    Returns
+    -------
+    rate : float
+        Clock seconds a stream second.
+    rate_error : float
+        Three standard errors of it; infinite if no interval is calm.
     """
     usual = float(np.median(dy / dx))
     calm = np.abs(dy - usual * dx) <= 2 * tolerance_s + 1e-3 * dx
-    calm &= dx <= 10 * np.median(dx)
+    calm &= dx <= LONG * np.median(dx)
     if not calm.any():
         return usual, np.inf
     rate = float(dy[calm].sum() / dx[calm].sum())

@@ -8,16 +8,17 @@ smooth relation of the two clocks, and what has no partner is named.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labdata.clocks.alignment import Span, Train, choose_shift
+from labdata.clocks.alignment import Shift, Span, Train, choose_shift
 from labdata.clocks.edges import as_times
-from labdata.clocks.jumps import find_jump
+from labdata.clocks.jumps import Jump, find_jump, goes_on
 from labdata.clocks.numbering import Numbering, number_pulses
 from labdata.clocks.patterns import TRIALS, find_places, grow, nearest_pairs, predict
+from labdata.clocks.pauses import count_alike
 from labdata.clocks.smoothing import local_line, running_median, straight_line
 from labdata.errors import ClockError
 
@@ -26,6 +27,8 @@ IntArray = NDArray[np.int64]
 
 #: Largest error of a pulse against the relation of the clocks, seconds.
 TOLERANCE_S = 1e-3
+#: Share of the pulses inside the overlap that must match.
+LEAST_MATCHED = 0.7
 #: Fewest pulses that can relate two clocks.
 FEWEST_PULSES = 3
 #: A pair this many times further off than is usual is none, from so many pairs on and not below
@@ -115,6 +118,7 @@ class _Rough:
     ambiguous: bool
     other_offset_change_s: float
     numbered: tuple[Numbering, Numbering] | None
+    recounted: bool = False
 
 
 def match_pulses(
@@ -158,8 +162,8 @@ def match_pulses(
     """
     stream, clock = as_times(stream_s, "stream's pulses"), as_times(clock_s, "clock's pulses")
     spans, quanta = (stream_span_s, clock_span_s), (stream_quantum_s, clock_quantum_s)
-    found = _match(stream, clock, tolerance_s, offset_hint_s, spans, quanta)
-    _refuse_jump(stream, clock, found, tolerance_s)
+    found, rough = _match(stream, clock, tolerance_s, offset_hint_s, spans, quanta)
+    _refuse_jump(stream, clock, found, rough, tolerance_s)
     return found
 
 
@@ -170,7 +174,7 @@ def _match(
     offset_hint_s: float | None = None,
     spans: tuple[Span | None, Span | None] = (None, None),
     quanta: tuple[float, float] = (0.0, 0.0),
-) -> PulseMatch:
+) -> tuple[PulseMatch, _Rough]:
     """Match two trains, which may be parts of longer ones."""
     _enough(stream, "stream")
     _enough(clock, "clock")
@@ -180,47 +184,44 @@ def _match(
     a = Train(stream[mine.index], mine, spans[0], quanta[0])
     b = Train(clock[theirs.index], theirs, spans[1], quanta[1])
     _same_period(mine.period_s, theirs.period_s)
-    rough = _pair_numbers(a, b, offset_hint_s)
+    rough = _pair_numbers(a, b, offset_hint_s, tolerance_s)
     try:
-        return _describe(
-            stream, clock, *_check(stream, clock, rough, tolerance_s), rough, tolerance_s
-        )
+        return _checked(stream, clock, rough, tolerance_s), rough
     except ClockError as fault:
-        # A short irregular train can pass for a regular one.
+        # A short irregular train can pass for a regular one, and a jump leaves no smooth relation.
+        jumped = _jump_by_number(stream, clock, rough, tolerance_s) is not None
         try:
-            return _match_patterns(stream, clock, tolerance_s)
+            other, by_pattern = _match_patterns(stream, clock, tolerance_s)
         except ClockError:
-            raise fault from None
+            if not jumped:
+                raise fault from None
+        else:
+            if not jumped or other.n_matched >= len(rough.i):
+                return other, by_pattern
+        return _describe(stream, clock, rough.i, rough.j, rough, tolerance_s), rough
 
 
-def _match_patterns(stream: FloatArray, clock: FloatArray, tolerance_s: float) -> PulseMatch:
+def _match_patterns(
+    stream: FloatArray, clock: FloatArray, tolerance_s: float
+) -> tuple[PulseMatch, _Rough]:
     rough = _pair_patterns(stream, clock, tolerance_s)
-    return _describe(stream, clock, *_check(stream, clock, rough, tolerance_s), rough, tolerance_s)
+    return _checked(stream, clock, rough, tolerance_s), rough
+
+
+def _checked(
+    stream: FloatArray, clock: FloatArray, rough: _Rough, tolerance_s: float
+) -> PulseMatch:
+    pairs = _check(stream, clock, rough, tolerance_s)
+    return _describe(stream, clock, *pairs, rough, tolerance_s)
 
 
 def _refuse_jump(
-    stream: FloatArray, clock: FloatArray, found: PulseMatch, tolerance_s: float
+    stream: FloatArray, clock: FloatArray, found: PulseMatch, rough: _Rough, tolerance_s: float
 ) -> None:
-    """Refuse clocks of which one jumped: no map through a jump is right on both sides of it.
-
-    Pulses of both sides before the first pair, or after the last, may be those behind a jump: they
-    then agree with each other, at another offset.
-    """
-    i, j = found.stream_index, found.clock_index
-    x, y = stream[i], clock[j]
-    ends = (slice(i[0]), slice(j[0])), (slice(i[-1] + 1, None), slice(j[-1] + 1, None))
-    for mine, theirs in ends:
-        if min(len(stream[mine]), len(clock[theirs])) < FEWEST_PULSES:
-            continue
-        expected_s = predict(stream[i], clock[j], stream[mine][:1])
-        own, other = stream[mine] - stream[mine][0], clock[theirs] - expected_s
-        try:
-            more = _match(own, other, tolerance_s, offset_hint_s=0.0)
-        except ClockError:  # noise, or the ends of two trains that have no more in common
-            continue
-        x = np.concatenate([x, stream[mine][more.stream_index]])
-        y = np.concatenate([y, clock[theirs][more.clock_index]])
-    jump = find_jump(np.sort(x), np.sort(y), tolerance_s)
+    """Refuse clocks of which one jumped: no map through a jump is right on both sides of it."""
+    jump = find_jump(*_with_holes(stream, clock, found, tolerance_s), tolerance_s)
+    if jump is None:
+        jump = _jump_by_number(stream, clock, rough, tolerance_s)
     if jump is not None:
         raise ClockError(
             f"The clock jumps by {jump.step_s:+.6g} s against the stream, between "
@@ -228,6 +229,69 @@ def _refuse_jump(
             hint="Samples were lost there, or a device was set anew: times on its two sides are "
             "not of one clock.",
         )
+
+
+def _jump_by_number(
+    stream: FloatArray, clock: FloatArray, rough: _Rough, tolerance_s: float
+) -> Jump | None:
+    """Return a jump by a period or more over a pause, which shows before pairs are checked.
+
+    A burst behind it is put back to where most of its pulses fit.
+    """
+    if rough.numbered is None or not rough.recounted:
+        return None
+    jump = find_jump(stream[rough.i], clock[rough.j], tolerance_s)
+    return jump if jump and abs(jump.step_s) > rough.numbered[1].period_s / 2 else None
+
+
+def _find_holes(n_stream: int, n_clock: int, i: IntArray, j: IntArray) -> NDArray[np.bool_]:
+    """Return before which pairs (and after the last) several pulses of both sides have none."""
+    alone = (np.diff(np.r_[-1, i, n_stream]), np.diff(np.r_[-1, j, n_clock]))
+    return np.asarray(np.minimum(*alone) > FEWEST_PULSES)
+
+
+def _with_holes(
+    stream: FloatArray, clock: FloatArray, found: PulseMatch, tolerance_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the times of all pairs, and of those that agree among themselves between them.
+
+    Pulses of both sides between two pairs, before the first or after the last, may be those behind
+    a jump: they then agree with each other, at another offset. Between two pairs they have to go
+    on from one of them; pulses that came late for a while are no jump.
+    """
+    i, j = found.stream_index, found.clock_index
+    x, y = [stream[i]], [clock[j]]
+    edges_i, edges_j = np.r_[-1, i, len(stream)], np.r_[-1, j, len(clock)]
+    holes = _find_holes(len(stream), len(clock), i, j)
+    told = find_jump(stream[i], clock[j], tolerance_s) is not None
+    if told or found.matched_fraction < LEAST_MATCHED:  # pulses that jitter agree by accident
+        holes[1:-1] = False
+    for k in np.flatnonzero(holes):
+        mine = stream[edges_i[k] + 1 : edges_i[k + 1]]
+        theirs = clock[edges_j[k] + 1 : edges_j[k + 1]]
+        expected_s = predict(stream[i], clock[j], mine[:1])
+        if 0 < k < len(i):
+            expected_s = clock[j[k - 1]] + found.rate * (mine[0] - stream[i[k - 1]])
+        own, other = mine - mine[0], theirs - expected_s
+        try:
+            more, _ = _match(own, other, tolerance_s, 0.0)
+        except ClockError:  # noise, or the ends of two trains that have no more in common
+            continue
+        if max(found.matched_fraction, more.matched_fraction) < LEAST_MATCHED:
+            continue
+        u, v = mine[more.stream_index], theirs[more.clock_index]
+        if 0 < k < len(i):
+            u, v = _with_holes(own, other, more, tolerance_s)
+            u, v = u + mine[0], v + expected_s
+            ends = (
+                (u[0] - stream[i[k - 1]], v[0] - clock[j[k - 1]]),
+                (stream[i[k]] - u[-1], clock[j[k]] - v[-1]),
+            )
+            if not any(goes_on(stream[i], clock[j], dx, dy, tolerance_s) for dx, dy in ends):
+                continue
+        x.append(u)
+        y.append(v)
+    return np.sort(np.concatenate(x)), np.sort(np.concatenate(y))
 
 
 def _enough(times: FloatArray, name: str) -> None:
@@ -249,9 +313,22 @@ def _same_period(stream_period: float, clock_period: float) -> None:
         )
 
 
-def _pair_numbers(stream: Train, clock: Train, offset_hint_s: float | None) -> _Rough:
+def _pair_numbers(
+    stream: Train, clock: Train, offset_hint_s: float | None, tolerance_s: float
+) -> _Rough:
     """Pair regular trains by number."""
-    choice = choose_shift(stream, clock, offset_hint_s=offset_hint_s)
+    best = _pair_at(stream, clock, choose_shift(stream, clock, offset_hint_s=offset_hint_s))
+    again = count_alike(stream, clock, _on_grid(best, stream, clock), tolerance_s)
+    if again is not None:
+        shift = choose_shift(stream, again, offset_hint_s=offset_hint_s)
+        other = _pair_at(stream, again, shift)
+        if len(other.i) >= len(best.i):
+            return replace(other, recounted=True)
+    return best
+
+
+def _pair_at(stream: Train, clock: Train, choice: Shift) -> _Rough:
+    """Pair what has the same number after a shift."""
     _, in_stream, in_clock = np.intersect1d(
         stream.numbering.number + choice.shift,
         clock.numbering.number,
@@ -266,6 +343,14 @@ def _pair_numbers(stream: Train, clock: Train, offset_hint_s: float | None) -> _
         choice.ambiguous,
         step if step else float("nan"),
         (stream.numbering, clock.numbering),
+    )
+
+
+def _on_grid(rough: _Rough, stream: Train, clock: Train) -> tuple[IntArray, IntArray]:
+    """Return the pairs as positions among the pulses that have a number."""
+    return (
+        np.searchsorted(stream.numbering.index, rough.i),
+        np.searchsorted(clock.numbering.index, rough.j),
     )
 
 
@@ -317,6 +402,7 @@ def _check(
         everything = np.arange(len(stream))
         guess = predict(x, line + level + slope * x, stream)
         i, j = nearest_pairs(everything, guess, clock, tolerance_s)
+        i, j = _without_accidents(len(stream), len(clock), i, j)
     if len(i) < FEWEST_PULSES:
         raise ClockError(
             f"Only {len(i)} of {min(len(stream), len(clock))} pulses agree within "
@@ -325,6 +411,23 @@ def _check(
             "tolerance_s.",
         )
     return _without_strangers(stream, clock, i, j)
+
+
+def _without_accidents(
+    n_stream: int, n_clock: int, i: IntArray, j: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Leave out a pair or two among pulses of both sides that fit nothing.
+
+    Behind a jump some pulses come within the tolerance of others by accident.
+    """
+    if len(i) == 0:
+        return i, j
+    hole = _find_holes(n_stream, n_clock, i, j)
+    run = np.cumsum(hole[:-1])
+    kept = (np.bincount(run) >= FEWEST_PULSES)[run]
+    # at a train's end that all pulses reach a short run stands by no hole
+    kept |= (run == run[0]) & ~hole[0] | (run == run[-1]) & ~hole[-1]
+    return i[kept], j[kept]
 
 
 def _without_strangers(
