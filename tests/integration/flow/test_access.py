@@ -153,6 +153,11 @@ def test_a_window_outside_the_recording_is_no_silence(world, window_s):
         labdata.spikes({**KEY, "probe_num": 0}, window_s=window_s)
 
 
+def test_an_expression_is_no_number_of_a_criterion(world):
+    with pytest.raises(QueryError, match=r"number of a row of UnitCountCriteria.*\n.*units="):
+        labdata.spikes({**KEY, "probe_num": 0}, criteria="depth > 500")
+
+
 def test_events_of_a_window(world):
     every = labdata.events(KEY)
     cut = labdata.events(KEY, window_s=(2.0, 5.0))
