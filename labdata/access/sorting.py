@@ -10,6 +10,7 @@ import numpy as np
 from .. import __version__
 from ..database.quick_rows import select_rows
 from ..errors import ObjectError, QueryError
+from ..given import two_ends
 from ..keys import lab_of, one_row
 from ._parts import as_json
 from .units import choose_units, curation_attrs, unit_coords
@@ -80,7 +81,7 @@ def spikes(
         If the key selects no sorting or several (the message lists them), `units` names one that
         is not there, or what ``with_`` asks for is not stored for every spike.
     ObjectError
-        If the window is empty, or the expression cannot be read.
+        If the window is empty or outside the recording, or the expression cannot be read.
     ClockError
         If the pulses cannot be matched within the tolerance.
 
@@ -103,9 +104,9 @@ def spikes(
     lab = lab_of(key, lab)
     wanted = _chosen_vars(with_)
     sorting = one_row(lab.SpikeSorting, key, "sorting", ("probe_num", "parameter_set_num"))
-    found, columns = _sorted_spikes(
-        lab, sorting, criteria, units, _checked_window(window_s), curated=curated
-    )
+    if window_s is not None:
+        window_s = two_ends(window_s, ObjectError, example="(10.0, 20.0)")
+    found, columns = _sorted_spikes(lab, sorting, criteria, units, window_s, curated=curated)
     for name in wanted:
         if name not in found:
             attribute = SPIKE_COLUMNS[name][0]
@@ -180,20 +181,15 @@ def _span(placed: PlacedSpikes, window_s: tuple[float, float] | None) -> dict[st
     if start == stop:
         stop = float(placed.times_s.max(initial=start))
     if window_s is not None:
-        start = max(start, window_s[0])
-        stop = max(start, min(stop, window_s[1]))
+        first, last = start, stop
+        start, stop = max(start, window_s[0]), min(stop, window_s[1])
+        if start >= stop and first < last:
+            raise ObjectError(
+                f"Nothing was recorded between {window_s[0]} and {window_s[1]} s.",
+                hint=f"The recording is from {first:.3f} to {last:.3f} s on this clock.",
+            )
+        stop = max(start, stop)
     return {"t_start": start, "t_stop": stop}
-
-
-def _checked_window(window_s: tuple[float, float] | None) -> tuple[float, float] | None:
-    if window_s is None:
-        return None
-    start, stop = map(float, window_s)
-    if not start < stop:
-        raise ObjectError(
-            f"The window from {start} to {stop} s is empty.", hint="Give the earlier time first."
-        )
-    return start, stop
 
 
 def _chosen_vars(with_: Sequence[str]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..errors import QueryError, warn_user
+from ..errors import ObjectError, QueryError, warn_user
+from ..given import two_ends
 from ..keys import lab_of, one_row
 from ._parts import DATASET, as_json, joined, on_clock, repeated
 
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from ..schema.synchrony import StreamClock
 
 
-def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Dataset:
+def events(
+    key: Any,
+    *,
+    stream: str | None = None,
+    window_s: tuple[float, float] | None = None,
+    lab: Any = None,
+) -> xr.Dataset:
     """Return the digital events of one dataset, every line of every stream, on one clock.
 
     Parameters
@@ -28,6 +35,8 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
         What selects one dataset.
     stream : str, optional
         Only this stream, for instance ``"nidq"``.
+    window_s : (float, float), optional
+        Only events in ``[start, stop)``, seconds on the clock.
     lab : Lab, optional
         Tables of another project.
 
@@ -43,6 +52,8 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
     QueryError
         If the key selects no dataset or several, or no stream is synchronised to another and
         ``stream`` does not choose one.
+    ObjectError
+        If the window is empty, or no two numbers.
 
     Examples
     --------
@@ -50,9 +61,11 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
     >>> events = labdata.events(key)  # doctest: +SKIP
     >>> stimuli = labdata.onsets_of(events, 1, stream="nidq")  # doctest: +SKIP
     """
-    from ..objects import concat_events
+    from ..objects import concat_events, restrict_time
     from ..schema.synced_events import streams_on_clocks
 
+    if window_s is not None:
+        window_s = two_ends(window_s, ObjectError, example="(10.0, 20.0)")
     lab = lab_of(key, lab)
     dataset = one_row(lab.Dataset & lab.DatasetEvents.proj(), key, "dataset", ("dataset_name",))
     dataset_key = {k: dataset[k] for k in DATASET}
@@ -75,7 +88,7 @@ def events(key: Any, *, stream: str | None = None, lab: Any = None) -> xr.Datase
     if lab.project:
         merged.attrs["project"] = lab.project
     merged.attrs["provenance"] = as_json({"key": dataset_key, "labdata": __version__})
-    return merged
+    return merged if window_s is None else restrict_time(merged, *window_s)
 
 
 def _one_clock(streams: Sequence[StreamOnClock]) -> StreamClock:

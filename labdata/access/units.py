@@ -214,6 +214,11 @@ def _chosen_criteria(
     if criteria is None:
         counted = select_rows(lab.UnitCount, ("unit_criteria_id",), [sorting_key])
         return int(counted[0]["unit_criteria_id"]) if len(counted) == 1 else None
+    if isinstance(criteria, str):
+        raise QueryError(
+            f"criteria is {criteria!r}; it is the number of a row of UnitCountCriteria.",
+            hint="An expression of the units' columns is given as units=.",
+        )
     ids = [int(n) for n in known.fetch("unit_criteria_id")]
     if criteria not in ids:
         raise QueryError(

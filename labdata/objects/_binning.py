@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from labdata.errors import ObjectError
+from labdata.given import one_number
 from labdata.objects._groups import positions, unit_labels
 
 FloatArray = NDArray[np.float64]
@@ -34,6 +35,7 @@ def bin_edges(start: float, stop: float, bin_s: float) -> FloatArray:
     ObjectError
         If no whole number of bins fills the window.
     """
+    bin_s = one_number(bin_s, "bin_s", ObjectError)
     n = (stop - start) / bin_s if bin_s > 0 else 0.0
     if n < 0.5 or abs(n - round(n)) > 1e-6 * max(n, 1.0):
         raise ObjectError(

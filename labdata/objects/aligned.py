@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
+from labdata.given import one_number, two_ends
 from labdata.objects._attrs import clock_attrs, require_kind, same_clock
 from labdata.objects._binning import bin_edges, iter_counts
 from labdata.objects._groups import group, positions, unit_labels
@@ -44,8 +45,8 @@ def align_spikes(
         Kind ``spikes``.
     event_times : array_like or xarray.DataArray, shape (n_trials,)
         Seconds on the same clock; NaN where the event did not happen. A DataArray such as
-        ``trials["stim_time"]`` gives its labels, coordinates and clock; an events dataset its
-        ``event_time``. Plain arrays make trials 1, 2, ...
+        ``trials["stim_time"]`` gives its labels, coordinates and clock; an events dataset of
+        one line's onsets its ``event_time``. Plain arrays make trials 1, 2, ...
     window_s : tuple of float
         Start and stop around the event, seconds; the stop is not included.
     allow_clock_mismatch : bool
@@ -62,7 +63,8 @@ def align_spikes(
     Raises
     ------
     ObjectError
-        If the clocks differ, the window is empty, or a time is infinite.
+        If the clocks differ, the window is empty, a time is infinite or no number, or an events
+        dataset has edges of several lines, or rises and falls.
 
     Examples
     --------
@@ -73,7 +75,7 @@ def align_spikes(
     require_kind(spikes, "spikes")
     times, coords, event_attrs = _trials(event_times)
     same_clock(spikes.attrs, event_attrs, allow=allow_clock_mismatch)
-    start, stop = _window(window_s)
+    start, stop = two_ends(window_s, ObjectError, endless=False)
     groups, units = group(spikes), unit_labels(spikes)
     trial = np.asarray(coords["trial"][1])
     relative, of_unit, of_trial = spikes_around(groups, times, (start, stop), units, trial)
@@ -200,13 +202,17 @@ def _trials(
     attrs: Mapping[str, Any] = {}
     if isinstance(event_times, xr.Dataset):
         require_kind(event_times, "events")
+        _refuse_mixed(event_times)
         attrs, event_times = event_times.attrs, event_times["event_time"]
-    times = np.asarray(getattr(event_times, "values", event_times), dtype=np.float64, order="C")
-    if times.ndim != 1:
+    given = np.asarray(getattr(event_times, "values", event_times))
+    if given.ndim != 1:
         raise ObjectError(
-            f"Event times have {times.ndim} dimensions; one time a trial is needed.",
+            f"Event times have {given.ndim} dimensions; one time a trial is needed.",
             hint="Choose one event: trials['stim_time'].",
         )
+    if given.size and given.dtype.kind not in "iuf":  # dates would become nanoseconds
+        given = _as_numbers(given)
+    times = np.asarray(given, dtype=np.float64, order="C")
     if np.isinf(times).any():
         raise ObjectError(
             f"Event {int(np.flatnonzero(np.isinf(times))[0])} has an infinite time.",
@@ -226,6 +232,36 @@ def _trials(
     return times, coords, attrs
 
 
+def _refuse_mixed(events: xr.Dataset) -> None:
+    """Refuse edges of several lines, or rises with falls: they are no trials of one kind."""
+    lines = {
+        "/".join(line)
+        for line in zip(events["stream"].values, events["channel"].values, strict=True)
+    }
+    kinds = np.unique(events["event_value"].values)
+    if len(lines) > 1 or len(kinds) > 1:
+        raise ObjectError(
+            f"These events are {'rises and falls' if len(kinds) > 1 else 'edges'} of "
+            f"{', '.join(sorted(lines))}, not one event a trial.",
+            hint="Choose the onsets of one line: labdata.onsets_of(events, 1, stream='nidq').",
+        )
+
+
+def _as_numbers(given: NDArray[Any]) -> FloatArray:
+    """Return numbers of a column of objects, None as NaN; refuse texts, dates and masks."""
+    if given.dtype.kind == "O":
+        try:
+            return np.array(
+                [np.nan if t is None else one_number(t, "", ObjectError) for t in given]
+            )
+        except ObjectError:
+            pass
+    raise ObjectError(
+        f"Event times are {given[0]!r} and so on, of type {given.dtype}, not seconds.",
+        hint="Give seconds on the clock of the spikes, such as labdata.onsets_of(events, 1).",
+    )
+
+
 def _trial_labels(values: NDArray[Any]) -> NDArray[np.int32]:
     if values.dtype.kind not in "iu" or len(np.unique(values)) < len(values):
         raise ObjectError(
@@ -233,16 +269,6 @@ def _trial_labels(values: NDArray[Any]) -> NDArray[np.int32]:
             hint="Number the trials: trials.assign_coords(trial=range(1, n + 1)).",
         )
     return whole_numbers(values, "trial labels", ObjectError, dtype="int32")
-
-
-def _window(window_s: tuple[float, float]) -> tuple[float, float]:
-    start, stop = float(window_s[0]), float(window_s[1])
-    if not (start < stop and np.isfinite(stop - start)):
-        raise ObjectError(
-            f"The window from {start} to {stop} s is empty or without end.",
-            hint="Give the earlier time first, such as (-0.5, 1.5).",
-        )
-    return start, stop
 
 
 def _counts(aligned: xr.Dataset, edges: FloatArray) -> NDArray[np.uint16] | NDArray[np.uint32]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from labdata import loops
 from labdata.cores import count_cores
 from labdata.errors import ObjectError
+from labdata.given import one_number
 from labdata.objects._attrs import clock_attrs, require_kind
 from labdata.objects._groups import group, unit_labels
 from labdata.whole import whole_numbers
@@ -112,6 +113,8 @@ def correlogram(
 
 def _lags(bin_s: float, window_s: float) -> tuple[int, int]:
     """Return a bin in ticks, and how many bins there are on either side of the middle one."""
+    bin_s = one_number(bin_s, "bin_s", ObjectError)
+    window_s = one_number(window_s, "window_s, the largest lag,", ObjectError)
     ticks = bin_s * _TICKS_HZ
     if not (ticks > 0.5 and abs(ticks - round(ticks)) < 1e-6 * ticks):
         raise ObjectError(

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from labdata.errors import ObjectError
+from labdata.given import one_number
 from labdata.objects._attrs import clock_attrs, require_kind
 from labdata.objects._groups import positions, unit_labels
 
@@ -137,6 +138,8 @@ def _check(spikes: xr.Dataset, wanted: list[str], time_bin_s: float, depth_bin_u
                 hint="The sorting did not store it for every unit; sort again, or leave out the "
                 "units without it.",
             )
+    time_bin_s = one_number(time_bin_s, "time_bin_s", ObjectError)
+    depth_bin_um = one_number(depth_bin_um, "depth_bin_um", ObjectError)
     if not (time_bin_s > 0 and depth_bin_um > 0):
         raise ObjectError(
             f"Bins of {time_bin_s} s and {depth_bin_um} um have no size.",

@@ -177,7 +177,9 @@ def onsets_of(ds: xr.Dataset, channel: str | int, *, stream: str | None = None) 
             set(zip(ds["stream"].values.tolist(), ds["channel"].values.tolist(), strict=True))
         )
         raise ObjectError(
-            f"Channel {channel!r} is on {len(streams)} streams ({', '.join(streams) or 'none'}).",
+            f"Channel {channel} is on {len(streams)} streams: {', '.join(streams)}. Say stream=."
+            if streams
+            else f"There is no channel {channel}{f' of {stream}' if stream else ''}.",
             hint=f"There are: {', '.join(f'{s} {c}' for s, c in have)}.",
         )
     return ds["event_time"].isel(event=np.flatnonzero(chosen & (ds["event_value"].values == 1)))

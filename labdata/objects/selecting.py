@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
+from labdata.given import two_ends
 from labdata.objects._attrs import require_kind
 from labdata.objects._groups import group, is_grouped, order_by_unit, positions, unit_labels
 from labdata.objects.expression import evaluate
@@ -195,11 +196,7 @@ def restrict_time(ds: xr.Dataset, t_start_s: float, t_stop_s: float) -> xr.Datas
     True
     """
     require_kind(ds, "spikes", "events")
-    if not t_start_s < t_stop_s:
-        raise ObjectError(
-            f"The window from {t_start_s} to {t_stop_s} s is empty.",
-            hint="Give the earlier time first.",
-        )
+    t_start_s, t_stop_s = two_ends((t_start_s, t_stop_s), ObjectError)
     dim = "spike" if ds.attrs["labdata_kind"] == "spikes" else "event"
     times = ds[f"{dim}_time"].values
     kept = ds.isel({dim: np.flatnonzero((times >= t_start_s) & (times < t_stop_s))})

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from labdata.errors import ObjectError
+from labdata.given import two_ends
 from labdata.objects._attrs import require_kind
 
 #: Spikes whose snippets are read together.
@@ -108,12 +109,13 @@ def _rate(recording: xr.Dataset) -> float:
 
 
 def _offsets(recording: xr.Dataset, window_ms: tuple[float, float]) -> NDArray[np.int64]:
-    start, stop = (round(float(t) * 1e-3 * _rate(recording)) for t in window_ms)
+    ends = two_ends(window_ms, ObjectError, name="window_ms", example="(-1.0, 2.0)", endless=False)
+    start, stop = (round(t * 1e-3 * _rate(recording)) for t in ends)
     if not start < stop:
         raise ObjectError(
-            f"The window from {window_ms[0]} to {window_ms[1]} ms holds no sample at "
+            f"The window from {ends[0]} to {ends[1]} ms holds no sample at "
             f"{_rate(recording):g} Hz.",
-            hint="Give the earlier time first, and a sample's length at least between them.",
+            hint="Leave a sample's length at least between them.",
         )
     return np.arange(start, stop, dtype=np.int64)
 

@@ -156,7 +156,13 @@ def _held_until(time_s: FloatArray, max_gap_s: float | None) -> FloatArray:
 
 
 def _edges(values: NDArray[Any], bins: int | ArrayLike) -> FloatArray:
-    edges = np.asarray(bins, dtype=np.float64)
+    edges = np.asarray(bins)
+    if edges.dtype.kind not in "iuf":
+        raise ObjectError(
+            f"bins is {bins!r}: neither a number of bins nor their edges.",
+            hint="Write them as bins=8 or bins=[0, 45, 90].",
+        )
+    edges = edges.astype(np.float64)
     if edges.ndim == 0:
         if len(values) == 0 or edges < 1:
             raise ObjectError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import ObjectError, QueryError
+from ..given import two_ends
 from ..whole import whole_numbers
 
 if TYPE_CHECKING:
@@ -244,11 +245,7 @@ def _samples_in(
     """Return the samples inside a window: exactly, by the time of each at its ends."""
     if window_s is None:
         return 0, n_samples
-    begin, end = map(float, window_s)
-    if not begin < end:
-        raise ObjectError(
-            f"The window from {begin} to {end} s is empty.", hint="Give the earlier time first."
-        )
+    begin, end = two_ends(window_s, ObjectError, example="(10.0, 11.0)")
     low, high = (min(max(at, 0), n_samples) for at in sample_map.samples_around((begin, end)))
     times = sample_map.apply(np.arange(low, high))
     start, stop = low + np.searchsorted(times, [begin, end])

@@ -25,6 +25,9 @@ PRESETS = (
 )
 #: Method of a preset -> the package that it imports, and how to get it.
 _PACKAGES = {"dredge_ap": ("torch", "torch"), "medicine": ("medicine", "medicine-neuro")}
+#: SpikeInterface's sorters correct motion on probes of more than 32 channels that are no wider
+#: (its ``check_probe_for_drift_correction``): those of one shank.
+_WIDEST_UM = 60.0
 #: A shank with fewer channels has too few depths to follow anything.
 _LEAST_CHANNELS = 8
 
@@ -143,11 +146,8 @@ def check_estimator(preset: str) -> Finding:
     preset : str
         Of SpikeInterface.
     """
-    from spikeinterface.preprocessing import get_motion_parameters_preset
-
-    method = get_motion_parameters_preset(preset)["estimate_motion_kwargs"].get("method")
-    package, pip = _PACKAGES.get(str(method), (None, None))
-    if package is None or find_spec(package):
+    method, package, pip = _imports(preset)
+    if not package:
         return Finding("motion", "ok", f"{preset} ({method})")
     return Finding(
         "motion",
@@ -155,6 +155,46 @@ def check_estimator(preset: str) -> Finding:
         f"The estimator {preset} needs {package}, which is not installed.",
         f"pip install {pip}, or choose another, as kilosort_like.",
     )
+
+
+def check_correction(sorter: str, parameters: Mapping[str, Any], places: Any) -> Finding | None:
+    """Return what a sorter needs to correct motion itself; None if it has it, or corrects none.
+
+    Parameters
+    ----------
+    sorter : str
+        Its name in SpikeInterface.
+    parameters : mapping
+        All of its parameters.
+    places : sequence of ndarray, shape (n_channels, 2)
+        x and depth (um) of the channels of each probe that is sorted.
+    """
+    own = parameters.get("motion_correction")
+    name = "motion_correction.preset" if own else "motion_correction_preset"
+    preset = own.get("preset") if isinstance(own, Mapping) else parameters.get(name)
+    if not preset or not parameters.get("apply_motion_correction"):
+        return None
+    if not any(len(xy) > 32 and np.ptp(xy[:, 0]) <= _WIDEST_UM for xy in places):
+        return None
+    _, package, pip = _imports(str(preset))
+    if not package:
+        return None
+    return Finding(
+        "motion",
+        "refused",
+        f"{sorter} corrects motion by {preset}, which needs {package}; it is not installed.",
+        f"pip install {pip}, or take another estimator: --param {name}=kilosort_like; or correct "
+        "none: --param apply_motion_correction=false.",
+    )
+
+
+def _imports(preset: str) -> tuple[str, str, str]:
+    """Return the method of a preset, and the package that it lacks with its name for pip."""
+    from spikeinterface.preprocessing import get_motion_parameters_preset
+
+    method = str(get_motion_parameters_preset(preset)["estimate_motion_kwargs"].get("method"))
+    package, pip = _PACKAGES.get(method, ("", ""))
+    return (method, "", "") if not package or find_spec(package) else (method, package, pip)
 
 
 def motion_rows(

@@ -22,14 +22,21 @@ from ...database.claims import utc_now
 from ...errors import TaskError
 from ..analysis import Analysis, TaskContext, TaskPlan, package_versions
 from ..preflight import Finding, MachineFacts
-from .motion import PRESETS, check_estimator, estimate_motion, motion_rows
+from .motion import (
+    PRESETS,
+    ShankMotion,
+    check_correction,
+    check_estimator,
+    estimate_motion,
+    motion_rows,
+)
 from .multisession import cut_sorting, join_recordings
 from .sorted_units import SortedProbe, extract_units
 from .sorter_needs import SorterNeeds
 from .sorting_checks import check_probes
 from .sorting_groups import all_there, probe_groups, set_content
 from .sorting_rows import NewSorting, SortingFacts, insert_sortings
-from .sorting_tables import find_parameter_set, known_parameter_set, open_probe
+from .sorting_tables import channel_table, find_parameter_set, known_parameter_set, open_probe
 
 
 @dataclass(frozen=True)
@@ -188,30 +195,41 @@ class ProbeSorting(Analysis):
         left = [group for group in groups if number is None or not done & group]
         if left:
             n_jobs = parameters.get("n_jobs") or machine.n_cores
+            yield from self._check_correction(lab, left, parameters)
             yield from check_probes(lab, left, needs, n_jobs, machine)
         else:
             yield Finding("probes", "ok", f"Sorted already (set {number}).")
+
+    def _check_correction(
+        self, lab: Any, groups: Sequence[Any], parameters: Mapping[str, Any]
+    ) -> Iterator[Finding]:
+        places = [channel_table(lab, key).coords_um for keys in groups for key in keys]
+        content = parameters.get("sorter_parameters") or {}
+        found = check_correction(parameters["sorter"], content, places)
+        if found:
+            yield found
 
     def compute(self, context: TaskContext) -> str:
         """Sort each probe that has not been sorted with these parameters."""
         lab, parameters = context.lab, context.parameters
         done = []
         for group in probe_groups(lab, context.key, parameters):
-            set_num = find_parameter_set(lab, parameters["sorter"], set_content(parameters))
+            set_num = known_parameter_set(lab, parameters["sorter"], set_content(parameters))
             keys = [{**key, "parameter_set_num": set_num} for key in group]
             said = f"imec{keys[0]['probe_num']}: "
-            if all_there(lab, keys):
+            if set_num is not None and all_there(lab, keys):
                 said += f"sorted already (set {set_num})"
                 n_added = self._add_motion(context, keys)
                 said += f", motion of {count_of(n_added, 'shank')} added" if n_added else ""
             else:
-                n_units = self._sort_together(context, keys)
+                set_num, n_units = self._sort_together(context, group)
                 said += f"{count_of(n_units, 'unit')} (set {set_num})"
                 said += f" in {len(keys)} datasets" if len(keys) > 1 else ""
             done.append(said)
         return "; ".join(done)
 
-    def _sort_together(self, context: TaskContext, keys: list[dict[str, Any]]) -> int:
+    def _sort_together(self, context: TaskContext, keys: list[dict[str, Any]]) -> tuple[int, int]:
+        """Sort probes of several recordings as one; return number of the set, and of units."""
         opened = [open_probe(context.lab, key) for key in keys]
         recording = join_recordings([one for one, _ in opened], keys)
         said = f"imec{keys[0]['probe_num']}: "
@@ -223,18 +241,16 @@ class ProbeSorting(Analysis):
         try:
             # first what takes less and may fail, too
             pairs = list(zip(keys, opened, strict=True))
-            motions = [self._motion(context, key, *one) for key, one in pairs]
+            motions = [self._estimate(context, key, *one) for key, one in pairs]
             found = self.sort(context, keys, recording, folder)
             n_units = len(found.sorting.unit_ids)
             context.report(f"{said}{n_units} units; waveforms and metrics")
-            new = []
+            probes = []
             starts = np.cumsum([0, *(one.get_num_samples() for one, _ in opened)])
-            for place, (key, (own, channels)) in enumerate(pairs):
+            for place, (_, (own, channels)) in enumerate(pairs):
                 spikes = cut_sorting(found.sorting, starts[place], starts[place + 1])
                 n_jobs = count_jobs(context.parameters)
-                probe = extract_units(own, spikes, channels, n_jobs, found.numbers)
-                others = tuple(other for other in keys if other is not key)
-                new.append(NewSorting(key, probe, others, motions[place]))
+                probes.append(extract_units(own, spikes, channels, n_jobs, found.numbers))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         facts = SortingFacts(
@@ -243,20 +259,28 @@ class ProbeSorting(Analysis):
             sorted_at=utc_now(),
             additional_params=dict(found.facts) or None,
         )
-        insert_sortings(context.lab, new, facts, context.confirm)
-        return len({unit.unit_id for one in new for unit in one.probe.units})
+        # last, so that a run that fails leaves no set of parameters that sorted nothing
+        lab, parameters = context.lab, context.parameters
+        set_num = find_parameter_set(lab, parameters["sorter"], set_content(parameters))
+        new = []
+        for key, probe, moved in zip(keys, probes, motions, strict=True):
+            others = tuple(other for other in keys if other is not key)
+            full = {**key, "parameter_set_num": set_num}
+            rows = tuple(motion_rows(lab, full, moved, probe.sampling_rate_hz))
+            new.append(NewSorting(full, probe, others, rows))
+        insert_sortings(lab, new, facts, context.confirm)
+        return set_num, len({unit.unit_id for one in new for unit in one.probe.units})
 
-    def _motion(
+    def _estimate(
         self, context: TaskContext, key: dict[str, Any], recording: Any, probe: SortedProbe
-    ) -> tuple[dict[str, Any], ...]:
-        """Return the rows of the motion that is asked for; none are where none is."""
+    ) -> Sequence[ShankMotion]:
+        """Return the motion that is asked for, a shank each; none where none is."""
         preset = context.parameters.get("motion")
         if not preset:
             return ()
         context.report(f"imec{key['probe_num']}: motion by {preset}")
         n_jobs = count_jobs(context.parameters)
-        motions = estimate_motion(recording, np.asarray(probe.shank), preset, n_jobs)
-        return tuple(motion_rows(context.lab, key, motions, probe.sampling_rate_hz))
+        return estimate_motion(recording, np.asarray(probe.shank), preset, n_jobs)
 
     def _add_motion(self, context: TaskContext, keys: list[dict[str, Any]]) -> int:
         """Add the motion that is asked for to sortings that are there; how many shanks."""
@@ -265,7 +289,8 @@ class ProbeSorting(Analysis):
         for key in keys:
             if wanted["motion_method"] and not lab.SpikeSorting.Motion & key & wanted:
                 recording, channels = open_probe(lab, key)
-                rows.extend(self._motion(context, key, recording, channels))
+                motions = self._estimate(context, key, recording, channels)
+                rows.extend(motion_rows(lab, key, motions, channels.sampling_rate_hz))
         if rows:
             with lab.connection.transaction:
                 context.confirm()

@@ -21,6 +21,11 @@ from .sorter_parameters import default_parameters, restore_parameters
 
 logger = logging.getLogger(__name__)
 
+#: What SpikeInterface raises of parameters, probes and packages before the sorter itself runs.
+_BEFORE_IT_RUNS = (
+    *(AssertionError, AttributeError, ImportError, LookupError, NotImplementedError),
+    *(RuntimeError, TypeError, ValueError),
+)
 #: One sorting at a time in a process: two that end in another order than they began would leave
 #: the generators of whatever comes after seeded.
 _seeding = threading.Lock()
@@ -84,9 +89,17 @@ def sort_recording(
         # SpikeInterface ends with the path of its log, which is in a folder that goes
         lines = [line for line in str(cause).splitlines() if line.strip()]
         last = [line for line in lines if not line.lstrip().startswith("Spike sorting ")][-1:]
+        missing = isinstance(cause, ImportError) or "pip install" in str(cause)
         raise TaskError(
             f"{sorter} failed: {' '.join(last)}",
-            hint="Is the recording long enough, and does it hold spikes?",
+            hint="Install it, or choose another sorter or parameter."
+            if missing
+            else "Is the recording long enough, and does it hold spikes?",
+        ) from error
+    except _BEFORE_IT_RUNS as error:
+        raise TaskError(
+            f"SpikeInterface could not start {sorter}: {type(error).__name__}: {error}",
+            hint="`labdata run --queue` keeps this with the task; check the parameters and probe.",
         ) from error
     finally:
         logger.debug("%s said: %s", sorter, said.getvalue())

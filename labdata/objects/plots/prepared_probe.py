@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from labdata.errors import ObjectError
+from labdata.given import one_number
 from labdata.objects._attrs import require_kind
 
 Values = NDArray[np.float64]
@@ -130,6 +131,11 @@ def trace_waveform(waveforms: xr.Dataset, unit: int, n_channels: int) -> Wavefor
         raise ObjectError(
             f"Unit {unit} has no waveform: none is stored, and the recording was not at hand.",
             hint="Where the recording can be read, labdata.waveforms(key, curated=True) has it.",
+        )
+    if one_number(n_channels, "n_channels", ObjectError) < 1:
+        raise ObjectError(
+            f"n_channels is {n_channels}; a waveform is drawn on 1 or more.",
+            hint="Leave it out for the 12 nearest to the peak.",
         )
     near = _around_peak(waveforms.sel(unit=unit), n_channels)
     x, depth = near["x"].values, near["depth"].values

@@ -14,7 +14,7 @@ import pytest
 
 from labdata.cli import main
 from labdata.compute import create_tasks, find_analysis, run_task
-from labdata.compute.analyses import probe_sorting
+from labdata.compute.analyses import probe_sorting, sorting
 from labdata.compute.analyses import sorting as sorting_module
 from labdata.errors import LabdataError, TaskError
 from labdata.preferences import absolute_folder, load_preferences
@@ -268,6 +268,21 @@ def test_a_file_of_parameters_must_name_them(short, capsys):
     assert main(["run", "spikeinterface", *SELECT, *SIMPLE, "--params", str(path)]) == 0
     recorded = short.lab.SpikeSortingParams.fetch1("parameters_dict")
     assert recorded["detect_threshold"] == 6
+
+
+def test_a_sorter_that_fails_leaves_no_set_of_parameters(short, monkeypatch, capsys):
+    """A set that sorted nothing would be a number in every list of sortings to choose from."""
+    with monkeypatch.context() as now:
+        now.setattr(sorting, "sort_recording", fails)
+        assert main(["run", "spikeinterface", *SELECT, *SIMPLE]) == 1
+    assert "no peaks" in capsys.readouterr().err
+    assert len(short.lab.SpikeSortingParams()) == 0
+    assert main(["run", "spikeinterface", *SELECT, *SIMPLE]) == 0
+    assert short.lab.SpikeSorting.fetch("parameter_set_num").tolist() == [1]
+
+
+def fails(*_):
+    raise TaskError("simple failed: no peaks.")
 
 
 def test_a_worker_that_was_taken_over_inserts_nothing(short, monkeypatch):

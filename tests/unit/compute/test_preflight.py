@@ -6,10 +6,12 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from labdata.compute import Finding, MachineFacts, Preflight, run_preflight
+from labdata.compute.analyses.sorter_parameters import complete_parameters
 from labdata.compute.analysis import TaskPlan
 from labdata.compute.preflight import Gpu, memory_limit, raise_refused, read_gpus, read_machine
 from labdata.errors import TaskError
@@ -209,3 +211,50 @@ def test_parameters_without_end_are_kept_as_text_and_given_as_numbers():
     stored = module._storable(given)
     assert stored == {"tmax": "inf", "a": {"b": ["-inf", 1.5, "inf-like", None]}, "n": 3}
     assert module.restore_parameters(stored) == given
+
+
+@pytest.fixture
+def motion(monkeypatch):
+    pytest.importorskip("spikeinterface")
+    found = pytest.importorskip("labdata.compute.analyses.motion")
+    monkeypatch.setattr(found, "find_spec", lambda name: None)  # without torch
+    return found
+
+
+def columns(n_channels, width_um):
+    """Return two columns of channels."""
+    at = np.arange(n_channels)
+    return np.column_stack([at % 2 * width_um, at // 2 * 20.0])
+
+
+@pytest.mark.parametrize("sorter", ["spykingcircus2", "tridesclous2"])
+def test_a_sorter_that_cannot_correct_motion_here_is_refused_before_it_runs(motion, sorter):
+    """By default spykingcircus2 corrects it, with torch; on one shank it failed at the end."""
+    given = ["apply_motion_correction=true"]
+    parameters = complete_parameters(sorter, {"param": given})
+    found = motion.check_correction(sorter, parameters, [columns(384, 32.0)])
+    assert found.state == "refused" and f"{sorter} corrects motion by dredge_fast" in found.message
+    option = found.hint.split("--param ")[1].split(";")[0]
+    for change in (option, "apply_motion_correction=false"):
+        other = complete_parameters(sorter, {"param": [*given, change]})
+        assert motion.check_correction(sorter, other, [columns(384, 32.0)]) is None
+
+
+@pytest.mark.parametrize(("n_channels", "width_um"), [(32, 32.0), (384, 750.0)])
+def test_probes_on_which_no_motion_is_corrected_need_nothing(motion, n_channels, width_um):
+    """As SpikeInterface itself says."""
+    from probeinterface import Probe
+    from spikeinterface.core import NumpyRecording
+    from spikeinterface.sortingcomponents.tools import check_probe_for_drift_correction
+
+    for n, width, corrected in ((n_channels, width_um, False), (33, 60.0, True)):
+        places = columns(n, width)
+        probe = Probe(ndim=2)
+        probe.set_contacts(positions=places, shapes="circle", shape_params={"radius": 5})
+        probe.set_device_channel_indices(np.arange(n))
+        recording = NumpyRecording([np.zeros((10, n), "int16")], 30000.0)
+        recording.set_probe(probe, in_place=True)
+        assert bool(check_probe_for_drift_correction(recording)) == corrected
+        parameters = complete_parameters("spykingcircus2", {"param": []})
+        found = motion.check_correction("spykingcircus2", parameters, [places])
+        assert (found is not None) == corrected

@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from labdata.compute.analyses.sorter import repeatable_random
+from labdata.compute.analyses.sorter import repeatable_random, sort_recording
+from labdata.errors import TaskError
 
 
 def draw() -> float:
@@ -55,3 +56,27 @@ def test_two_sortings_in_threads_leave_nothing_seeded() -> None:
         thread.join()
     assert order == ["first", "second"]
     assert np.random.default_rng is make
+
+
+def test_what_spikeinterface_says_is_in_one_sentence_of_ours(tmp_path, monkeypatch) -> None:
+    """Not its traceback; and a package that is missing is no recording that is too short."""
+    sorters = pytest.importorskip("spikeinterface.sorters")
+    from spikeinterface.sorters.utils import SpikeSortingError
+
+    missing = SpikeSortingError("Motion failed: it requires torch: pip install torch.")
+    for number, (raised, said, hint) in enumerate(
+        [
+            (ValueError("bad probe"), "could not start simple: ValueError: bad probe", "--queue"),
+            (missing, "simple failed: Motion failed: it requires torch", "Install it"),
+            (SpikeSortingError("no peaks"), "simple failed: no peaks", "long enough"),
+        ]
+    ):
+
+        def fail(*_: object, error: Exception = raised, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr(sorters, "run_sorter", fail)
+        with pytest.raises(TaskError) as caught:
+            sort_recording(None, tmp_path / str(number), "simple", {}, 1)
+        assert said in caught.value.message
+        assert hint in (caught.value.hint or "")

@@ -174,11 +174,30 @@ def test_more_spikes_than_16_bits_hold():
 
 
 def test_events_dataset_and_selection(spikes, events):
-    stim = events["event_time"].isel(event=np.flatnonzero(events.event_value == 1))
-    assert align_spikes(spikes, events).sizes["trial"] == 4
-    aligned = align_spikes(spikes, stim)
+    rises = events.isel(event=np.flatnonzero(events.event_value == 1))
+    of_one = rises.isel(event=np.flatnonzero(rises.channel == "1"))
+    assert align_spikes(spikes, of_one).event_time.values.tolist() == [1.0, 4.0]
+    aligned = align_spikes(spikes, rises["event_time"])
     assert aligned.event_time.values.tolist() == [1.0, 1.2, 4.0]
     assert aligned.channel.values.tolist() == ["1", "7", "1"]
+
+
+def test_edges_of_several_lines_are_no_trials(spikes, events):
+    """Each edge of each line would be a trial, and the mean of all of them a response."""
+    with pytest.raises(ObjectError, match="rises and falls of nidq/1, nidq/7, not one event"):
+        align_spikes(spikes, events)
+    rises = events.isel(event=np.flatnonzero(events.event_value == 1))
+    with pytest.raises(ObjectError, match="edges of nidq/1, nidq/7"):
+        align_spikes(spikes, rises)
+
+
+def test_dates_texts_and_masks_are_no_seconds(spikes):
+    """NumPy makes nanoseconds since 1970 of a date, and 1.0 of True."""
+    for wrong in (["1.0"], np.array(["2026-01-31"], "datetime64[ns]"), [True, False], [object()]):
+        with pytest.raises(ObjectError, match=r"Event times are .* of type .* not seconds"):
+            align_spikes(spikes, wrong)
+    column = np.array([1.0, None], dtype=object)  # as pandas has a column with a missing event
+    np.testing.assert_array_equal(align_spikes(spikes, column).event_time, [1.0, np.nan])
 
 
 def test_different_clocks_are_refused_by_name(spikes, trials):
@@ -194,6 +213,7 @@ def test_different_clocks_are_refused_by_name(spikes, trials):
     [
         ([1.0], {"window_s": (1, 1)}, "empty"),
         ([1.0], {"window_s": (0, np.inf)}, "without end"),
+        ([1.0], {"window_s": (0, 1, 2)}, "not two numbers"),
         ([np.inf], {}, "infinite"),
         ([[1.0]], {}, "2 dimensions"),
     ],

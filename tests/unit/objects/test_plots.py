@@ -234,3 +234,9 @@ def test_a_raster_of_what_are_no_trials_says_what_it_takes(spikes, ax):
         with pytest.raises(ObjectError, match=said):
             labdata.plot_raster(given, ax=ax)
     assert not ax.lines
+
+
+def test_a_waveform_is_drawn_on_one_channel_or_more(waveforms):
+    for wrong in (0, -1, "all"):
+        with pytest.raises(ObjectError, match="n_channels is"):
+            labdata.plot_waveform(waveforms, 7, n_channels=wrong)

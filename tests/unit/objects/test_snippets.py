@@ -125,8 +125,9 @@ def test_units_of_spikes_stay_with_their_snippets(tmp_path):
     "do,said",
     [
         (lambda r: cut_waveforms(r, [0.5, 1.5]), "float64, not sample numbers"),
-        (lambda r: cut_waveforms(r, [110], window_ms=(2, 1)), "holds no sample"),
-        (lambda r: cut_waveforms(r, [110], window_ms=(0, 0.2)), "at 1000 Hz"),
+        (lambda r: cut_waveforms(r, [110], window_ms=(2, 1)), "is empty"),
+        (lambda r: cut_waveforms(r, [110], window_ms=(0, 0.2)), "holds no sample at 1000 Hz"),
+        (lambda r: cut_waveforms(r, [110], window_ms=(np.nan, 1)), "is empty"),
         (lambda r: cut_waveforms(r, [110], partial="zero"), "partial is 'zero'"),
         (lambda r: cut_waveforms(r.drop_vars("sample_index"), [110]), "has no sample_index"),
         (lambda r: cut_waveforms(r.isel(time=slice(None, None, 2)), [110]), "has 30 samples"),
