@@ -98,7 +98,8 @@ def _suggest(lab: Any, options: argparse.Namespace) -> int:
         for one, values in zip(found, numbers, strict=True)
     ]
     shown = {n: t for n, t in _SUGGESTED.items() if n != "doubt" or len(sure) < len(found)}
-    print_rows(rows, shown, as_json=options.json, empty="No stream can be given a clock.")
+    empty = "No stream can be given a clock." if alone else "Every stream has a clock, or is one."
+    print_rows(rows, shown, as_json=options.json, empty=empty)
     if not options.json:
         related = {key for one in found for key in (stream_key(one.row), clock_key(one.row))}
         _say_suggested(sure, options.insert, [key for key in alone if key not in related])

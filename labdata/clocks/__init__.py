@@ -17,7 +17,8 @@ from labdata.clocks.clock_map import (
     synchronise,
 )
 from labdata.clocks.edges import Onsets, remove_glitches, select_onsets
-from labdata.clocks.matching import PulseMatch, match_pulses
+from labdata.clocks.matching import match_pulses
+from labdata.clocks.pulse_match import PulseMatch
 from labdata.clocks.report import SyncReport
 from labdata.clocks.sample_map import SampleMap, sum_bits, tabulate
 from labdata.clocks.segments import SegmentAxis, place_segments

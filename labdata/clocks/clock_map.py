@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from labdata.clocks.alignment import Span
 from labdata.clocks.edges import as_times, remove_glitches
-from labdata.clocks.matching import LEAST_MATCHED, TOLERANCE_S, PulseMatch, match_pulses
+from labdata.clocks.matching import LEAST_MATCHED, TOLERANCE_S, match_pulses
+from labdata.clocks.pulse_match import PulseMatch
 from labdata.clocks.report import SyncReport
 from labdata.clocks.smoothing import smooth, straight_line
 from labdata.errors import ClockError

@@ -17,6 +17,7 @@ from labdata.objects._groups import unit_labels
 from labdata.objects.selecting import iter_units, tidy
 from labdata.objects.spikes import build_spikes
 from labdata.objects.trials import build_trials
+from labdata.objects.voltage_converting import recording_to_spikeinterface
 from labdata.whole import whole_numbers
 
 
@@ -132,23 +133,24 @@ def from_pynapple(found: Any, *, stream: str, sync: Sync | None = None) -> xr.Da
 
 
 def to_spikeinterface(spikes: xr.Dataset) -> Any:
-    """Return spikes as a SpikeInterface sorting of one segment, by their sample numbers.
+    """Return spikes as a SpikeInterface sorting of one segment, or voltages as a recording.
 
     Parameters
     ----------
     spikes : xarray.Dataset
         Kind ``spikes`` with ``sample_index`` and ``sampling_rate_hz``; coordinates a unit become
-        properties.
+        properties. Or kind ``recording``: the window that it is, which is read into memory.
 
     Returns
     -------
-    spikeinterface.core.NumpySorting
-        On the probe's own samples, whatever clock the dataset's seconds are on.
+    spikeinterface.core.NumpySorting or spikeinterface.core.NumpyRecording
+        A sorting is on the probe's own samples, whatever clock the dataset's seconds are on; a
+        recording has microvolts, its channels' places, and the seconds as its times.
 
     Raises
     ------
     ObjectError
-        If sample numbers or the sampling rate are missing.
+        If sample numbers or the sampling rate are missing, or samples between others.
     MissingPackageError
         If SpikeInterface is not installed.
 
@@ -156,7 +158,9 @@ def to_spikeinterface(spikes: xr.Dataset) -> Any:
     --------
     >>> sorting = labdata.to_spikeinterface(spikes)  # doctest: +SKIP
     """
-    require_kind(spikes, "spikes")
+    require_kind(spikes, "spikes", "recording")
+    if spikes.attrs["labdata_kind"] == "recording":
+        return recording_to_spikeinterface(spikes)
     missing = [] if "sample_index" in spikes else ["sample_index"]
     missing += [] if "sampling_rate_hz" in spikes.attrs else ["sampling_rate_hz"]
     if missing:

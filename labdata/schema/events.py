@@ -140,7 +140,7 @@ class StreamSync(Manual):
         Raises
         ------
         QueryError
-            If a stream is to be its own clock, or a line is not there.
+            If a stream is to be its own clock or has another, or a line is not there.
         """
         from .synchrony import check_sync_rows
 

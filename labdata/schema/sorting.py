@@ -282,6 +282,27 @@ class UnitCountCriteria(Manual):
     mua_criteria=null : varchar(2000)
     """
 
+    def insert(self, rows: Any, *args: Any, **kwargs: Any) -> None:
+        """Insert criteria; ``skip_duplicates`` passes over those that are there as they are given.
+
+        Parameters
+        ----------
+        rows : iterable of dict
+            As in DataJoint.
+        *args, **kwargs
+            As in DataJoint.
+
+        Raises
+        ------
+        QueryError
+            If one is to be passed over whose number has another text.
+        """
+        from .unit_count import refuse_other_text
+
+        if kwargs.get("skip_duplicates"):
+            rows = refuse_other_text(self, rows)
+        super().insert(rows, *args, **kwargs)
+
     def check_cell(self, column: str, value: Any) -> None:
         """Raise also if a criterion cannot be read; UnitCount would refuse it much later.
 

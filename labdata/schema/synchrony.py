@@ -45,7 +45,7 @@ def check_method(method: str) -> None:
 def check_sync_rows(lab: Any, rows: Any) -> None:
     """Refuse rows of StreamSync that would be wrong without a word, or in words of the database.
 
-    A stream that is its own clock would pass for synchronised.
+    A stream that is its own clock would pass for synchronised; one with two could not be read.
 
     Parameters
     ----------
@@ -57,11 +57,12 @@ def check_sync_rows(lab: Any, rows: Any) -> None:
     Raises
     ------
     QueryError
-        If a stream is to be its own clock, or a line is not there.
+        If a stream is to be its own clock or has another, or a line is not there.
     """
-    for row in rows if isinstance(rows, list | tuple) else []:
-        if not isinstance(row, dict) or not set(lab.StreamSync.primary_key) <= set(row):
-            continue
+    given = rows if isinstance(rows, list | tuple) else []
+    whole = set(lab.StreamSync.primary_key)
+    known = [row for row in given if isinstance(row, dict) and whole <= set(row)]
+    for row in known:
         mine, clock = line_keys(row)
         if stream_key(mine) == stream_key(clock):
             raise QueryError(
@@ -77,6 +78,25 @@ def check_sync_rows(lab: Any, rows: Any) -> None:
                     f"{dataset} has no line {key['event_name']} of stream {key['stream_name']}.",
                     hint=f"Lines with events: {', '.join(map(str, names)) or 'none'}.",
                 )
+    _refuse_second_clock(lab, known)
+
+
+def _refuse_second_clock(lab: Any, new: list[dict[str, Any]]) -> None:
+    """Refuse rows with which a stream has two clocks, or is its own by way of others.
+
+    From then on nothing of the stream could be read.
+    """
+    sessions = [dict(zip(DATASET, key, strict=False)) for key in {stream_key(r)[:2] for r in new}]
+    there = select_rows(lab.StreamSync, SYNC_COLUMNS, sessions) if new else []
+    rows = {tuple(str(row[name]) for name in SYNC_COLUMNS): row for row in [*there, *new]}
+    for row in new:
+        try:
+            find_chain(stream_key(row), list(rows.values()))
+        except QueryError as error:
+            raise QueryError(
+                f"{error.message} Nothing was inserted.",
+                hint="Delete the row of StreamSync that is there first, if that is the wrong one.",
+            ) from None
 
 
 def fit_stream(lab: Any, row: dict[str, Any], *, force: bool = False) -> ClockMap:

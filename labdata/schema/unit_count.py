@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tokenize
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,50 @@ def judge_passes(
     if criteria["mua_criteria"]:
         multi = judge_units(frame, criteria["mua_criteria"])
     return np.where(single, 1, np.where(multi, 0, -1))
+
+
+def refuse_other_text(table: Any, rows: Any) -> Any:
+    """Refuse criteria that would be passed over though their number has another text.
+
+    Units would be counted by a criterion that is not the one that was just written.
+
+    Parameters
+    ----------
+    table : UnitCountCriteria
+        Where they are to be inserted.
+    rows : DataFrame, iterable of dict or anything else that DataJoint inserts
+        Rows that are no dicts are left to the database.
+
+    Returns
+    -------
+    DataFrame, list or what was given
+        The rows, to be inserted.
+
+    Raises
+    ------
+    QueryError
+        If one is.
+    """
+    if isinstance(rows, Iterator):
+        rows = list(rows)
+    given = rows.to_dict("records") if isinstance(rows, pd.DataFrame) else rows
+    for row in given if isinstance(given, list | tuple) else []:
+        number = row.get("unit_criteria_id") if isinstance(row, Mapping) else None
+        if not isinstance(number, int | np.integer):
+            continue
+        for old in (table.lab.UnitCountCriteria & {"unit_criteria_id": number}).fetch(
+            as_dict=True
+        ):
+            for name in ("sua_criteria", "mua_criteria"):
+                text = row.get(name)
+                if (None if pd.isna(text) else text) != old[name]:
+                    raise QueryError(
+                        f"Criterion {number} is there with another {name}: {old[name]!r}, not "
+                        f"{text!r}.",
+                        hint="Give the new one a unit_criteria_id of its own: counts by the old "
+                        "one stay what they are.",
+                    )
+    return rows
 
 
 def split_clauses(criteria: str) -> list[str]:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from labdata.errors import QueryError
 from labdata.schema import (
     CuratedUnitCount,
     Dataset,
@@ -133,6 +135,31 @@ def test_counts() -> None:
     assert list(UnitCount.Unit.fetch("passes")) == [0, 1, -1]
     single = SpikeSorting.Unit & (UnitMetrics * UnitCount.Unit & "passes = 1" & KEY)
     assert list(single.fetch("unit_id")) == [1]
+
+
+def test_a_criterion_is_not_passed_over_for_another_text() -> None:
+    """The guide inserts it with skip_duplicates: run again with a change, nothing would change."""
+    insert_units([2.0], 100_000)
+    given = UnitCountCriteria.fetch(as_dict=True, order_by="unit_criteria_id")[0]
+    assert given["mua_criteria"]
+    UnitCountCriteria.insert1(given, skip_duplicates=True)
+    UnitCountCriteria.insert([given], skip_duplicates=True)
+    UnitCountCriteria.insert((row for row in [given]), skip_duplicates=True)
+    UnitCountCriteria.insert(pd.DataFrame([given]), skip_duplicates=True)
+    alone = {"unit_criteria_id": 7, "sua_criteria": "firing_rate > 1"}
+    for _ in range(2):
+        UnitCountCriteria.insert1(alone, skip_duplicates=True)
+        UnitCountCriteria.insert(
+            pd.DataFrame([{**alone, "mua_criteria": None}]), skip_duplicates=True
+        )
+    before = UnitCountCriteria.fetch(as_dict=True, order_by="unit_criteria_id")
+    for change in ({"sua_criteria": "firing_rate > 99"}, {"mua_criteria": None}):
+        changed = {**given, **change}
+        new = {"unit_criteria_id": 8, "sua_criteria": "firing_rate > 2"}
+        for rows in ([new, changed], iter([new, changed]), pd.DataFrame([new, changed])):
+            with pytest.raises(QueryError, match=rf"is there with another {next(iter(change))}"):
+                UnitCountCriteria.insert(rows, skip_duplicates=True)
+    assert UnitCountCriteria.fetch(as_dict=True, order_by="unit_criteria_id") == before
 
 
 def test_units_are_not_counted_before_all_have_metrics() -> None:

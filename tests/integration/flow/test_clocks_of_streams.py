@@ -174,8 +174,16 @@ def test_a_chain_of_clocks_is_followed_to_its_end(lab):
 def test_clocks_that_lead_round_are_refused(lab):
     for stream, offset_s in (("imec0", 0.0), ("nidq", 3.0), ("obx0", 1.0)):
         add_stream(lab, KEY, stream, 6, offset_s)
-    for stream, clock in (("imec0", "nidq"), ("nidq", "obx0"), ("obx0", "imec0")):
+    for stream, clock in (("imec0", "nidq"), ("nidq", "obx0")):
         sync(lab, KEY, stream, 6, clock, 6)
+    circle = r"in a circle: .*obx0 > .*imec0 > .*nidq > .*obx0"
+    with pytest.raises(QueryError, match=circle + r".*Nothing was inserted"):
+        sync(lab, KEY, "obx0", 6, "imec0", 6)
+    assert len(lab.StreamSync()) == 2
+    # as an older labdata let it be
+    row = (lab.StreamSync & {"stream_name": "nidq"}).fetch1()
+    row |= {"stream_name": "obx0", "event_name": "6", "clock_stream": "imec0"}
+    lab.StreamSync().insert(iter([row]))
     with pytest.raises(QueryError, match=r"in a circle: .*imec0 > .*nidq > .*obx0 > .*imec0"):
         labdata.events(KEY)
 

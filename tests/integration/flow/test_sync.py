@@ -225,20 +225,21 @@ def test_an_identical_synchronisation_is_success_and_a_second_clock_an_error(uns
     relation = sync(unsynced, KEY, 0)
     sync(unsynced, KEY, 0)
     assert len(relation) == 1
-    unsynced.StreamSync.insert1(
-        {
-            **KEY,
-            "stream_name": "imec0",
-            "event_name": 6,
-            "clock_dataset": KEY["dataset_name"],
-            "clock_stream": "imec1",
-            "clock_stream_event": 6,
-        }
-    )
+    second = {"stream_name": "imec0", "event_name": 6, "clock_dataset": KEY["dataset_name"]}
+    second = {**KEY, **second, "clock_stream": "imec1", "clock_stream_event": 6}
+    for insert in (unsynced.StreamSync.insert1, lambda row: unsynced.StreamSync.insert([row])):
+        with pytest.raises(QueryError, match=r"2 synchronisations.*Nothing was inserted"):
+            insert(second)
+    assert len(relation) == 1
+    insert_past_the_check(unsynced, second)  # as an older labdata let it be
     with pytest.raises(QueryError, match="2 synchronisations"):
         labdata.spikes({**KEY, "probe_num": 0})
     with pytest.raises(QueryError, match="2 synchronisations"):
         relation.apply(np.zeros(1))
+
+
+def insert_past_the_check(lab, row):
+    lab.StreamSync().insert(iter([row]))
 
 
 # --- several sessions, probes and clocks in one query --------------------------------------------

@@ -59,6 +59,8 @@ def test_they_are_inserted_when_that_is_said(lab, capsys) -> None:
     assert main(["sync", *WHERE]) == 0
     assert "Without a clock: JC1/20240305_100000/ephys_g0/camera." in capsys.readouterr().out
     assert "No stream can be given a clock." in suggested(capsys, "--insert")
+    (lab.DatasetEvents & {"stream_name": "camera"}).delete(safemode=False)
+    assert "Every stream has a clock, or is one." in suggested(capsys)
 
 
 def test_a_stream_that_others_follow_stays_the_clock(lab) -> None:

@@ -26,7 +26,7 @@ def test_events_are_sorted_with_everything_that_belongs_to_them(events):
 def test_onsets_of_a_channel(events):
     assert onsets_of(events, 1).values.tolist() == [1.0, 4.0]
     assert onsets_of(events, "7").attrs["clock"] == "nidq"
-    with pytest.raises(ObjectError, match="Channel 3 is on 0 streams"):
+    with pytest.raises(ObjectError, match="There is no channel 3"):
         onsets_of(events, 3)
 
 
