@@ -12,7 +12,7 @@ from test_clocks_of_streams import KEY, add_sorting, add_stream, sync
 
 import labdata
 from labdata.database.codecs import SpikeTrainCodec
-from labdata.errors import QueryError
+from labdata.errors import ObjectError, QueryError
 from labdata.objects import UnsyncedWarning
 from labdata.schema import clock_inputs, placed_sorting, spike_trains, train_cache
 from labdata.stores.mounts import Mount
@@ -76,7 +76,7 @@ def test_the_second_time_nothing_is_fetched_and_all_is_the_same(lab_rig, lab, fo
 @pytest.mark.parametrize(
     "options",
     [{"units": [4]}, {"units": [2, 7]}, {"window_s": (110.0, 130.0)}, {"units": []},
-     {"units": [7], "window_s": (105.0, 106.0)}, {"window_s": (1e6, 2e6)}],
+     {"units": [7], "window_s": (105.0, 106.0)}, {"window_s": (110.0, 110.0 + 1e-9)}],
 )  # fmt: skip
 def test_units_and_windows_of_what_is_kept(lab_rig, lab, reads, options):
     plain = uncached(lab_rig, lab, **options)
@@ -85,6 +85,17 @@ def test_units_and_windows_of_what_is_kept(lab_rig, lab, reads, options):
     found = labdata.spikes(lab.sorting, **options)
     assert reads == []
     assert plain.identical(found.load())
+
+
+def test_a_window_outside_the_recording_is_refused_of_what_is_kept_too(lab_rig, lab):
+    said = []
+    for limit_gb in (0, 20):
+        lab_rig.prefer(spike_cache_gb=limit_gb)
+        labdata.spikes(lab.sorting)
+        with pytest.raises(ObjectError, match="Nothing was recorded between 1000000") as refused:
+            labdata.spikes(lab.sorting, window_s=(1e6, 2e6))
+        said.append(str(refused.value))
+    assert said[0] == said[1]
 
 
 def test_some_units_alone_are_not_kept(lab, folder):
