@@ -220,7 +220,7 @@ class _Cells(NamedTuple):
     cells: NDArray[Any]
 
     def apply(self, samples: IntArray, out: FloatArray | None) -> FloatArray:
-        cell = np.minimum(samples >> self.shift, len(self.cells) - 1)
+        cell = np.clip(samples >> self.shift, 0, len(self.cells) - 1)
         side = (samples >= self.cells["knot"][cell]).view(np.int8)
         seconds: FloatArray = np.multiply(self.cells["slope"][cell, side], samples, out=out)
         seconds += self.cells["intercept"][cell, side]

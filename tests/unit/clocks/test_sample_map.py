@@ -173,3 +173,11 @@ def test_the_sum_of_bits_is_that_of_whole_numbers_modulo_their_range():
     whole = sum(int.from_bytes(one.tobytes(), sys.byteorder) for one in seconds)
     assert sum_bits(seconds) == whole % 2**64
     assert whole > 2**64
+
+
+@pytest.mark.usefixtures("loops_either_way")
+def test_samples_before_the_first_and_far_behind_the_last_are_on_the_outer_lines(world):
+    clock_map = fitted(world(duration_s=100.0))
+    samples = np.array([-(10**9), -30_000, -1, 0, 10**7, 10**9])
+    seconds = tabulate(clock_map, RATE_HZ).apply(samples)
+    np.testing.assert_allclose(seconds, clock_map.apply(samples / RATE_HZ), rtol=0, atol=1e-7)
